@@ -1,0 +1,1 @@
+"""The `quarterdeck` command line for daemon and client work."""

@@ -1,0 +1,1 @@
+"""The shell around the engine: configuration, clock, journal, loop, feed and order links."""

@@ -1,0 +1,1 @@
+"""Facts and arithmetic of trading; standard library only."""

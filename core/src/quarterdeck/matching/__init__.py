@@ -1,0 +1,1 @@
+"""A venue as a pure fold over market data: fills, fees, funding, stops, liquidation."""

@@ -1,0 +1,1 @@
+"""The gRPC skin: servicers that translate and delegate, interceptors, one error table."""

@@ -1,0 +1,1 @@
+"""Shipped test tools: compliance suites per plugin kind, fakes, a seeded world."""

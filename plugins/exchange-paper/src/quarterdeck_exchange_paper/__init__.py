@@ -1,0 +1,1 @@
+"""Paper exchange for Quarterdeck: the matching fold behind the exchange interface."""

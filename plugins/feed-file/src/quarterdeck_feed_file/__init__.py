@@ -1,0 +1,1 @@
+"""Market data feed for Quarterdeck from Parquet and CSV files of candles or trades."""

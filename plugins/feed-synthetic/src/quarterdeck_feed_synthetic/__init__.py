@@ -1,0 +1,1 @@
+"""Seeded synthetic market data feed for Quarterdeck with switching regimes."""

@@ -1,0 +1,1 @@
+"""Risk limits for Quarterdeck: position, notional, loss, drawdown, price band, order rate."""

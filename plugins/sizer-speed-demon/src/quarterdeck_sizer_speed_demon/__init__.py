@@ -1,0 +1,1 @@
+"""Balance-dependent risk ratio sizer for Quarterdeck."""
