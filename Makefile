@@ -35,3 +35,19 @@ lock: ## Resolve the pinned requirements anew (after changing a pyproject.toml o
 	$(BIN)/uv pip compile --quiet $(LOCK) requirements/dev.in $(MANIFESTS) -o requirements/dev.txt
 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+##@ Contract
+
+.PHONY: gen
+gen: $(READY) ## Generate Python, type stubs and protos/api.txtpb from the .proto files
+	@rm -rf build/gen
+	protos/generate.sh build/gen
+	find protos/src -name '*_pb2*' -type f -delete
+	cp -R build/gen/. protos/
+
+.PHONY: gen-check
+gen-check: $(READY) ## Fail if the committed generated files differ from what the .proto files give
+	@rm -rf build/gen-check
+	protos/generate.sh build/gen-check
+	diff -r -x __init__.py -x py.typed -x __pycache__ build/gen-check/src protos/src
+	diff build/gen-check/api.txtpb protos/api.txtpb
