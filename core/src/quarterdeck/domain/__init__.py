@@ -1,1 +1,7 @@
-"""Facts and arithmetic of trading; standard library only."""
+"""Facts and arithmetic of trading: the words everything else is written in.
+
+Owns the meaning of amounts, instruments, markets, signals, sizes, verdicts, orders, reports, positions and the ledger.
+Must not know: files, clocks, networks, databases, protobuf, plugins. Standard library only.
+
+Reading order: amounts, instrument, market, signal, sizing, risk, order, report, position, ledger, bot, deciders, errors.
+"""

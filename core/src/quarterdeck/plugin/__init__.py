@@ -1,1 +1,48 @@
-"""All that a plugin author imports: hook specifications, protocols and the strict loader."""
+"""All that a plugin author imports.
+
+Owns the hook specifications, the exchange and feed interfaces, and the strict loader. The words of trading come from
+`quarterdeck.domain` and are re-exported here. Must not know: the engine, the daemon, the wire.
+
+Reading order: hookspecs, exchange, feed, loader.
+"""
+
+from quarterdeck.domain.deciders import AccountView, RiskRule, Scaler, Sizer, Strategy
+from quarterdeck.domain.errors import ConfigError
+from quarterdeck.plugin.exchange import (
+    AmendOrder,
+    CancelOrder,
+    Capabilities,
+    Deliver,
+    EmbeddedExchange,
+    Exchange,
+    PlaceOrder,
+    VenueAccount,
+    VenueOrder,
+    VenuePosition,
+)
+from quarterdeck.plugin.feed import Feed
+from quarterdeck.plugin.hookspecs import API_VERSION, Factory, Settings, hookimpl
+
+__all__ = [
+    "API_VERSION",
+    "AccountView",
+    "AmendOrder",
+    "CancelOrder",
+    "Capabilities",
+    "ConfigError",
+    "Deliver",
+    "EmbeddedExchange",
+    "Exchange",
+    "Factory",
+    "Feed",
+    "PlaceOrder",
+    "RiskRule",
+    "Scaler",
+    "Settings",
+    "Sizer",
+    "Strategy",
+    "VenueAccount",
+    "VenueOrder",
+    "VenuePosition",
+    "hookimpl",
+]

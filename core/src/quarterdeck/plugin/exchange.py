@@ -1,0 +1,140 @@
+"""Owns the exchange interface: what the daemon asks of a venue, and what a venue may tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Protocol, runtime_checkable
+
+from quarterdeck.domain.instrument import Instrument
+from quarterdeck.domain.market import MarketEvent
+from quarterdeck.domain.order import OrderState, OrderTerms, OrderType, TimeInForce
+from quarterdeck.domain.report import Filled, Outcome, Report
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a venue can do. An order that needs more is refused before it is sent, by name."""
+
+    order_types: frozenset[OrderType]
+    times_in_force: frozenset[TimeInForce]
+    attached_protection: bool
+    """Stop-loss and take-profit can ride on an entry and are live from its fill on."""
+    amend: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOrder:
+    """A new order for the venue."""
+
+    link_id: str
+    terms: OrderTerms
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    """A wish to take an order off the venue. The answer comes as a report, since a fill may win the race."""
+
+    link_id: str
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class AmendOrder:
+    """A wish to change a working order; a field that is None stays as it is."""
+
+    link_id: str
+    symbol: str
+    quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VenueOrder:
+    """An order as the venue describes it when asked."""
+
+    link_id: str
+    exchange_order_id: str
+    terms: OrderTerms
+    state: OrderState
+    filled_quantity: Decimal
+    parent_link_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VenuePosition:
+    """A position as the venue describes it. `quantity` is signed."""
+
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class VenueAccount:
+    """What an embedded venue is given back at start: it has no memory of its own, the journal is its memory."""
+
+    balances: Mapping[str, Decimal]
+    positions: Sequence[VenuePosition] = ()
+    orders: Sequence[VenueOrder] = ()
+    next_trade_number: int = field(default=1)
+
+
+Deliver = Callable[[Report], None]
+
+
+class Exchange(Protocol):
+    """A venue. Methods may be awaited concurrently; none retries an order by itself, and none blocks the loop."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+
+    async def open(self, deliver: Deliver) -> None:
+        """Connect, and from now on hand every report to `deliver`, from the event loop's thread."""
+
+    async def close(self) -> None:
+        """Let go of everything. Working orders stay at the venue."""
+
+    async def instruments(self) -> Sequence[Instrument]:
+        """Everything that can be traded here, with current filters."""
+
+    async def place(self, order: PlaceOrder) -> Outcome:
+        """Send one order, once. A timeout or a broken connection is `Unknown`, never an exception or a rejection."""
+
+    async def cancel(self, order: CancelOrder) -> None:
+        """Ask for an order to end; a `Canceled` or `CancelRejected` report follows."""
+
+    async def amend(self, order: AmendOrder) -> None:
+        """Ask for a change; an `Amended` or `AmendRejected` report follows."""
+
+    async def find_order(self, link_id: str, symbol: str) -> VenueOrder | None:
+        """What became of an order; None is proof that it does not exist. Raises when it can't tell."""
+
+    async def open_orders(self) -> Sequence[VenueOrder]:
+        """All working and untriggered orders, completely paged."""
+
+    async def positions(self) -> Sequence[VenuePosition]:
+        """All positions that are not flat, completely paged."""
+
+    async def balances(self) -> Mapping[str, Decimal]:
+        """Wallet balance per currency."""
+
+    async def fills(self, link_id: str, symbol: str) -> Sequence[Filled]:
+        """All fills of one order, oldest first."""
+
+
+@runtime_checkable
+class EmbeddedExchange(Exchange, Protocol):
+    """A venue inside this process. It lives on the market events it is shown and starts from the journal's account."""
+
+    def restore(self, account: VenueAccount) -> None:
+        """Take over balances, positions and working orders. Called once, before `open`."""
+
+    def on_market(self, event: MarketEvent) -> None:
+        """See the market move; fills and other reports are delivered before this returns.
+
+        Called before the engine sees the same event, so what rests at the venue trades before anything new arrives.
+        """

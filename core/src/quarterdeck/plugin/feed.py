@@ -1,0 +1,32 @@
+"""Owns the feed interface: where market events come from."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from quarterdeck.domain.instrument import Instrument
+from quarterdeck.domain.market import Candle, MarketEvent
+
+
+class Feed(Protocol):
+    """A source of market events in time order."""
+
+    @property
+    def is_replay(self) -> bool:
+        """True when events are history: the daemon then lives on their time and hands over one at a time.
+
+        Everything that follows from an event has happened before the next is asked for, so a run is deterministic.
+        """
+
+    async def open(self, instruments: Sequence[Instrument]) -> None:
+        """Get ready to deliver these instruments. Raises ConfigError when the data can't be used, saying where."""
+
+    async def close(self) -> None:
+        """Let go of everything."""
+
+    def history(self, symbol: str, interval: int, before: int, limit: int) -> Sequence[Candle]:
+        """The last `limit` candles that closed at or before `before`, oldest first; fewer when there are not as many."""
+
+    def stream(self, after: int) -> AsyncIterator[MarketEvent]:
+        """Market events whose time is later than `after`, in order. Ends when there will never be more."""
