@@ -6,8 +6,12 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 # Contract and client come first: the core imports them.
-DISTRIBUTIONS := protos clients/python core $(patsubst %/pyproject.toml,%,$(sort $(wildcard plugins/*/pyproject.toml)))
+PLUGINS := $(patsubst %/pyproject.toml,%,$(sort $(wildcard plugins/*/pyproject.toml)))
+DISTRIBUTIONS := protos clients/python core $(PLUGINS)
 MANIFESTS := $(addsuffix /pyproject.toml,$(DISTRIBUTIONS))
+
+# What mypy reads in one run; the generated code counts by its stubs.
+TYPED := $(wildcard core clients/python tests bench examples conftest.py)
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
@@ -29,12 +33,53 @@ $(READY): requirements/uv.txt requirements/dev.txt $(MANIFESTS)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(addprefix -e ,$(DISTRIBUTIONS))
 	@touch $@
 
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
 .PHONY: lock
-lock: ## Resolve the pinned requirements anew (after changing a pyproject.toml or requirements/*.in)
+lock: $(READY) ## Resolve the pinned requirements anew (after a change in a pyproject.toml or requirements/*.in)
 	$(BIN)/uv pip compile --quiet $(LOCK) requirements/uv.in -o requirements/uv.txt
 	$(BIN)/uv pip compile --quiet $(LOCK) requirements/dev.in $(MANIFESTS) -o requirements/dev.txt
 
-LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+.PHONY: clean
+clean: ## Remove .venv, caches and build output
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+##@ Run
+
+.PHONY: demo
+demo: $(READY) ## A daemon with a paper exchange and a bot, in this terminal, for about a minute
+	$(BIN)/quarterdeck demo
+
+.PHONY: bench
+bench: $(READY) ## Measure against a bare server in the same run: a table and JSON
+	$(BIN)/python -m bench
+
+##@ Check
+
+.PHONY: test
+test: $(READY) ## All tests
+	$(BIN)/python -m pytest -q
+
+.PHONY: lint
+lint: $(READY) ## Style, format, import rules, contract rules, contract compatibility with main
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code --path protos/quarterdeck
+	@if git cat-file -e main:buf.yaml 2>/dev/null; then $(BIN)/buf breaking --against '.git#branch=main'; fi
+
+.PHONY: types
+types: $(READY) ## mypy --strict over everything; plugin by plugin, because each has a `tests` folder of the same name
+	$(BIN)/mypy $(TYPED)
+	@for plugin in $(PLUGINS); do echo $(BIN)/mypy $$plugin; $(BIN)/mypy $$plugin || exit 1; done
+
+.PHONY: format
+format: $(READY) ## Mend what can be mended: format, import order, safe fixes
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+	$(BIN)/buf format --write --path protos/quarterdeck
 
 ##@ Contract
 
