@@ -68,7 +68,11 @@ lint: $(READY) ## Style, format, import rules, contract rules, contract compatib
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code --path protos/quarterdeck
-	@if git cat-file -e main:buf.yaml 2>/dev/null; then $(BIN)/buf breaking --against '.git#branch=main'; fi
+	@base=$$(git rev-parse --verify --quiet origin/main || git rev-parse --verify main) && \
+	if git cat-file -e $$base:protos/quarterdeck 2>/dev/null; then \
+		echo $(BIN)/buf breaking --against $$base; \
+		$(BIN)/buf breaking --against "$$(git rev-parse --git-common-dir)#ref=$$base"; \
+	else echo "buf breaking: main has no contract yet"; fi
 
 .PHONY: types
 types: $(READY) ## mypy --strict over everything; plugin by plugin, because each has a `tests` folder of the same name
