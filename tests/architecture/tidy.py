@@ -73,11 +73,12 @@ WHOLE_FILE = re.compile(r"#\s*(ruff\s*:\s*noqa|flake8\s*:\s*noqa|mypy\s*:)", re.
 def impure_imports(source: str) -> Complaints:
     """Pure code imports other pure packages and a short list of the standard library."""
     for node in ast.walk(ast.parse(source)):
-        names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             names = [node.module or ""]
+        else:
+            continue
         for name in names:
             ours = any(name == package or name.startswith(f"{package}.") for package in PURE_PACKAGES)
             if not ours and name not in PURE_IMPORTS:
