@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from tests.repository import ROOT, Distribution, distributions, files, settings
 
 every_distribution = pytest.mark.parametrize("each", distributions(), ids=lambda each: str(each.name))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.repository import ROOT, distributions, settings
 
 LINTER = settings()["tool"]["importlinter"]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+
 from tests.architecture import tidy
 from tests.repository import ROOT, distributions, files, is_generated
 
@@ -121,6 +122,7 @@ def test_rule_refuses(rule: Rule, source: str) -> None:
         (tidy.missing_docstring, '"""Owns nothing."""'),
         (tidy.bare_ignores, "x = 1  # noqa: BLE001, S110 - whatever a plugin raises, the answer is no"),
         (tidy.bare_ignores, "x = 1  # type: ignore[attr-defined]  # the stubs lack it"),
+        (tidy.bare_ignores, "x = 1  # noqa: ARG002  # the interface asks for it"),
         (tidy.bare_ignores, "text = '# noqa'"),
         (tidy.long_file, "\n" * 500),
     ],

@@ -64,7 +64,7 @@ IMPURE_METHODS = {
 }
 
 NOQA = re.compile(r"#\s*noqa\b", re.IGNORECASE)
-NOQA_WITH_REASON = re.compile(r"# noqa: [A-Z]+\d+(, [A-Z]+\d+)* - \S")
+NOQA_WITH_REASON = re.compile(r"# noqa: [A-Z]+\d+(, [A-Z]+\d+)*( - |  # )\S")
 TYPE_IGNORE = re.compile(r"#\s*type:\s*ignore\b")
 TYPE_IGNORE_WITH_REASON = re.compile(r"# type: ignore\[[a-z-]+(, ?[a-z-]+)*\]  # \S")
 WHOLE_FILE = re.compile(r"#\s*(ruff\s*:\s*noqa|flake8\s*:\s*noqa|mypy\s*:)", re.IGNORECASE)
@@ -121,7 +121,7 @@ def missing_docstring(source: str) -> Complaints:
 def bare_ignores(source: str) -> Complaints:
     """Whoever silences a tool names the rule and the reason, in the same line.
 
-    `# noqa: S101 - reason`, `# type: ignore[arg-type]  # reason`; never a whole file.
+    `# noqa: S101 - reason` (or `  # reason`), `# type: ignore[arg-type]  # reason`; never a whole file.
     """
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type != tokenize.COMMENT:
