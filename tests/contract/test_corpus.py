@@ -10,9 +10,9 @@ import protovalidate
 import pytest
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
-from tests.contract.surface import message_class, messages, methods, reachable
 
 from buf.validate import validate_pb2
+from tests.contract.surface import message_class, messages, methods, reachable
 
 HERE = Path(__file__).parent
 

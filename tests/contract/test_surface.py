@@ -7,9 +7,9 @@ import re
 import grpc
 import pytest
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
-from tests.contract.surface import Method, comments, enums, messages, methods, reachable, services
 
 from buf.validate import validate_pb2
+from tests.contract.surface import Method, comments, enums, messages, methods, reachable, services
 
 REASONS = {
     value.removeprefix("ERROR_REASON_")

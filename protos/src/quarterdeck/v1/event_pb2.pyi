@@ -271,6 +271,7 @@ class OrderPrepared(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     SIZING_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
+    REFERENCE_PRICE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def order(self) -> _order_pb2.Order:
         """The order, PREPARED."""
@@ -283,16 +284,21 @@ class OrderPrepared(_message.Message):
     def rules(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The risk rules that approved it."""
 
+    @_builtins.property
+    def reference_price(self) -> _decimal_pb2.Decimal:
+        """What it was expected to trade at: its limit, its trigger or the mark price."""
+
     def __init__(
         self,
         *,
         order: _order_pb2.Order | None = ...,
         sizing: _sizing_pb2.Sizing | None = ...,
         rules: _abc.Iterable[_builtins.str] | None = ...,
+        reference_price: _decimal_pb2.Decimal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "sizing", b"sizing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "reference_price", b"reference_price", "sizing", b"sizing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "rules", b"rules", "sizing", b"sizing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "reference_price", b"reference_price", "rules", b"rules", "sizing", b"sizing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -312,7 +318,7 @@ class OrderRefused(_message.Message):
     rule: _builtins.str
     """The rule that refused. Example: "daily-loss"."""
     reason: _builtins.str
-    """What was wrong, as a stable word of the rule's own. Example: "daily_loss_reached"."""
+    """What was wrong, as a stable word of the rule's own. Example: "DAILY_LOSS_REACHED"."""
     @_builtins.property
     def order(self) -> _order_pb2.Order:
         """The order as it was wished for. Its name is not taken by this."""
@@ -666,8 +672,6 @@ class OrderAmendRequested(_message.Message):
     QUANTITY_FIELD_NUMBER: _builtins.int
     LIMIT_PRICE_FIELD_NUMBER: _builtins.int
     TRIGGER_PRICE_FIELD_NUMBER: _builtins.int
-    STOP_LOSS_FIELD_NUMBER: _builtins.int
-    TAKE_PROFIT_FIELD_NUMBER: _builtins.int
     order: _builtins.str
     """The order, as `accounts/{account}/orders/{order}`."""
     @_builtins.property
@@ -682,14 +686,6 @@ class OrderAmendRequested(_message.Message):
     def trigger_price(self) -> _decimal_pb2.Decimal:
         """The new trigger price."""
 
-    @_builtins.property
-    def stop_loss(self) -> _decimal_pb2.Decimal:
-        """The new attached stop-loss."""
-
-    @_builtins.property
-    def take_profit(self) -> _decimal_pb2.Decimal:
-        """The new attached take-profit."""
-
     def __init__(
         self,
         *,
@@ -697,12 +693,10 @@ class OrderAmendRequested(_message.Message):
         quantity: _decimal_pb2.Decimal | None = ...,
         limit_price: _decimal_pb2.Decimal | None = ...,
         trigger_price: _decimal_pb2.Decimal | None = ...,
-        stop_loss: _decimal_pb2.Decimal | None = ...,
-        take_profit: _decimal_pb2.Decimal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["limit_price", b"limit_price", "quantity", b"quantity", "stop_loss", b"stop_loss", "take_profit", b"take_profit", "trigger_price", b"trigger_price"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limit_price", b"limit_price", "quantity", b"quantity", "trigger_price", b"trigger_price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit_price", b"limit_price", "order", b"order", "quantity", b"quantity", "stop_loss", b"stop_loss", "take_profit", b"take_profit", "trigger_price", b"trigger_price"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit_price", b"limit_price", "order", b"order", "quantity", b"quantity", "trigger_price", b"trigger_price"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -718,8 +712,6 @@ class OrderAmended(_message.Message):
     QUANTITY_FIELD_NUMBER: _builtins.int
     LIMIT_PRICE_FIELD_NUMBER: _builtins.int
     TRIGGER_PRICE_FIELD_NUMBER: _builtins.int
-    STOP_LOSS_FIELD_NUMBER: _builtins.int
-    TAKE_PROFIT_FIELD_NUMBER: _builtins.int
     order: _builtins.str
     """The order, as `accounts/{account}/orders/{order}`."""
     @_builtins.property
@@ -734,14 +726,6 @@ class OrderAmended(_message.Message):
     def trigger_price(self) -> _decimal_pb2.Decimal:
         """The new trigger price."""
 
-    @_builtins.property
-    def stop_loss(self) -> _decimal_pb2.Decimal:
-        """The new attached stop-loss."""
-
-    @_builtins.property
-    def take_profit(self) -> _decimal_pb2.Decimal:
-        """The new attached take-profit."""
-
     def __init__(
         self,
         *,
@@ -749,12 +733,10 @@ class OrderAmended(_message.Message):
         quantity: _decimal_pb2.Decimal | None = ...,
         limit_price: _decimal_pb2.Decimal | None = ...,
         trigger_price: _decimal_pb2.Decimal | None = ...,
-        stop_loss: _decimal_pb2.Decimal | None = ...,
-        take_profit: _decimal_pb2.Decimal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["limit_price", b"limit_price", "quantity", b"quantity", "stop_loss", b"stop_loss", "take_profit", b"take_profit", "trigger_price", b"trigger_price"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limit_price", b"limit_price", "quantity", b"quantity", "trigger_price", b"trigger_price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit_price", b"limit_price", "order", b"order", "quantity", b"quantity", "stop_loss", b"stop_loss", "take_profit", b"take_profit", "trigger_price", b"trigger_price"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit_price", b"limit_price", "order", b"order", "quantity", b"quantity", "trigger_price", b"trigger_price"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1256,25 +1238,21 @@ Global___DaemonStarted: _TypeAlias = DaemonStarted  # noqa: Y015
 
 @_typing.final
 class DaemonStopped(_message.Message):
-    """The daemon closed the journal."""
+    """The daemon closed the journal. A journal that goes on without this tells of a crash."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    CLEAN_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
-    clean: _builtins.bool
-    """Everything was finished and written."""
     reason: _builtins.str
     """Why it stopped."""
     def __init__(
         self,
         *,
-        clean: _builtins.bool = ...,
         reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clean", b"clean", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -304,8 +304,6 @@ class AmendOrderRequest(_message.Message):
     QUANTITY_FIELD_NUMBER: _builtins.int
     LIMIT_PRICE_FIELD_NUMBER: _builtins.int
     TRIGGER_PRICE_FIELD_NUMBER: _builtins.int
-    STOP_LOSS_FIELD_NUMBER: _builtins.int
-    TAKE_PROFIT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`accounts/{account}/orders/{order}`."""
@@ -323,14 +321,6 @@ class AmendOrderRequest(_message.Message):
     def trigger_price(self) -> _decimal_pb2.Decimal:
         """The new trigger price, of an order that has one and has not been triggered."""
 
-    @_builtins.property
-    def stop_loss(self) -> _decimal_pb2.Decimal:
-        """The new attached stop-loss. What is already filled is protected by orders of its own: amend those."""
-
-    @_builtins.property
-    def take_profit(self) -> _decimal_pb2.Decimal:
-        """The new attached take-profit. What is already filled is protected by orders of its own: amend those."""
-
     def __init__(
         self,
         *,
@@ -338,13 +328,11 @@ class AmendOrderRequest(_message.Message):
         quantity: _decimal_pb2.Decimal | None = ...,
         limit_price: _decimal_pb2.Decimal | None = ...,
         trigger_price: _decimal_pb2.Decimal | None = ...,
-        stop_loss: _decimal_pb2.Decimal | None = ...,
-        take_profit: _decimal_pb2.Decimal | None = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["limit_price", b"limit_price", "quantity", b"quantity", "stop_loss", b"stop_loss", "take_profit", b"take_profit", "trigger_price", b"trigger_price"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limit_price", b"limit_price", "quantity", b"quantity", "trigger_price", b"trigger_price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit_price", b"limit_price", "name", b"name", "quantity", b"quantity", "request_id", b"request_id", "stop_loss", b"stop_loss", "take_profit", b"take_profit", "trigger_price", b"trigger_price"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit_price", b"limit_price", "name", b"name", "quantity", b"quantity", "request_id", b"request_id", "trigger_price", b"trigger_price"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -441,7 +429,6 @@ class CancelAllOrdersRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     INSTRUMENT_FIELD_NUMBER: _builtins.int
     BOT_FIELD_NUMBER: _builtins.int
-    INCLUDE_PROTECTION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`accounts/{account}`."""
@@ -449,8 +436,6 @@ class CancelAllOrdersRequest(_message.Message):
     """Only of this instrument, as `instruments/{instrument}`. Empty means all."""
     bot: _builtins.str
     """Only of this bot, as `bots/{bot}`. Empty means all."""
-    include_protection: _builtins.bool
-    """Also cancel orders whose role is STOP_LOSS or TAKE_PROFIT, which leaves positions without protection."""
     request_id: _builtins.str
     """Makes a retry safe: the same id with the same content returns the first outcome and records nothing."""
     def __init__(
@@ -459,12 +444,11 @@ class CancelAllOrdersRequest(_message.Message):
         parent: _builtins.str = ...,
         instrument: _builtins.str = ...,
         bot: _builtins.str = ...,
-        include_protection: _builtins.bool = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot", b"bot", "include_protection", b"include_protection", "instrument", b"instrument", "parent", b"parent", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot", b"bot", "instrument", b"instrument", "parent", b"parent", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -534,23 +518,23 @@ class ClosePositionResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    ORDER_FIELD_NUMBER: _builtins.int
+    ORDERS_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Where that order was recorded."""
+    """Where the last of them was recorded."""
     @_builtins.property
-    def order(self) -> _order_pb2.Order:
-        """The order that closes it."""
+    def orders(self) -> _containers.RepeatedCompositeFieldContainer[_order_pb2.Order]:
+        """The orders that close it: one for each share."""
 
     def __init__(
         self,
         *,
-        order: _order_pb2.Order | None = ...,
+        orders: _abc.Iterable[_order_pb2.Order] | None = ...,
         sequence: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["orders", b"orders", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

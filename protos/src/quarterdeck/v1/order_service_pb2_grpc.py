@@ -124,7 +124,8 @@ class OrderServiceServicer:
     def AmendOrder(self, request, context):
         """Asks for a working order to be changed. The answer comes as an event, since a fill may win the race.
 
-        A change that adds risk passes the same gate as a new order. FAILED_PRECONDITION with ORDER_CLOSED, RISK_REFUSED,
+        A change that adds risk passes the same gate as a new order. Attached protection is changed once it is open: it is orders of
+        its own then, with trigger prices. FAILED_PRECONDITION with ORDER_CLOSED, RISK_REFUSED,
         TRADING_HALTED or UNSUPPORTED; NOT_FOUND with ORDER_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -141,14 +142,16 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelAllOrders(self, request, context):
-        """Asks for every working order that matches to be taken off the exchange. Nothing to cancel is no error.
+        """Asks for every working entry and exit that matches to be taken off the exchange. Nothing to cancel is no error.
+
+        Orders whose role is STOP_LOSS or TAKE_PROFIT stay, so that no position loses its protection: cancel those one by one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ClosePosition(self, request, context):
-        """Closes a position, or one bot's share of it, with a reduce-only MARKET order.
+        """Closes a position, or one bot's share of it, with reduce-only MARKET orders.
 
         FAILED_PRECONDITION with NO_POSITION when flat; NOT_FOUND with POSITION_NOT_FOUND or BOT_NOT_FOUND.
         """

@@ -54,7 +54,8 @@ class OrderServiceStub:
     AmendOrder: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.AmendOrderRequest, _order_service_pb2.AmendOrderResponse]
     """Asks for a working order to be changed. The answer comes as an event, since a fill may win the race.
 
-    A change that adds risk passes the same gate as a new order. FAILED_PRECONDITION with ORDER_CLOSED, RISK_REFUSED,
+    A change that adds risk passes the same gate as a new order. Attached protection is changed once it is open: it is orders of
+    its own then, with trigger prices. FAILED_PRECONDITION with ORDER_CLOSED, RISK_REFUSED,
     TRADING_HALTED or UNSUPPORTED; NOT_FOUND with ORDER_NOT_FOUND.
     """
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.CancelOrderRequest, _order_service_pb2.CancelOrderResponse]
@@ -63,9 +64,12 @@ class OrderServiceStub:
     FAILED_PRECONDITION with ORDER_CLOSED; NOT_FOUND with ORDER_NOT_FOUND.
     """
     CancelAllOrders: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.CancelAllOrdersRequest, _order_service_pb2.CancelAllOrdersResponse]
-    """Asks for every working order that matches to be taken off the exchange. Nothing to cancel is no error."""
+    """Asks for every working entry and exit that matches to be taken off the exchange. Nothing to cancel is no error.
+
+    Orders whose role is STOP_LOSS or TAKE_PROFIT stay, so that no position loses its protection: cancel those one by one.
+    """
     ClosePosition: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.ClosePositionRequest, _order_service_pb2.ClosePositionResponse]
-    """Closes a position, or one bot's share of it, with a reduce-only MARKET order.
+    """Closes a position, or one bot's share of it, with reduce-only MARKET orders.
 
     FAILED_PRECONDITION with NO_POSITION when flat; NOT_FOUND with POSITION_NOT_FOUND or BOT_NOT_FOUND.
     """
@@ -96,7 +100,8 @@ class OrderServiceAsyncStub(OrderServiceStub):
     AmendOrder: _aio.UnaryUnaryMultiCallable[_order_service_pb2.AmendOrderRequest, _order_service_pb2.AmendOrderResponse]  # type: ignore[assignment]
     """Asks for a working order to be changed. The answer comes as an event, since a fill may win the race.
 
-    A change that adds risk passes the same gate as a new order. FAILED_PRECONDITION with ORDER_CLOSED, RISK_REFUSED,
+    A change that adds risk passes the same gate as a new order. Attached protection is changed once it is open: it is orders of
+    its own then, with trigger prices. FAILED_PRECONDITION with ORDER_CLOSED, RISK_REFUSED,
     TRADING_HALTED or UNSUPPORTED; NOT_FOUND with ORDER_NOT_FOUND.
     """
     CancelOrder: _aio.UnaryUnaryMultiCallable[_order_service_pb2.CancelOrderRequest, _order_service_pb2.CancelOrderResponse]  # type: ignore[assignment]
@@ -105,9 +110,12 @@ class OrderServiceAsyncStub(OrderServiceStub):
     FAILED_PRECONDITION with ORDER_CLOSED; NOT_FOUND with ORDER_NOT_FOUND.
     """
     CancelAllOrders: _aio.UnaryUnaryMultiCallable[_order_service_pb2.CancelAllOrdersRequest, _order_service_pb2.CancelAllOrdersResponse]  # type: ignore[assignment]
-    """Asks for every working order that matches to be taken off the exchange. Nothing to cancel is no error."""
+    """Asks for every working entry and exit that matches to be taken off the exchange. Nothing to cancel is no error.
+
+    Orders whose role is STOP_LOSS or TAKE_PROFIT stay, so that no position loses its protection: cancel those one by one.
+    """
     ClosePosition: _aio.UnaryUnaryMultiCallable[_order_service_pb2.ClosePositionRequest, _order_service_pb2.ClosePositionResponse]  # type: ignore[assignment]
-    """Closes a position, or one bot's share of it, with a reduce-only MARKET order.
+    """Closes a position, or one bot's share of it, with reduce-only MARKET orders.
 
     FAILED_PRECONDITION with NO_POSITION when flat; NOT_FOUND with POSITION_NOT_FOUND or BOT_NOT_FOUND.
     """
@@ -165,7 +173,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_order_service_pb2.AmendOrderResponse, _abc.Awaitable[_order_service_pb2.AmendOrderResponse]]:
         """Asks for a working order to be changed. The answer comes as an event, since a fill may win the race.
 
-        A change that adds risk passes the same gate as a new order. FAILED_PRECONDITION with ORDER_CLOSED, RISK_REFUSED,
+        A change that adds risk passes the same gate as a new order. Attached protection is changed once it is open: it is orders of
+        its own then, with trigger prices. FAILED_PRECONDITION with ORDER_CLOSED, RISK_REFUSED,
         TRADING_HALTED or UNSUPPORTED; NOT_FOUND with ORDER_NOT_FOUND.
         """
 
@@ -186,7 +195,10 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_service_pb2.CancelAllOrdersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_service_pb2.CancelAllOrdersResponse, _abc.Awaitable[_order_service_pb2.CancelAllOrdersResponse]]:
-        """Asks for every working order that matches to be taken off the exchange. Nothing to cancel is no error."""
+        """Asks for every working entry and exit that matches to be taken off the exchange. Nothing to cancel is no error.
+
+        Orders whose role is STOP_LOSS or TAKE_PROFIT stay, so that no position loses its protection: cancel those one by one.
+        """
 
     @_abc_1.abstractmethod
     def ClosePosition(
@@ -194,7 +206,7 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_service_pb2.ClosePositionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_service_pb2.ClosePositionResponse, _abc.Awaitable[_order_service_pb2.ClosePositionResponse]]:
-        """Closes a position, or one bot's share of it, with a reduce-only MARKET order.
+        """Closes a position, or one bot's share of it, with reduce-only MARKET orders.
 
         FAILED_PRECONDITION with NO_POSITION when flat; NOT_FOUND with POSITION_NOT_FOUND or BOT_NOT_FOUND.
         """

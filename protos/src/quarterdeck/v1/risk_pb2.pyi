@@ -106,7 +106,7 @@ class Refusal(_message.Message):
     rule: _builtins.str
     """The rule. Example: "daily-loss"."""
     reason: _builtins.str
-    """What was wrong, as a stable word of the rule's own. Example: "daily_loss_reached"."""
+    """What was wrong, as a stable word of the rule's own. Example: "DAILY_LOSS_REACHED"."""
     @_builtins.property
     def limit(self) -> _decimal_pb2.Decimal:
         """Where the limit is. Absent if the reason is no number."""

@@ -147,9 +147,9 @@ class EngageKillSwitchRequest(_message.Message):
         KILL_MODE_UNSPECIFIED: EngageKillSwitchRequest._KillMode.ValueType  # 0
         """Never accepted."""
         KILL_MODE_CANCEL_ONLY: EngageKillSwitchRequest._KillMode.ValueType  # 1
-        """They stay, with their protective orders; every other order is canceled."""
+        """They stay, with their protective orders."""
         KILL_MODE_FLATTEN: EngageKillSwitchRequest._KillMode.ValueType  # 2
-        """They are closed with reduce-only MARKET orders; every order is canceled."""
+        """They are closed with reduce-only MARKET orders; their protective orders stay until then."""
 
     class KillMode(_KillMode, metaclass=_KillModeEnumTypeWrapper):
         """What becomes of positions."""
@@ -157,9 +157,9 @@ class EngageKillSwitchRequest(_message.Message):
     KILL_MODE_UNSPECIFIED: EngageKillSwitchRequest.KillMode.ValueType  # 0
     """Never accepted."""
     KILL_MODE_CANCEL_ONLY: EngageKillSwitchRequest.KillMode.ValueType  # 1
-    """They stay, with their protective orders; every other order is canceled."""
+    """They stay, with their protective orders."""
     KILL_MODE_FLATTEN: EngageKillSwitchRequest.KillMode.ValueType  # 2
-    """They are closed with reduce-only MARKET orders; every order is canceled."""
+    """They are closed with reduce-only MARKET orders; their protective orders stay until then."""
 
     PARENT_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int

@@ -82,7 +82,7 @@ class RiskServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EngageKillSwitch(self, request, context):
-        """Halts trading and cancels working orders; with FLATTEN also closes every position. Engaged already is no error: the mode
+        """Halts trading and cancels working entries; with FLATTEN also closes every position. Engaged already is no error: the mode
         may be raised from CANCEL_ONLY to FLATTEN. Works while the exchange cannot be reached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

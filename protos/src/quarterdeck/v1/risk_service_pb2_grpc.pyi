@@ -42,7 +42,7 @@ class RiskServiceStub:
     ListRiskLimits: _grpc.UnaryUnaryMultiCallable[_risk_service_pb2.ListRiskLimitsRequest, _risk_service_pb2.ListRiskLimitsResponse]
     """Lists an account's limits, by rule and name. INVALID_ARGUMENT with PAGE_TOKEN_MISMATCH for a token of another query."""
     EngageKillSwitch: _grpc.UnaryUnaryMultiCallable[_risk_service_pb2.EngageKillSwitchRequest, _risk_service_pb2.EngageKillSwitchResponse]
-    """Halts trading and cancels working orders; with FLATTEN also closes every position. Engaged already is no error: the mode
+    """Halts trading and cancels working entries; with FLATTEN also closes every position. Engaged already is no error: the mode
     may be raised from CANCEL_ONLY to FLATTEN. Works while the exchange cannot be reached.
     """
     ReleaseKillSwitch: _grpc.UnaryUnaryMultiCallable[_risk_service_pb2.ReleaseKillSwitchRequest, _risk_service_pb2.ReleaseKillSwitchResponse]
@@ -62,7 +62,7 @@ class RiskServiceAsyncStub(RiskServiceStub):
     ListRiskLimits: _aio.UnaryUnaryMultiCallable[_risk_service_pb2.ListRiskLimitsRequest, _risk_service_pb2.ListRiskLimitsResponse]  # type: ignore[assignment]
     """Lists an account's limits, by rule and name. INVALID_ARGUMENT with PAGE_TOKEN_MISMATCH for a token of another query."""
     EngageKillSwitch: _aio.UnaryUnaryMultiCallable[_risk_service_pb2.EngageKillSwitchRequest, _risk_service_pb2.EngageKillSwitchResponse]  # type: ignore[assignment]
-    """Halts trading and cancels working orders; with FLATTEN also closes every position. Engaged already is no error: the mode
+    """Halts trading and cancels working entries; with FLATTEN also closes every position. Engaged already is no error: the mode
     may be raised from CANCEL_ONLY to FLATTEN. Works while the exchange cannot be reached.
     """
     ReleaseKillSwitch: _aio.UnaryUnaryMultiCallable[_risk_service_pb2.ReleaseKillSwitchRequest, _risk_service_pb2.ReleaseKillSwitchResponse]  # type: ignore[assignment]
@@ -97,7 +97,7 @@ class RiskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _risk_service_pb2.EngageKillSwitchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_risk_service_pb2.EngageKillSwitchResponse, _abc.Awaitable[_risk_service_pb2.EngageKillSwitchResponse]]:
-        """Halts trading and cancels working orders; with FLATTEN also closes every position. Engaged already is no error: the mode
+        """Halts trading and cancels working entries; with FLATTEN also closes every position. Engaged already is no error: the mode
         may be raised from CANCEL_ONLY to FLATTEN. Works while the exchange cannot be reached.
         """
 

@@ -164,7 +164,7 @@ class ComputeSizeResponse(_message.Message):
     """The journal position this answer reflects."""
     @_builtins.property
     def sizing(self) -> _sizing_pb2.Sizing:
-        """The size, and how it was found."""
+        """The size, and how it was found. Absent if none was."""
 
     @_builtins.property
     def refusal(self) -> _risk_pb2.Refusal:

@@ -67,8 +67,7 @@ class SizingServiceServicer:
     def ComputeSize(self, request, context):
         """Says what size a submitted order would get, and whether it would be allowed. Being refused is an answer, not an error.
 
-        NOT_FOUND with INSTRUMENT_NOT_FOUND; FAILED_PRECONDITION with SIZING_REFUSED if no entry_price is given and the instrument
-        has no mark price yet.
+        NOT_FOUND with INSTRUMENT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

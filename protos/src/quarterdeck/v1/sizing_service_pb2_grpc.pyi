@@ -42,8 +42,7 @@ class SizingServiceStub:
     ComputeSize: _grpc.UnaryUnaryMultiCallable[_sizing_service_pb2.ComputeSizeRequest, _sizing_service_pb2.ComputeSizeResponse]
     """Says what size a submitted order would get, and whether it would be allowed. Being refused is an answer, not an error.
 
-    NOT_FOUND with INSTRUMENT_NOT_FOUND; FAILED_PRECONDITION with SIZING_REFUSED if no entry_price is given and the instrument
-    has no mark price yet.
+    NOT_FOUND with INSTRUMENT_NOT_FOUND.
     """
 
 @_typing.type_check_only
@@ -60,8 +59,7 @@ class SizingServiceAsyncStub(SizingServiceStub):
     ComputeSize: _aio.UnaryUnaryMultiCallable[_sizing_service_pb2.ComputeSizeRequest, _sizing_service_pb2.ComputeSizeResponse]  # type: ignore[assignment]
     """Says what size a submitted order would get, and whether it would be allowed. Being refused is an answer, not an error.
 
-    NOT_FOUND with INSTRUMENT_NOT_FOUND; FAILED_PRECONDITION with SIZING_REFUSED if no entry_price is given and the instrument
-    has no mark price yet.
+    NOT_FOUND with INSTRUMENT_NOT_FOUND.
     """
 
 class SizingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -87,8 +85,7 @@ class SizingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_sizing_service_pb2.ComputeSizeResponse, _abc.Awaitable[_sizing_service_pb2.ComputeSizeResponse]]:
         """Says what size a submitted order would get, and whether it would be allowed. Being refused is an answer, not an error.
 
-        NOT_FOUND with INSTRUMENT_NOT_FOUND; FAILED_PRECONDITION with SIZING_REFUSED if no entry_price is given and the instrument
-        has no mark price yet.
+        NOT_FOUND with INSTRUMENT_NOT_FOUND.
         """
 
 def add_SizingServiceServicer_to_server(servicer: SizingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
