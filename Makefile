@@ -13,6 +13,10 @@ MANIFESTS := $(addsuffix /pyproject.toml,$(DISTRIBUTIONS))
 # What mypy reads in one run; the generated code counts by its stubs.
 TYPED := $(wildcard core clients/python tests bench examples conftest.py)
 
+# Caches stay inside the clone, too.
+export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
+export BUF_CACHE_DIR ?= $(CURDIR)/.cache/buf
+
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -28,7 +32,7 @@ setup: $(READY) ## Create .venv with pinned tools and every distribution, editab
 
 $(READY): requirements/uv.txt requirements/dev.txt $(MANIFESTS)
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
+	$(BIN)/python -m pip install --quiet --no-cache-dir --require-hashes -r requirements/uv.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(addprefix -e ,$(DISTRIBUTIONS))
 	@touch $@
@@ -42,7 +46,7 @@ lock: $(READY) ## Resolve the pinned requirements anew (after a change in a pypr
 
 .PHONY: clean
 clean: ## Remove .venv, caches and build output
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 ##@ Run

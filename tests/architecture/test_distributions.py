@@ -53,6 +53,14 @@ def test_dependencies_have_floors_and_local_ones_are_of_this_version(each: Distr
 
 
 @every_distribution
+def test_dependencies_are_pinned(each: Distribution) -> None:
+    """`make lock` was run after the last change of a dependency."""
+    pinned = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements" / "dev.txt").read_text(), flags=re.MULTILINE))
+    wanted = {re.split(r"[>=<\[; ]", requirement)[0] for requirement in each.manifest["project"]["dependencies"]}
+    assert wanted - {local.name for local in distributions()} <= pinned
+
+
+@every_distribution
 def test_sorted_dependencies(each: Distribution) -> None:
     wanted = each.manifest["project"]["dependencies"]
     assert wanted == sorted(wanted, key=lambda requirement: re.split(r"[>=<\[;]", requirement)[0])
