@@ -53,7 +53,7 @@ def parse_amount(text: str) -> Decimal:
     if _PATTERN.fullmatch(text) is None:
         raise ValueError(f"{text!r} is not a decimal such as '-12.50'")
     value = Decimal(text)
-    return value if value else ZERO
+    return value or ZERO
 
 
 def amount_text(value: Decimal) -> str:

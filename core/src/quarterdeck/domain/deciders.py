@@ -22,24 +22,31 @@ class AccountView(Protocol):
     @property
     def now(self) -> int:
         """Time of the input being decided, in nanoseconds."""
+
     @property
     def trading_state(self) -> TradingState:
         """What the account may do."""
+
     @property
     def wallet(self) -> Decimal:
         """Settle-currency balance, without unrealised profit."""
+
     @property
     def equity(self) -> Decimal:
         """Wallet plus unrealised profit (and spot holdings) at the latest marks."""
+
     @property
     def day_start_equity(self) -> Decimal:
         """Equity at the first record of the current UTC day."""
+
     @property
     def peak_equity(self) -> Decimal:
         """Highest recorded equity."""
+
     @property
     def open_positions(self) -> int:
         """Instruments with a position or an entry that may still fill."""
+
     @property
     def exposure_notional(self) -> Decimal:
         """Absolute notional of all positions at the latest marks, plus of all entries that may still fill."""

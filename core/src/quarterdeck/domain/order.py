@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
@@ -128,7 +128,8 @@ class Order:
     """The record of one order, from the moment it is approved. Written only by the engine's fold.
 
     `order_id` names it for people and clients; `link_id` (at most 36 characters) is the client order id the exchange
-    sees. `cost` is the sum of quantity times price over its fills. `parent_id` is set on protection opened by the venue.
+    sees. `reference_price` is what it was expected to trade at when it was approved; `cost` is the sum of quantity
+    times price over its fills. `parent_id` is set on protection opened by the venue.
     """
 
     order_id: str
@@ -138,6 +139,7 @@ class Order:
     create_time: int
     bot_id: str = ""
     parent_id: str = ""
+    reference_price: Decimal = ZERO
     correlation_id: str = ""
     state: OrderState = OrderState.PREPARED
     exchange_order_id: str = ""
@@ -149,7 +151,7 @@ class Order:
     last_sequence: int = 0
     attempts: int = 0
     cancel_requested: bool = False
-    triggered: bool = field(default=False)
+    triggered: bool = False
 
     @property
     def is_open(self) -> bool:

@@ -1,1 +1,7 @@
-"""The one state machine: decides and folds, without I/O, clock or randomness."""
+"""The one state machine of an account: inputs in, recorded events and effects out.
+
+Owns how a wish becomes an order, how a report becomes a fact, and how facts add up to the state. Must not know: files,
+clocks, networks, protobuf, plugins' loading, the daemon.
+
+Reading order: inputs, events, effects, state, fold, view, turn, pipeline, orders, reports, bots, account, machine.
+"""

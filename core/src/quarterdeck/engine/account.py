@@ -1,0 +1,63 @@
+"""Owns the account as a whole: its opening, the kill switch, and the snapshots that start a day and mark a peak."""
+
+from __future__ import annotations
+
+from quarterdeck.domain.amounts import ZERO, settle
+from quarterdeck.domain.market import HOUR
+from quarterdeck.domain.order import OrderRole
+from quarterdeck.domain.risk import TradingState
+from quarterdeck.engine import events as e
+from quarterdeck.engine.inputs import EngageKillSwitch, OpenAccount, ReleaseKillSwitch
+from quarterdeck.engine.orders import flatten_all, request_cancel
+from quarterdeck.engine.turn import Turn
+from quarterdeck.engine.view import View
+
+#: How often the account is valued. Snapshots fall on whole hours, so the first of a UTC day is at its start.
+SNAPSHOT_EVERY = HOUR
+
+
+def open_account(turn: Turn, notice: OpenAccount) -> None:
+    """Record the account's first fact."""
+    turn.emit(e.AccountOpened(notice.mode, notice.settle, notice.balances))
+
+
+def engage(turn: Turn, command: EngageKillSwitch, view: View, deployment: str) -> None:
+    """Halt trading first, then cancel every working entry, then close everything if asked to. Stops stay until flat."""
+    if turn.state.trading_state is not TradingState.HALTED:
+        turn.emit(e.TradingStateChanged(TradingState.HALTED, command.reason, automatic=False))
+    for order in list(turn.state.orders_of()):
+        if order.role is OrderRole.ENTRY:
+            request_cancel(turn, order)
+    if command.flatten:
+        flatten_all(turn, view, deployment)
+
+
+def release(turn: Turn, command: ReleaseKillSwitch) -> None:
+    """Trade again."""
+    if turn.state.trading_state is not TradingState.ACTIVE:
+        turn.emit(e.TradingStateChanged(TradingState.ACTIVE, command.reason, automatic=False))
+
+
+def next_snapshot_time(time: int) -> int:
+    """The first whole hour after `time`."""
+    return time - time % SNAPSHOT_EVERY + SNAPSHOT_EVERY
+
+
+def take_snapshot(turn: Turn, view: View) -> None:
+    """Record what the account is worth at the latest marks."""
+    state = turn.state
+    equity = settle(view.equity)
+    peak = max(state.peak_equity, equity)
+    turn.emit(
+        e.PortfolioSnapshotTaken(
+            equity,
+            settle(state.wallet),
+            settle(view.unrealized_pnl),
+            settle(state.realized_pnl),
+            settle(state.fees),
+            settle(state.funding),
+            peak,
+            settle((peak - equity) / peak) if peak > 0 else ZERO,
+            view.open_positions,
+        ),
+    )

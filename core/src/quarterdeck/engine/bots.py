@@ -1,0 +1,204 @@
+"""Owns bots: their commands, and the way of a candle through a strategy to an order."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from quarterdeck.domain.amounts import from_observation, nearest_to
+from quarterdeck.domain.bot import BotState
+from quarterdeck.domain.deciders import Strategy
+from quarterdeck.domain.errors import AlreadyExists, InvalidRequest, NotFound, RefusedByState
+from quarterdeck.domain.instrument import Instrument
+from quarterdeck.domain.market import Candle
+from quarterdeck.domain.order import OrderRole, OrderType
+from quarterdeck.domain.signal import Action, Signal
+from quarterdeck.engine import events as e
+from quarterdeck.engine.inputs import CreateBot, FailBot, PauseBot, StartBot, StopBot, SubmitOrder
+from quarterdeck.engine.orders import close_share, record, request_cancel
+from quarterdeck.engine.pipeline import Deciders, evaluate
+from quarterdeck.engine.state import BotRecord, State
+from quarterdeck.engine.turn import Turn
+from quarterdeck.engine.view import View
+
+_FED = frozenset({BotState.RUNNING, BotState.PAUSED})
+
+
+class Roster:
+    """The live strategies, by the candles they want. Strategies are not state: they are rebuilt and warmed up."""
+
+    __slots__ = ("_listeners", "_strategies")
+
+    def __init__(self) -> None:
+        self._strategies: dict[str, Strategy] = {}
+        self._listeners: dict[tuple[str, int], list[tuple[BotRecord, Strategy]]] = {}
+
+    def attach(self, bot: BotRecord, strategy: Strategy) -> None:
+        """Feed a strategy from the next candle on."""
+        self.detach(bot)
+        self._strategies[bot.spec.bot_id] = strategy
+        self._listeners.setdefault((bot.spec.symbol, bot.spec.interval), []).append((bot, strategy))
+
+    def detach(self, bot: BotRecord) -> None:
+        """Stop feeding a bot."""
+        if self._strategies.pop(bot.spec.bot_id, None) is not None:
+            key = (bot.spec.symbol, bot.spec.interval)
+            self._listeners[key] = [pair for pair in self._listeners[key] if pair[0] is not bot]
+
+    def listeners(self, candle: Candle) -> list[tuple[BotRecord, Strategy]] | None:
+        """Who wants this candle."""
+        return self._listeners.get((candle.symbol, candle.interval))
+
+    def __contains__(self, bot_id: object) -> bool:
+        return bot_id in self._strategies
+
+
+# ---------------------------------------------------------------- commands
+
+
+def create(turn: Turn, command: CreateBot, view: View) -> None:
+    """Record a new bot.
+
+    Raises:
+        AlreadyExists: its id is taken.
+        NotFound: no such instrument.
+    """
+    spec = command.spec
+    if spec.bot_id in turn.state.bots:
+        raise AlreadyExists("BOT_ID_TAKEN", f"bot {spec.bot_id!r} exists", {"name": spec.bot_id})
+    if view.instrument(spec.symbol) is None:
+        raise NotFound("instrument", spec.symbol)
+    if spec.interval <= 0:
+        raise InvalidRequest("bot.interval", f"must be above zero, was {spec.interval} ns")
+    turn.emit(e.BotCreated(spec), spec.bot_id)
+
+
+def start(turn: Turn, command: StartBot, roster: Roster) -> None:
+    """Run a bot. One that runs already is left as it is; a paused one resumes with the strategy it has.
+
+    Raises:
+        NotFound: no such bot.
+        RefusedByState: it needs a strategy object and got none.
+    """
+    bot = known(turn.state, command.bot_id)
+    if bot.state is not BotState.PAUSED and command.strategy is None:
+        raise RefusedByState("BOT_STATE", f"bot {command.bot_id} is {bot.state}", {"state": bot.state})
+    if command.strategy is not None:
+        roster.attach(bot, command.strategy)
+    if bot.state is not BotState.RUNNING:
+        turn.emit(e.BotStateChanged(command.bot_id, BotState.RUNNING), command.bot_id)
+
+
+def pause(turn: Turn, command: PauseBot) -> None:
+    """Keep a running bot from entering.
+
+    Raises:
+        NotFound: no such bot.
+        RefusedByState: it does not run.
+    """
+    bot = known(turn.state, command.bot_id)
+    if bot.state is BotState.PAUSED:
+        return
+    if bot.state is not BotState.RUNNING:
+        raise RefusedByState("BOT_STATE", f"bot {command.bot_id} is {bot.state}, not RUNNING", {"state": bot.state})
+    turn.emit(e.BotStateChanged(command.bot_id, BotState.PAUSED), command.bot_id)
+
+
+def stop(turn: Turn, command: StopBot, roster: Roster, view: View, deployment: str) -> None:
+    """Stop feeding a bot, cancel its working entries, and close its position when asked to.
+
+    Raises:
+        NotFound: no such bot.
+    """
+    bot = known(turn.state, command.bot_id)
+    roster.detach(bot)
+    if bot.state is not BotState.STOPPED:
+        turn.emit(e.BotStateChanged(command.bot_id, BotState.STOPPED), command.bot_id)
+    _withdraw(turn, bot)
+    if command.flatten:
+        share = turn.state.share(bot.spec.symbol, bot.spec.bot_id)
+        if share.quantity:
+            close_share(turn, bot.spec.bot_id, share, view, deployment)
+
+
+def fail(turn: Turn, command: FailBot, roster: Roster) -> None:
+    """A bot can't go on: its entries are withdrawn, its position keeps its stops."""
+    bot = known(turn.state, command.bot_id)
+    roster.detach(bot)
+    turn.emit(e.BotStateChanged(command.bot_id, BotState.FAILED, command.failure), command.bot_id)
+    _withdraw(turn, bot)
+
+
+def known(state: State, bot_id: str) -> BotRecord:
+    """A bot by id.
+
+    Raises:
+        NotFound: no such bot.
+    """
+    bot = state.bots.get(bot_id)
+    if bot is None:
+        raise NotFound("bot", bot_id)
+    return bot
+
+
+def _withdraw(turn: Turn, bot: BotRecord) -> None:
+    for order in list(turn.state.orders_of(bot.spec.symbol, bot.spec.bot_id)):
+        if order.role is OrderRole.ENTRY:
+            request_cancel(turn, order)
+
+
+# ---------------------------------------------------------------- from candle to order
+
+
+def signal(turn: Turn, bot: BotRecord, wish: Signal, view: View, deciders: Deciders, deployment: str) -> None:
+    """Follow one signal: record it, and drop it with a reason or take it through the gate."""
+    spec = bot.spec
+    instrument = view.instrument(spec.symbol)
+    if instrument is None:
+        raise NotFound("instrument", spec.symbol)
+    share = turn.state.share(spec.symbol, spec.bot_id)
+    dropped = _drop_reason(bot, wish, share.quantity)
+    stop_price = _on_tick(wish.stop, instrument)
+    take_profit = _on_tick(wish.take_profit, instrument)
+    correlation = f"{spec.bot_id}-{turn.state.next_order_number}"
+    raised = turn.emit(
+        e.SignalRaised(spec.bot_id, spec.symbol, wish.action, stop_price, take_profit, wish.reason),
+        correlation,
+    )
+    if dropped:
+        turn.emit(e.SignalDropped(spec.bot_id, spec.symbol, wish.action, dropped), correlation, raised.sequence)
+        return
+    if wish.action is Action.EXIT:
+        close_share(turn, spec.bot_id, share, view, deployment)
+        return
+    limit = _on_tick(wish.limit, instrument)
+    order = SubmitOrder(
+        "",
+        spec.symbol,
+        wish.action.side,
+        OrderType.MARKET if limit is None else OrderType.LIMIT,
+        limit_price=limit,
+        stop_loss=stop_price,
+        take_profit=take_profit,
+        bot_id=spec.bot_id,
+    )
+    try:
+        evaluation = evaluate(order, view, deciders)
+    except InvalidRequest as error:
+        turn.emit(e.SignalDropped(spec.bot_id, spec.symbol, wish.action, str(error)), correlation, raised.sequence)
+        return
+    record(turn, "", evaluation.draft, evaluation.sizing, evaluation.verdict, deployment)
+
+
+def _drop_reason(bot: BotRecord, wish: Signal, held: Decimal) -> str:
+    """Why a signal comes to nothing, or an empty text."""
+    if wish.action is Action.EXIT:
+        return "" if held else "NOTHING_HELD"
+    if bot.state is BotState.PAUSED:
+        return "PAUSED"
+    if bot.holding.busy:
+        return "ORDER_WORKING"
+    return "HOLDING" if held else ""
+
+
+def _on_tick(price: float | None, instrument: Instrument) -> Decimal | None:
+    return None if price is None else nearest_to(from_observation(price), instrument.tick_size)

@@ -1,0 +1,358 @@
+"""Owns events: every fact the engine can establish. The journal is a sequence of these, and state is their fold.
+
+Each mirrors the message of the same name in `quarterdeck/v1/event.proto`; `rpc/convert` is the one place that knows
+both. An event says what is so, never what to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from quarterdeck.domain.bot import BotSpec, BotState
+from quarterdeck.domain.market import Side
+from quarterdeck.domain.order import OrderRole, OrderTerms
+from quarterdeck.domain.report import FillCause, Liquidity
+from quarterdeck.domain.risk import Refused, TradingState
+from quarterdeck.domain.signal import Action
+from quarterdeck.domain.sizing import Sizing
+
+
+@dataclass(frozen=True, slots=True)
+class AccountOpened:
+    """The account's first fact: its mode, what it settles in and what it holds."""
+
+    mode: str
+    settle: str
+    balances: tuple[tuple[str, Decimal], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStarted:
+    """A daemon took up the account. `plugins` are `kind/name version`."""
+
+    version: str
+    mode: str
+    plugins: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStopped:
+    """The daemon ended in order; its absence before a DaemonStarted means a crash."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceAdjusted:
+    """Money moved for a reason that is not a trade, a fee or funding."""
+
+    currency: str
+    amount: Decimal
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BotCreated:
+    """A bot exists, stopped."""
+
+    spec: BotSpec
+
+
+@dataclass(frozen=True, slots=True)
+class BotStateChanged:
+    """A bot changed state. `failure` is set when it FAILED."""
+
+    bot_id: str
+    state: BotState
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRaised:
+    """A bot's strategy wants something. Prices are on the instrument's tick."""
+
+    bot_id: str
+    symbol: str
+    action: Action
+    stop_price: Decimal | None
+    take_profit: Decimal | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignalDropped:
+    """A signal came to nothing before it became an order: the bot is paused, holds already, or there is no size."""
+
+    bot_id: str
+    symbol: str
+    action: Action
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPrepared:
+    """An order was approved. Once this is durable the order is sent, once."""
+
+    order_id: str
+    link_id: str
+    terms: OrderTerms
+    role: OrderRole
+    bot_id: str
+    reference_price: Decimal
+    sizing: Sizing | None
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRefused:
+    """An order was not approved, by which rule and against which limit."""
+
+    order_id: str
+    terms: OrderTerms
+    role: OrderRole
+    bot_id: str
+    refusal: Refused
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSent:
+    """An attempt to send the order began: from here on it may exist at the exchange."""
+
+    order_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAcked:
+    """The exchange has taken the order in."""
+
+    order_id: str
+    exchange_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderOpened:
+    """The order is working at the exchange."""
+
+    order_id: str
+    exchange_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUnknown:
+    """The answer was lost. The order counts fully until evidence settles it."""
+
+    order_id: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderNotSent:
+    """The order is certain not to have left."""
+
+    order_id: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAbsent:
+    """The order is proved not to exist at the exchange."""
+
+    order_id: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRejected:
+    """The exchange refused the order."""
+
+    order_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderTriggered:
+    """A conditional order started to work."""
+
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilled:
+    """A trade of an order. `realized_pnl` is what it realised for the order's owner, before fees."""
+
+    order_id: str
+    trade_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    fee_currency: str
+    liquidity: Liquidity
+    cause: FillCause
+    realized_pnl: Decimal
+    exchange_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCanceled:
+    """The order ended before it was filled completely."""
+
+    order_id: str
+    filled_quantity: Decimal
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderExpired:
+    """The order's time in force ended it."""
+
+    order_id: str
+    filled_quantity: Decimal
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCancelRequested:
+    """Somebody wants the order off the exchange."""
+
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCancelRejected:
+    """The exchange could not cancel the order."""
+
+    order_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAmendRequested:
+    """Somebody wants the order changed; a field that is None stays."""
+
+    order_id: str
+    quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAmended:
+    """The exchange changed the order."""
+
+    order_id: str
+    quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAmendRejected:
+    """The exchange left the order as it was."""
+
+    order_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAdopted:
+    """The venue opened an order itself: protection attached to `parent_id`, or a liquidation. It works already."""
+
+    order_id: str
+    link_id: str
+    terms: OrderTerms
+    role: OrderRole
+    bot_id: str
+    parent_id: str
+    exchange_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FundingPaid:
+    """Funding of a perpetual. `amount` is what the wallet gained: negative when paid."""
+
+    funding_id: str
+    symbol: str
+    amount: Decimal
+    rate: Decimal
+    position_quantity: Decimal
+    exchange_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class TradingStateChanged:
+    """What the account may do has changed, by a person or by a limit."""
+
+    state: TradingState
+    reason: str
+    automatic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PortfolioSnapshotTaken:
+    """The account valued at the marks of this moment. The day's first one starts the day's loss count."""
+
+    equity: Decimal
+    wallet: Decimal
+    unrealized_pnl: Decimal
+    realized_pnl: Decimal
+    fees: Decimal
+    funding: Decimal
+    peak_equity: Decimal
+    drawdown: Decimal
+    open_positions: int
+
+
+Event = (
+    AccountOpened
+    | DaemonStarted
+    | DaemonStopped
+    | BalanceAdjusted
+    | BotCreated
+    | BotStateChanged
+    | SignalRaised
+    | SignalDropped
+    | OrderPrepared
+    | OrderRefused
+    | OrderSent
+    | OrderAcked
+    | OrderOpened
+    | OrderUnknown
+    | OrderNotSent
+    | OrderAbsent
+    | OrderRejected
+    | OrderTriggered
+    | OrderFilled
+    | OrderCanceled
+    | OrderExpired
+    | OrderCancelRequested
+    | OrderCancelRejected
+    | OrderAmendRequested
+    | OrderAmended
+    | OrderAmendRejected
+    | OrderAdopted
+    | FundingPaid
+    | TradingStateChanged
+    | PortfolioSnapshotTaken
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event with its place and its reason.
+
+    `sequence` is dense from 1; `time` is when the engine decided it; `correlation_id` is the same for everything that
+    follows from one wish; `cause` is the sequence of the event that led here, or 0. `request_id` and `digest` identify
+    the caller's request when this event is its outcome: the same id with the same digest gets this answer again.
+    """
+
+    sequence: int
+    time: int
+    event: Event
+    correlation_id: str = ""
+    cause: int = 0
+    request_id: str = ""
+    digest: str = ""

@@ -1,0 +1,437 @@
+"""Owns how each event changes the state. Total over `Event`: an event without a line in the table can't be recorded."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from quarterdeck.domain.bot import BotState
+from quarterdeck.domain.instrument import Instrument
+from quarterdeck.domain.ledger import Book, fill_postings, move
+from quarterdeck.domain.market import DAY, HOUR, Side
+from quarterdeck.domain.order import (
+    CLOSED_STATES,
+    TRANSITIONS,
+    Order,
+    OrderRole,
+    OrderState,
+    OrderTerms,
+    check_transition,
+)
+from quarterdeck.domain.position import Position
+from quarterdeck.domain.signal import Holding
+from quarterdeck.engine import events as e
+from quarterdeck.engine.state import CLOSED_ORDERS_KEPT, REQUESTS_KEPT, BotRecord, Exposure, State
+
+Instruments = Mapping[str, Instrument]
+
+
+def fold(state: State, recorded: e.Recorded, instruments: Instruments) -> None:
+    """Apply one recorded event. The only writer of `State`.
+
+    Raises:
+        ValueError: the sequence does not continue the state's.
+        IllegalTransition: an order's event is not a legal move.
+    """
+    if recorded.sequence != state.sequence + 1:
+        raise ValueError(f"event {recorded.sequence} does not follow {state.sequence}")
+    _FOLDS[type(recorded.event)](state, recorded.event, recorded, instruments)
+    state.sequence = recorded.sequence
+    state.time = recorded.time
+    if recorded.request_id:
+        requests = state.requests
+        requests[recorded.request_id] = (recorded.digest, recorded.sequence)
+        if len(requests) > REQUESTS_KEPT:
+            del requests[next(iter(requests))]
+
+
+# ---------------------------------------------------------------- account, bots, trading state
+
+
+def _account_opened(state: State, event: e.AccountOpened, _: e.Recorded, __: Instruments) -> None:
+    state.mode = event.mode
+    state.settle = event.settle
+    for currency, amount in event.balances:
+        state.ledger.post(move(Book.TRANSFERS, currency, amount))
+    state.peak_equity = state.day_start_equity = state.wallet
+
+
+def _daemon_started(state: State, event: e.DaemonStarted, _: e.Recorded, __: Instruments) -> None:
+    state.mode = event.mode
+    state.clean = False
+
+
+def _daemon_stopped(state: State, _event: e.DaemonStopped, _: e.Recorded, __: Instruments) -> None:
+    state.clean = True
+
+
+def _balance_adjusted(state: State, event: e.BalanceAdjusted, _: e.Recorded, __: Instruments) -> None:
+    state.ledger.post(move(Book.TRANSFERS, event.currency, event.amount))
+    if event.currency == state.settle:  # money put in or taken out is neither profit nor loss
+        state.day_start_equity += event.amount
+        state.peak_equity += event.amount
+
+
+def _bot_created(state: State, event: e.BotCreated, recorded: e.Recorded, _: Instruments) -> None:
+    state.bots[event.spec.bot_id] = BotRecord(event.spec, create_time=recorded.time, update_time=recorded.time)
+
+
+def _bot_state_changed(state: State, event: e.BotStateChanged, recorded: e.Recorded, _: Instruments) -> None:
+    bot = state.bots[event.bot_id]
+    bot.state = event.state
+    bot.failure = event.failure if event.state is BotState.FAILED else ""
+    bot.update_time = recorded.time
+
+
+def _trading_state_changed(state: State, event: e.TradingStateChanged, recorded: e.Recorded, _: Instruments) -> None:
+    state.trading_state = event.state
+    state.trading_reason = event.reason
+    state.trading_since = recorded.time
+
+
+def _snapshot_taken(state: State, event: e.PortfolioSnapshotTaken, recorded: e.Recorded, _: Instruments) -> None:
+    day = recorded.time // DAY
+    if day != state.day:
+        state.day = day
+        state.day_start_equity = event.equity
+        state.day_start_realized_pnl = state.realized_pnl
+    state.peak_equity = max(state.peak_equity, event.equity)
+    state.snapshot_time = recorded.time
+
+
+def _nothing(state: State, event: e.Event, recorded: e.Recorded, _: Instruments) -> None:
+    """For events that are worth recording and change nothing."""
+
+
+# ---------------------------------------------------------------- orders
+
+
+def _order_prepared(state: State, event: e.OrderPrepared, recorded: e.Recorded, _: Instruments) -> None:
+    order = Order(
+        event.order_id,
+        event.link_id,
+        event.terms,
+        event.role,
+        recorded.time,
+        event.bot_id,
+        reference_price=event.reference_price,
+        correlation_id=recorded.correlation_id,
+        update_time=recorded.time,
+        last_sequence=recorded.sequence,
+    )
+    state.next_order_number += 1
+    if event.role is OrderRole.ENTRY:
+        times = state.entry_times
+        times.append(recorded.time)
+        if times[0] < recorded.time - HOUR:
+            del times[: bisect_left(times, recorded.time - HOUR)]
+    _admit(state, order)
+
+
+def _order_adopted(state: State, event: e.OrderAdopted, recorded: e.Recorded, _: Instruments) -> None:
+    known = state.open_orders.get(event.order_id)
+    if known is not None:  # the parent filled further, so its protection grew
+        _reweigh(state, known, -1)
+        known.terms = event.terms
+        _reweigh(state, known, +1)
+        _touch(known, recorded)
+        return
+    order = Order(
+        event.order_id,
+        event.link_id,
+        event.terms,
+        event.role,
+        recorded.time,
+        event.bot_id,
+        event.parent_id,
+        correlation_id=recorded.correlation_id,
+        state=OrderState.OPEN,
+        exchange_order_id=event.exchange_order_id,
+        update_time=recorded.time,
+        last_sequence=recorded.sequence,
+    )
+    _admit(state, order)
+
+
+def _order_sent(state: State, event: e.OrderSent, recorded: e.Recorded, _: Instruments) -> None:
+    order = _moved(state, event.order_id, OrderState.SENT, recorded)
+    order.attempts = event.attempt
+
+
+def _order_acked(state: State, event: e.OrderAcked, recorded: e.Recorded, _: Instruments) -> None:
+    _moved(state, event.order_id, OrderState.ACKED, recorded).exchange_order_id = event.exchange_order_id
+
+
+def _order_opened(state: State, event: e.OrderOpened, recorded: e.Recorded, _: Instruments) -> None:
+    _moved(state, event.order_id, OrderState.OPEN, recorded).exchange_order_id = event.exchange_order_id
+
+
+def _order_unknown(state: State, event: e.OrderUnknown, recorded: e.Recorded, _: Instruments) -> None:
+    order = _moved(state, event.order_id, OrderState.UNKNOWN, recorded)
+    order.reason = event.detail
+    state.exposures[order.terms.symbol].unknown += 1
+
+
+def _order_not_sent(state: State, event: e.OrderNotSent, recorded: e.Recorded, _: Instruments) -> None:
+    _moved(state, event.order_id, OrderState.NOT_SENT, recorded).reason = event.detail
+
+
+def _order_absent(state: State, event: e.OrderAbsent, recorded: e.Recorded, _: Instruments) -> None:
+    _moved(state, event.order_id, OrderState.ABSENT, recorded).reason = event.detail
+
+
+def _order_rejected(state: State, event: e.OrderRejected, recorded: e.Recorded, _: Instruments) -> None:
+    _moved(state, event.order_id, OrderState.REJECTED, recorded).reason = event.reason
+
+
+def _order_triggered(state: State, event: e.OrderTriggered, recorded: e.Recorded, _: Instruments) -> None:
+    order = state.open_orders[event.order_id]
+    order.triggered = True
+    _touch(order, recorded)
+
+
+def _order_canceled(state: State, event: e.OrderCanceled, recorded: e.Recorded, _: Instruments) -> None:
+    _moved(state, event.order_id, OrderState.CANCELED, recorded).reason = event.reason
+
+
+def _order_expired(state: State, event: e.OrderExpired, recorded: e.Recorded, _: Instruments) -> None:
+    _moved(state, event.order_id, OrderState.EXPIRED, recorded).reason = event.reason
+
+
+def _cancel_requested(state: State, event: e.OrderCancelRequested, recorded: e.Recorded, _: Instruments) -> None:
+    order = state.open_orders[event.order_id]
+    order.cancel_requested = True
+    _touch(order, recorded)
+
+
+def _cancel_rejected(state: State, event: e.OrderCancelRejected, recorded: e.Recorded, _: Instruments) -> None:
+    order = state.order(event.order_id)
+    if order is not None:
+        order.cancel_requested = False
+        _touch(order, recorded)
+
+
+def _order_amended(state: State, event: e.OrderAmended, recorded: e.Recorded, _: Instruments) -> None:
+    order = state.open_orders[event.order_id]
+    _reweigh(state, order, -1)
+    order.terms = amended(order.terms, event)
+    _reweigh(state, order, +1)
+    _touch(order, recorded)
+
+
+def amended(terms: OrderTerms, change: e.OrderAmended | e.OrderAmendRequested) -> OrderTerms:
+    """The terms after a change; a field that is None stays."""
+    return OrderTerms(
+        terms.symbol,
+        terms.side,
+        terms.type,
+        terms.quantity if change.quantity is None else change.quantity,
+        terms.limit_price if change.limit_price is None else change.limit_price,
+        terms.trigger_price if change.trigger_price is None else change.trigger_price,
+        terms.trailing_distance,
+        terms.time_in_force,
+        terms.reduce_only,
+        terms.stop_loss,
+        terms.take_profit,
+    )
+
+
+def _order_filled(state: State, event: e.OrderFilled, recorded: e.Recorded, instruments: Instruments) -> None:
+    order = state.order(event.order_id)
+    if order is None:
+        raise ValueError(f"fill {event.trade_id} of an order that is not in memory: {event.order_id}")
+    _fill_order(state, order, event, recorded)
+    _fill_positions(state, order, event, recorded.time)
+    state.ledger.post(
+        fill_postings(
+            instruments[event.symbol],
+            event.side,
+            event.quantity,
+            event.price,
+            event.fee,
+            event.fee_currency,
+            event.realized_pnl,
+        ),
+    )
+    state.realized_pnl += event.realized_pnl
+    state.fees += event.fee
+    state.fill_count += 1
+    bot = state.bots.get(order.bot_id)
+    if bot is not None:
+        bot.trades += 1
+        _refresh_holding(state, bot)
+
+
+def _fill_order(state: State, order: Order, event: e.OrderFilled, recorded: e.Recorded) -> None:
+    state.trades.setdefault(order.order_id, []).append(event.trade_id)
+    is_complete = order.filled_quantity + event.quantity >= order.terms.quantity
+    was_open = order.is_open
+    if was_open:
+        _reweigh(state, order, -1)
+    order.filled_quantity += event.quantity
+    order.cost += event.quantity * event.price
+    order.fees += event.fee
+    if was_open:
+        wanted = OrderState.FILLED if is_complete else OrderState.PARTIALLY_FILLED
+        check_transition(order, wanted)
+        if order.state is OrderState.UNKNOWN:
+            state.exposures[order.terms.symbol].unknown -= 1
+        order.state = wanted
+    elif is_complete and OrderState.FILLED in TRANSITIONS[order.state]:
+        order.state = OrderState.FILLED  # the fill won the race against the cancel and was reported last
+    _touch(order, recorded)
+    if order.is_open:
+        _reweigh(state, order, +1)
+    elif was_open:
+        _retire(state, order)
+
+
+def _fill_positions(state: State, order: Order, event: e.OrderFilled, time: int) -> None:
+    symbol = event.symbol
+    shares = state.shares.setdefault(symbol, {})
+    for holder, owner in ((state.positions, symbol), (shares, order.bot_id)):
+        position = holder.get(owner)
+        if position is None:
+            position = holder[owner] = Position(symbol)
+        position.apply(event.side, event.quantity, event.price, event.fee, time)
+
+
+def _funding_paid(state: State, event: e.FundingPaid, recorded: e.Recorded, _: Instruments) -> None:
+    state.ledger.post(move(Book.FUNDING, state.settle, event.amount))
+    state.funding += event.amount
+    state.funding_ids[event.funding_id] = recorded.sequence
+    if len(state.funding_ids) > CLOSED_ORDERS_KEPT:
+        del state.funding_ids[next(iter(state.funding_ids))]
+    position = state.positions.get(event.symbol)
+    if position is not None:
+        position.funding += event.amount
+
+
+# ---------------------------------------------------------------- the indexes over orders
+
+
+def _admit(state: State, order: Order) -> None:
+    state.open_orders[order.order_id] = order
+    state.links[order.link_id] = order.order_id
+    _reweigh(state, order, +1)
+    bot = state.bots.get(order.bot_id)
+    if bot is not None and _is_working(order):
+        bot.working += 1
+        _refresh_holding(state, bot)
+
+
+def _retire(state: State, order: Order) -> None:
+    del state.open_orders[order.order_id]
+    closed = state.closed_orders
+    closed[order.order_id] = order
+    if len(closed) > CLOSED_ORDERS_KEPT:
+        oldest = closed.pop(next(iter(closed)))
+        state.links.pop(oldest.link_id, None)
+        state.trades.pop(oldest.order_id, None)
+    bot = state.bots.get(order.bot_id)
+    if bot is not None and _is_working(order):
+        bot.working -= 1
+        _refresh_holding(state, bot)
+
+
+def _moved(state: State, order_id: str, wanted: OrderState, recorded: e.Recorded) -> Order:
+    order = state.open_orders[order_id]
+    check_transition(order, wanted)
+    closes = wanted in CLOSED_STATES
+    if closes:
+        _reweigh(state, order, -1)
+    if order.state is OrderState.UNKNOWN:
+        state.exposures[order.terms.symbol].unknown -= 1
+    order.state = wanted
+    order.update_time = recorded.time
+    order.last_sequence = recorded.sequence
+    if closes:
+        _retire(state, order)
+    return order
+
+
+def _touch(order: Order, recorded: e.Recorded) -> None:
+    order.update_time = recorded.time
+    order.last_sequence = recorded.sequence
+
+
+def _is_working(order: Order) -> bool:
+    return order.role in (OrderRole.ENTRY, OrderRole.EXIT)
+
+
+def _reweigh(state: State, order: Order, sign: int) -> None:
+    """Add an open order to its instrument's index, or take it out before it changes."""
+    terms = order.terms
+    exposure = state.exposures.get(terms.symbol)
+    if exposure is None:
+        exposure = state.exposures[terms.symbol] = Exposure()
+    leaves = (terms.quantity - order.filled_quantity) * sign
+    if order.role is OrderRole.ENTRY:
+        if terms.side is Side.BUY:
+            exposure.pending_buy += leaves
+        else:
+            exposure.pending_sell += leaves
+        price = terms.limit_price or terms.trigger_price or order.reference_price
+        exposure.pending_notional += leaves * price
+        distance = price if terms.stop_loss is None else abs(price - terms.stop_loss)
+        exposure.pending_risk += leaves * distance
+    elif order.role is OrderRole.STOP_LOSS and terms.trigger_price is not None:
+        exposure.stopped_quantity += leaves
+        exposure.stopped_value += leaves * terms.trigger_price
+
+
+def _refresh_holding(state: State, bot: BotRecord) -> None:
+    share = state.share(bot.spec.symbol, bot.spec.bot_id)
+    bot.holding = Holding(share.quantity, share.average_price, bot.working > 0)
+
+
+def rebuild_indexes(state: State) -> None:
+    """Recompute every index over the open orders from the orders themselves; for checks, and after a snapshot."""
+    for exposure in state.exposures.values():
+        exposure.__init__()  # type: ignore[misc]  # back to its defaults, the object stays
+    for bot in state.bots.values():
+        bot.working = 0
+    for order in state.open_orders.values():
+        _reweigh(state, order, +1)
+        if order.state is OrderState.UNKNOWN:
+            state.exposures[order.terms.symbol].unknown += 1
+        bot_record = state.bots.get(order.bot_id)
+        if bot_record is not None and _is_working(order):
+            bot_record.working += 1
+    for bot in state.bots.values():
+        _refresh_holding(state, bot)
+
+
+_FOLDS: dict[type[Any], Callable[[State, Any, e.Recorded, Instruments], None]] = {
+    e.AccountOpened: _account_opened,
+    e.DaemonStarted: _daemon_started,
+    e.DaemonStopped: _daemon_stopped,
+    e.BalanceAdjusted: _balance_adjusted,
+    e.BotCreated: _bot_created,
+    e.BotStateChanged: _bot_state_changed,
+    e.SignalRaised: _nothing,
+    e.SignalDropped: _nothing,
+    e.OrderPrepared: _order_prepared,
+    e.OrderRefused: _nothing,
+    e.OrderSent: _order_sent,
+    e.OrderAcked: _order_acked,
+    e.OrderOpened: _order_opened,
+    e.OrderUnknown: _order_unknown,
+    e.OrderNotSent: _order_not_sent,
+    e.OrderAbsent: _order_absent,
+    e.OrderRejected: _order_rejected,
+    e.OrderTriggered: _order_triggered,
+    e.OrderFilled: _order_filled,
+    e.OrderCanceled: _order_canceled,
+    e.OrderExpired: _order_expired,
+    e.OrderCancelRequested: _cancel_requested,
+    e.OrderCancelRejected: _cancel_rejected,
+    e.OrderAmendRequested: _nothing,
+    e.OrderAmended: _order_amended,
+    e.OrderAmendRejected: _nothing,
+    e.OrderAdopted: _order_adopted,
+    e.FundingPaid: _funding_paid,
+    e.TradingStateChanged: _trading_state_changed,
+    e.PortfolioSnapshotTaken: _snapshot_taken,
+}

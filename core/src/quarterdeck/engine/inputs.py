@@ -1,0 +1,189 @@
+"""Owns everything the engine can be told: commands of people and programs, news of the venue and the daemon.
+
+Market events (`domain.market`) and venue reports (`domain.report`) are inputs too, as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from quarterdeck.domain.bot import BotSpec
+from quarterdeck.domain.deciders import Strategy
+from quarterdeck.domain.market import Candle, FundingRate, Quote, Side, Trade
+from quarterdeck.domain.order import OrderType, TimeInForce
+from quarterdeck.domain.report import Report
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitOrder:
+    """An order that wants to be placed. Without `quantity` its stop sizes it; without `order_id` one is minted."""
+
+    order_id: str
+    symbol: str
+    side: Side
+    type: OrderType
+    quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    trailing_distance: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    reduce_only: bool = False
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    bot_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    """Take an order off the venue."""
+
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AmendOrder:
+    """Change a working order; a field that is None stays."""
+
+    order_id: str
+    quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAllOrders:
+    """Cancel working entries and exits, of one instrument and/or bot if named. Protection stays."""
+
+    symbol: str | None = None
+    bot_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClosePosition:
+    """Close a position at the market; of one bot if named, else of every owner."""
+
+    symbol: str
+    bot_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateBot:
+    """Make a bot, stopped."""
+
+    spec: BotSpec
+
+
+@dataclass(frozen=True, slots=True)
+class StartBot:
+    """Run a bot, with its strategy built and warmed up; also resumes a paused one, whose `strategy` is None."""
+
+    bot_id: str
+    strategy: Strategy | None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseBot:
+    """Take no new entries."""
+
+    bot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopBot:
+    """Stop feeding a bot; its working entries are cancelled. `flatten` also closes what it holds."""
+
+    bot_id: str
+    flatten: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FailBot:
+    """A bot's strategy can't be built or has failed outside the engine."""
+
+    bot_id: str
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngageKillSwitch:
+    """Halt trading: cancel every working entry, and with `flatten` close every position. Stops stay until flat."""
+
+    reason: str
+    flatten: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseKillSwitch:
+    """Trade again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAccount:
+    """The first fact of a new account."""
+
+    mode: str
+    settle: str
+    balances: tuple[tuple[str, Decimal], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StartDaemon:
+    """A daemon takes up the account."""
+
+    version: str
+    mode: str
+    plugins: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StopDaemon:
+    """The daemon ends in order."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """The order link is about to send an order: the last moment at which it is certain not to have left."""
+
+    link_id: str
+
+
+class Timer(StrEnum):
+    """The daemon's clock moved on; nothing else happened."""
+
+    TICK = "TICK"
+
+
+Command = (
+    SubmitOrder
+    | CancelOrder
+    | AmendOrder
+    | CancelAllOrders
+    | ClosePosition
+    | CreateBot
+    | StartBot
+    | PauseBot
+    | StopBot
+    | EngageKillSwitch
+    | ReleaseKillSwitch
+)
+
+Notice = OpenAccount | StartDaemon | StopDaemon | FailBot | Sending | Timer
+
+Input = Candle | Quote | Trade | FundingRate | Report | Command | Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who asks, for retries: the caller's id of the wish and a digest of its content. Empty for the engine's own."""
+
+    request_id: str = ""
+    digest: str = ""
+
+
+NO_REQUEST = Request()

@@ -1,0 +1,197 @@
+"""Owns the one state machine: an input goes in, recorded events and effects come out.
+
+Rule 1: no I/O, no clock, no randomness; time comes in with the input. Rule 2: state changes only by folding the events
+that come out. So a history of events rebuilds the state, and the same inputs give the same events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from quarterdeck.domain.deciders import Strategy
+from quarterdeck.domain.errors import AlreadyExists
+from quarterdeck.domain.instrument import Instrument
+from quarterdeck.domain.market import Candle, FundingRate, Quote, Trade
+from quarterdeck.domain.order import OrderRole, OrderState
+from quarterdeck.domain.report import Report
+from quarterdeck.domain.risk import TradingState
+from quarterdeck.engine import account, bots, orders
+from quarterdeck.engine import events as e
+from quarterdeck.engine import inputs as i
+from quarterdeck.engine.effects import SendOrder
+from quarterdeck.engine.market import Market
+from quarterdeck.engine.pipeline import Deciders
+from quarterdeck.engine.reports import apply_report
+from quarterdeck.engine.state import BotRecord, State
+from quarterdeck.engine.turn import Turn
+from quarterdeck.engine.view import View
+
+
+class Machine:
+    """The engine of one account. `deployment` is the four letters its link ids carry."""
+
+    def __init__(
+        self,
+        state: State,
+        instruments: Mapping[str, Instrument],
+        deciders: Deciders,
+        deployment: str,
+    ) -> None:
+        self.state = state
+        self.instruments = instruments
+        self.deciders = deciders
+        self.market = Market()
+        self.view = View(state, self.market, instruments)
+        self.roster = bots.Roster()
+        self._deployment = deployment
+        self._snapshot_due = account.next_snapshot_time(state.snapshot_time) if state.snapshot_time else 0
+
+    def step(self, item: i.Input, time: int, request: i.Request = i.NO_REQUEST) -> Turn | None:
+        """Take one input; `time` is when it is taken, in nanoseconds.
+
+        Returns None when nothing followed from it, as from most market events.
+
+        Raises:
+            CallerError: a command is wrong or not allowed now; nothing was recorded.
+            AlreadyExists: the request id was used before for another content.
+        """
+        if isinstance(item, Candle):
+            return self._candle(item, time)
+        if isinstance(item, Quote):
+            self.market.prices[item.symbol] = (item.bid + item.ask) / 2
+            return self._tick(time)
+        if isinstance(item, Trade):
+            self.market.prices[item.symbol] = item.price
+            return self._tick(time)
+        if isinstance(item, FundingRate):
+            return self._tick(time)
+        turn = self._turn(time, request)
+        if isinstance(item, Report):
+            apply_report(turn, item)
+        else:
+            self._obey(turn, item)
+        return turn if turn.events or turn.effects or turn.anomalies else None
+
+    def seen(self, request: i.Request) -> int | None:
+        """Sequence of the outcome of a request that was handled before; None for a new one.
+
+        Raises:
+            AlreadyExists: the id was used for another content.
+        """
+        known = self.state.requests.get(request.request_id) if request.request_id else None
+        if known is None:
+            return None
+        digest, sequence = known
+        if digest != request.digest:
+            raise AlreadyExists(
+                "REQUEST_ID_REUSED",
+                f"request {request.request_id} was used before with other content",
+                {"sequence": str(sequence)},
+            )
+        return sequence
+
+    def attach(self, bot_id: str, strategy: Strategy) -> None:
+        """Feed a bot that the journal says is running or paused, after a restart."""
+        self.roster.attach(bots.known(self.state, bot_id), strategy)
+
+    # ------------------------------------------------------------ market
+
+    def _candle(self, candle: Candle, time: int) -> Turn | None:
+        self.market.prices[candle.symbol] = candle.close
+        turn: Turn | None = None
+        if time >= self._snapshot_due:
+            turn = self._tick(time)
+        listeners = self.roster.listeners(candle)
+        if not listeners:
+            return turn
+        failed: list[tuple[BotRecord, str]] = []
+        for bot, strategy in listeners:
+            try:
+                wishes = strategy.on_candle(candle, bot.holding)
+                if wishes == ():
+                    continue
+                wishes = list(wishes)
+            except Exception as error:  # noqa: BLE001 - whatever a strategy raises, only its bot fails
+                failed.append((bot, f"{type(error).__name__}: {error}"[:500]))
+                continue
+            turn = turn or self._turn(time)
+            for wish in wishes:
+                bots.signal(turn, bot, wish, self.view, self.deciders, self._deployment)
+        for bot, failure in failed:
+            turn = turn or self._turn(time)
+            bots.fail(turn, i.FailBot(bot.spec.bot_id, failure), self.roster)
+        return turn
+
+    # ------------------------------------------------------------ commands and notices
+
+    def _obey(self, turn: Turn, item: i.Command | i.Notice) -> None:  # noqa: PLR0912 - one line per command
+        view, deciders, deployment = self.view, self.deciders, self._deployment
+        match item:
+            case i.Sending():
+                self._sending(turn, item)
+            case i.SubmitOrder():
+                orders.submit(turn, item, view, deciders, deployment)
+            case i.CancelOrder():
+                orders.cancel(turn, item)
+            case i.AmendOrder():
+                orders.amend(turn, item, view, deciders)
+            case i.CancelAllOrders():
+                orders.cancel_all(turn, item)
+            case i.ClosePosition():
+                orders.close_position(turn, item, view, deployment)
+            case i.CreateBot():
+                bots.create(turn, item, view)
+            case i.StartBot():
+                bots.start(turn, item, self.roster)
+            case i.PauseBot():
+                bots.pause(turn, item)
+            case i.StopBot():
+                bots.stop(turn, item, self.roster, view, deployment)
+            case i.FailBot():
+                bots.fail(turn, item, self.roster)
+            case i.EngageKillSwitch():
+                account.engage(turn, item, view, deployment)
+            case i.ReleaseKillSwitch():
+                account.release(turn, item)
+            case i.OpenAccount():
+                account.open_account(turn, item)
+            case i.StartDaemon():
+                turn.emit(e.DaemonStarted(item.version, item.mode, item.plugins))
+            case i.StopDaemon():
+                turn.emit(e.DaemonStopped(item.reason))
+            case i.Timer():
+                self._snapshot_if_due(turn)
+            case _:
+                assert_never(item)
+
+    def _sending(self, turn: Turn, notice: i.Sending) -> None:
+        """The last look before an order leaves: it may have been cancelled, or trading halted, while it waited."""
+        order = self.state.order_by_link(notice.link_id)
+        if order is None or order.state is not OrderState.PREPARED:
+            return
+        halted = self.state.trading_state is not TradingState.ACTIVE and order.role is OrderRole.ENTRY
+        if order.cancel_requested or halted:
+            why = "cancelled before it was sent" if order.cancel_requested else "trading was halted before it was sent"
+            turn.emit(e.OrderNotSent(order.order_id, why), order.correlation_id, order.last_sequence)
+            return
+        turn.emit(e.OrderSent(order.order_id, order.attempts + 1), order.correlation_id, order.last_sequence)
+        turn.effects.append(SendOrder(order.link_id, order.terms))
+
+    # ------------------------------------------------------------ time
+
+    def _tick(self, time: int) -> Turn | None:
+        if time < self._snapshot_due or self.state.is_new:
+            return None
+        turn = self._turn(time)
+        self._snapshot_if_due(turn)
+        return turn
+
+    def _snapshot_if_due(self, turn: Turn) -> None:
+        if turn.time >= self._snapshot_due and not self.state.is_new:
+            account.take_snapshot(turn, self.view)
+            self._snapshot_due = account.next_snapshot_time(turn.time)
+
+    def _turn(self, time: int, request: i.Request = i.NO_REQUEST) -> Turn:
+        self.view.at(time)
+        return Turn(self.state, self.instruments, time, request)

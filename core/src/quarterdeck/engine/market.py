@@ -1,0 +1,28 @@
+"""Owns what was last seen on the market: marks, and the account valued at them. Observations, never journaled."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from quarterdeck.domain.amounts import from_observation
+
+
+class Market:
+    """The latest price per instrument, as seen and as an exact number."""
+
+    __slots__ = ("_exact", "last_time", "prices")
+
+    def __init__(self) -> None:
+        self.prices: dict[str, float] = {}
+        self.last_time = 0
+        self._exact: dict[str, tuple[float, Decimal]] = {}
+
+    def mark(self, symbol: str) -> Decimal | None:
+        """The latest price as a decimal; None before the first observation."""
+        seen = self.prices.get(symbol)
+        if seen is None:
+            return None
+        exact = self._exact.get(symbol)
+        if exact is None or exact[0] != seen:
+            exact = self._exact[symbol] = (seen, from_observation(seen))
+        return exact[1]

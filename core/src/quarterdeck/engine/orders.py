@@ -1,0 +1,191 @@
+"""Owns commands on orders: submit, cancel, amend, cancel all, close a position."""
+
+from __future__ import annotations
+
+from quarterdeck.domain.errors import AlreadyExists, InvalidRequest, NotFound, RefusedByState
+from quarterdeck.domain.market import Side
+from quarterdeck.domain.order import LIMIT_TYPES, TRIGGER_TYPES, Order, OrderRole, OrderState, OrderTerms, OrderType
+from quarterdeck.domain.position import Position
+from quarterdeck.domain.risk import Approved, OrderDraft, Refused
+from quarterdeck.domain.sizing import Sizing
+from quarterdeck.engine import events as e
+from quarterdeck.engine.effects import AmendAtVenue, CancelAtVenue, QueueOrder
+from quarterdeck.engine.fold import amended
+from quarterdeck.engine.ids import link_id
+from quarterdeck.engine.inputs import AmendOrder, CancelAllOrders, CancelOrder, ClosePosition, SubmitOrder
+from quarterdeck.engine.pipeline import Deciders, evaluate, recheck
+from quarterdeck.engine.turn import Turn
+from quarterdeck.engine.view import View
+
+
+def submit(turn: Turn, command: SubmitOrder, view: View, deciders: Deciders, deployment: str) -> None:
+    """Take an order from a caller through the gate, and record what came of it.
+
+    Raises:
+        AlreadyExists: the order id is taken.
+        NotFound, InvalidRequest: see `pipeline.evaluate`; nothing is recorded.
+    """
+    if command.order_id and turn.state.order(command.order_id) is not None:
+        raise AlreadyExists("ORDER_ID_TAKEN", f"order {command.order_id!r} exists", {"name": command.order_id})
+    if command.bot_id and command.bot_id not in turn.state.bots:
+        raise NotFound("bot", command.bot_id)
+    evaluation = evaluate(command, view, deciders)
+    record(turn, command.order_id, evaluation.draft, evaluation.sizing, evaluation.verdict, deployment)
+
+
+def record(
+    turn: Turn,
+    order_id: str,
+    draft: OrderDraft,
+    sizing: Sizing | None,
+    verdict: Approved[OrderDraft] | Refused,
+    deployment: str,
+) -> bool:
+    """Record the gate's verdict; an approved order is queued for the venue. Returns whether it was approved."""
+    number = turn.state.next_order_number
+    correlation = order_id = order_id or f"{draft.bot_id or 'order'}-{number}"
+    if isinstance(verdict, Refused):
+        turn.emit(e.OrderRefused(order_id, draft.terms, draft.role, draft.bot_id, verdict), correlation)
+        return False
+    link = link_id(deployment, number, draft.role)
+    turn.emit(
+        e.OrderPrepared(
+            order_id,
+            link,
+            verdict.item.terms,
+            draft.role,
+            draft.bot_id,
+            draft.reference_price,
+            sizing,
+            verdict.rules,
+        ),
+        correlation,
+    )
+    turn.effects.append(QueueOrder(link))
+    return True
+
+
+def cancel(turn: Turn, command: CancelOrder) -> None:
+    """Ask for one order to end. Asking again while an answer is awaited changes nothing.
+
+    Raises:
+        NotFound: no such order in memory.
+        RefusedByState: it has ended already.
+    """
+    request_cancel(turn, _open_order(turn, command.order_id))
+
+
+def cancel_all(turn: Turn, command: CancelAllOrders) -> None:
+    """Ask for every working entry and exit to end; protection stays."""
+    for order in list(turn.state.orders_of(command.symbol, command.bot_id)):
+        if order.role in (OrderRole.ENTRY, OrderRole.EXIT):
+            request_cancel(turn, order)
+
+
+def request_cancel(turn: Turn, order: Order) -> None:
+    """Record the wish and tell the venue, unless that is under way."""
+    if order.cancel_requested:
+        return
+    turn.emit(e.OrderCancelRequested(order.order_id), order.correlation_id, order.last_sequence)
+    if order.state is not OrderState.PREPARED:  # a queued order is dropped when its turn to be sent comes
+        turn.effects.append(CancelAtVenue(order.link_id, order.terms.symbol))
+
+
+def amend(turn: Turn, command: AmendOrder, view: View, deciders: Deciders) -> None:
+    """Ask for a working order to change; the new terms pass the same gate.
+
+    Raises:
+        NotFound, RefusedByState: as for `cancel`.
+        InvalidRequest: nothing to change, or a price or quantity the order can't have.
+    """
+    order = _open_order(turn, command.order_id)
+    if order.state not in (OrderState.OPEN, OrderState.PARTIALLY_FILLED, OrderState.ACKED):
+        raise RefusedByState(
+            "ORDER_CLOSED",
+            f"order {order.order_id} is {order.state}; only a working order can be amended",
+            {"name": order.order_id, "state": order.state},
+        )
+    change = e.OrderAmendRequested(order.order_id, command.quantity, command.limit_price, command.trigger_price)
+    instrument = view.instrument(order.terms.symbol)
+    if instrument is None:
+        raise NotFound("instrument", order.terms.symbol)
+    _check_change(order, change)
+    terms = amended(order.terms, change)
+    verdict = recheck(order, terms, instrument, view, deciders)
+    if isinstance(verdict, Refused):
+        turn.emit(
+            e.OrderRefused(order.order_id, terms, order.role, order.bot_id, verdict),
+            order.correlation_id,
+            order.last_sequence,
+        )
+        return
+    turn.emit(change, order.correlation_id, order.last_sequence)
+    turn.effects.append(
+        AmendAtVenue(order.link_id, terms.symbol, change.quantity, change.limit_price, change.trigger_price),
+    )
+
+
+def close_position(turn: Turn, command: ClosePosition, view: View, deployment: str) -> None:
+    """Close what one owner, or every owner, holds of an instrument with a reduce-only market order each.
+
+    Raises:
+        NotFound: nobody asked for holds any.
+    """
+    held = {
+        owner: share
+        for owner, share in turn.state.shares.get(command.symbol, {}).items()
+        if share.quantity and command.bot_id in (None, owner)
+    }
+    if not held:
+        raise NotFound("position", command.symbol)
+    for owner, share in held.items():
+        close_share(turn, owner, share, view, deployment)
+
+
+def close_share(turn: Turn, bot_id: str, share: Position, view: View, deployment: str) -> None:
+    """Send the order that closes an owner's share, unless one is on its way."""
+    working = turn.state.orders_of(share.symbol, bot_id)
+    if any(order.role is OrderRole.EXIT and order.terms.type is OrderType.MARKET for order in working):
+        return
+    terms = OrderTerms(
+        share.symbol,
+        Side.SELL if share.quantity > 0 else Side.BUY,
+        OrderType.MARKET,
+        abs(share.quantity),
+        reduce_only=True,
+    )
+    reference = view.mark(share.symbol) or abs(share.cost / share.quantity)
+    draft = OrderDraft(terms, OrderRole.EXIT, bot_id, reference)
+    record(turn, "", draft, None, Approved(draft, ()), deployment)
+
+
+def flatten_all(turn: Turn, view: View, deployment: str) -> None:
+    """Close every share of every position."""
+    for shares in turn.state.shares.values():
+        for owner, share in shares.items():
+            if share.quantity:
+                close_share(turn, owner, share, view, deployment)
+
+
+def _open_order(turn: Turn, order_id: str) -> Order:
+    order = turn.state.order(order_id)
+    if order is None:
+        raise NotFound("order", order_id)
+    if not order.is_open:
+        raise RefusedByState(
+            "ORDER_CLOSED",
+            f"order {order_id} has ended: {order.state}",
+            {"name": order_id, "state": order.state},
+        )
+    return order
+
+
+def _check_change(order: Order, change: e.OrderAmendRequested) -> None:
+    if (change.quantity, change.limit_price, change.trigger_price) == (None, None, None):
+        raise InvalidRequest("quantity", "nothing to change: give a quantity, limit_price or trigger_price")
+    if change.limit_price is not None and order.terms.type not in LIMIT_TYPES:
+        raise InvalidRequest("limit_price", f"a {order.terms.type} order has none")
+    if change.trigger_price is not None and order.terms.type not in TRIGGER_TYPES:
+        raise InvalidRequest("trigger_price", f"a {order.terms.type} order has none")
+    if change.quantity is not None and change.quantity <= order.filled_quantity:
+        raise InvalidRequest("quantity", f"must be above the {order.filled_quantity} already filled")

@@ -1,0 +1,309 @@
+"""Owns the one gate every order passes: reference price, size, the core's hard limits, then every risk rule.
+
+Nothing here records or sends. `evaluate` is what a submitted order, a strategy's signal, an amendment and a dry run all
+go through, so what ComputeSize answers is what an order gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from quarterdeck.domain.amounts import ONE, ZERO, floor_to, is_multiple
+from quarterdeck.domain.deciders import RiskRule, Scaler, Sizer
+from quarterdeck.domain.errors import InvalidRequest, NotFound
+from quarterdeck.domain.instrument import Instrument, InstrumentKind
+from quarterdeck.domain.market import Side
+from quarterdeck.domain.order import LIMIT_TYPES, Order, OrderRole, OrderTerms
+from quarterdeck.domain.risk import Approved, OrderDraft, Refused, TradingState
+from quarterdeck.domain.sizing import Sizing, SizingRefused, SizingRequest, SizingStep
+from quarterdeck.engine.inputs import SubmitOrder
+from quarterdeck.engine.view import View
+
+CORE = "core"
+SIZING = "sizing"
+
+
+@dataclass(frozen=True, slots=True)
+class HardLimits:
+    """Limits of the core itself, beyond which no plugin and no setting of a plugin can go.
+
+    `max_risk_ratio` is the fraction of equity one sized order may risk; `max_leverage` the total notional of positions
+    and pending entries over equity; `max_open_orders` what the account may have working.
+    """
+
+    max_risk_ratio: Decimal = Decimal("0.05")
+    max_leverage: Decimal = Decimal(20)
+    max_open_orders: int = 1000
+
+
+@dataclass(slots=True)
+class Deciders:
+    """The plugins' parts the gate asks."""
+
+    sizer: Sizer
+    scalers: Sequence[Scaler] = ()
+    rules: Sequence[RiskRule] = ()
+    limits: HardLimits = field(default_factory=HardLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What the gate makes of an order. `verdict` is the approved draft, or why not."""
+
+    draft: OrderDraft
+    sizing: Sizing | None
+    verdict: Approved[OrderDraft] | Refused
+
+
+def evaluate(order: SubmitOrder, view: View, deciders: Deciders, basis: Decimal | None = None) -> Evaluation:
+    """Take an order through the whole gate.
+
+    `basis` replaces the money that sizing starts from (a what-if); None takes the smaller of wallet and equity, so that
+    profit not yet realised is never risked and a loss not yet realised already counts.
+
+    Raises:
+        NotFound: no such instrument.
+        InvalidRequest: a price is off the tick, a quantity off the lot, or the terms contradict each other.
+    """
+    instrument = view.instrument(order.symbol)
+    if instrument is None:
+        raise NotFound("instrument", order.symbol)
+    _check_terms(order, instrument)
+    role = OrderRole.EXIT if order.reduce_only else OrderRole.ENTRY
+    reference = order.limit_price or order.trigger_price or view.mark(order.symbol)
+    if reference is None:
+        draft = OrderDraft(_terms(order, order.quantity or ZERO), role, order.bot_id, ZERO)
+        return Evaluation(draft, None, Refused(CORE, "NO_MARK"))
+    _check_protection(order, reference)
+    sizing: Sizing | None = None
+    quantity = order.quantity
+    if quantity is None:
+        sized = _size(order, instrument, reference, view, deciders, basis)
+        if isinstance(sized, Refused):
+            return Evaluation(OrderDraft(_terms(order, ZERO), role, order.bot_id, reference), None, sized)
+        sizing, quantity = sized, sized.quantity
+    draft = OrderDraft(_terms(order, quantity), role, order.bot_id, reference)
+    refused = _hard_limits(draft, sizing, instrument, view, deciders.limits)
+    return Evaluation(draft, sizing, refused or check(draft, view, deciders.rules))
+
+
+def check(draft: OrderDraft, view: View, rules: Sequence[RiskRule]) -> Approved[OrderDraft] | Refused:
+    """Ask every rule. No rules, or a rule that raises or answers nonsense, is a refusal.
+
+    An order that can only reduce is approved without asking: no rule may trap a position.
+    """
+    if not draft.increases_exposure:
+        return Approved(draft, ())
+    if not rules:
+        return Refused(CORE, "NO_RISK_RULES")
+    for rule in rules:
+        try:
+            refusal = rule.check(draft, view)
+        except Exception as error:  # noqa: BLE001 - whatever a plugin raises, the answer is no
+            return Refused(rule.name, f"RULE_FAILED: {type(error).__name__}: {error}"[:200])
+        if refusal is not None:
+            if not isinstance(refusal, Refused):
+                return Refused(rule.name, f"RULE_FAILED: answered {type(refusal).__name__}")
+            return refusal
+    return Approved(draft, tuple([rule.name for rule in rules]))
+
+
+def recheck(
+    order: Order,
+    terms: OrderTerms,
+    instrument: Instrument,
+    view: View,
+    deciders: Deciders,
+) -> Approved[OrderDraft] | Refused:
+    """Take the new terms of a working order through the gate, judging only what they add to what was approved.
+
+    Raises:
+        InvalidRequest: a price is off the tick or a quantity off the lot.
+    """
+    changed = SubmitOrder(
+        order.order_id,
+        terms.symbol,
+        terms.side,
+        terms.type,
+        terms.quantity,
+        terms.limit_price,
+        terms.trigger_price,
+        terms.trailing_distance,
+        terms.time_in_force,
+        terms.reduce_only,
+        terms.stop_loss,
+        terms.take_profit,
+        order.bot_id,
+    )
+    _check_terms(changed, instrument)
+    reference = terms.limit_price or terms.trigger_price or order.reference_price
+    added = terms.quantity - order.terms.quantity
+    if order.role is not OrderRole.ENTRY:
+        draft = OrderDraft(terms, order.role, order.bot_id, reference)
+        held = abs(view.share_quantity(terms.symbol, order.bot_id))
+        if added > 0 and terms.quantity > held:
+            return Refused(CORE, "MORE_THAN_HELD", held, terms.quantity)
+        return Approved(draft, ())
+    _check_protection(changed, reference)
+    # A smaller order at another price is judged as the smallest order there is: by its price, not by its size.
+    judged = replace(terms, quantity=added if added > 0 else max(instrument.min_quantity, instrument.lot_size))
+    draft = OrderDraft(judged, order.role, order.bot_id, reference)
+    if terms.quantity - order.filled_quantity < instrument.min_quantity:
+        return Refused(CORE, "BELOW_MIN_QUANTITY", instrument.min_quantity, terms.quantity - order.filled_quantity)
+    if added > 0:
+        refused = _hard_limits(draft, None, instrument, view, deciders.limits)
+        if refused is not None:
+            return refused
+    return check(draft, view, deciders.rules)
+
+
+def _terms(order: SubmitOrder, quantity: Decimal) -> OrderTerms:
+    return OrderTerms(
+        order.symbol,
+        order.side,
+        order.type,
+        quantity,
+        order.limit_price,
+        order.trigger_price,
+        order.trailing_distance,
+        order.time_in_force,
+        order.reduce_only,
+        order.stop_loss,
+        order.take_profit,
+    )
+
+
+def _check_terms(order: SubmitOrder, instrument: Instrument) -> None:
+    for name in ("limit_price", "trigger_price", "trailing_distance", "stop_loss", "take_profit"):
+        price = getattr(order, name)
+        if price is None:
+            continue
+        if price <= 0:
+            raise InvalidRequest(f"order.{name}", f"must be above zero, was {price}")
+        if not is_multiple(price, instrument.tick_size):
+            raise InvalidRequest(f"order.{name}", f"{price} is not a multiple of the tick size {instrument.tick_size}")
+    quantity = order.quantity
+    if quantity is None:
+        if order.stop_loss is None:
+            raise InvalidRequest("order.quantity", "give a quantity, or a stop_loss to size the order by")
+    elif quantity <= 0:
+        raise InvalidRequest("order.quantity", f"must be above zero, was {quantity}")
+    elif not is_multiple(quantity, instrument.lot_size):
+        raise InvalidRequest("order.quantity", f"{quantity} is not a multiple of the lot size {instrument.lot_size}")
+    if order.reduce_only and (order.stop_loss is not None or order.take_profit is not None):
+        raise InvalidRequest("order.reduce_only", "an order that only reduces can't carry protection")
+    if (order.type in LIMIT_TYPES) != (order.limit_price is not None):
+        raise InvalidRequest("order.limit_price", f"is given exactly for limit orders; type is {order.type}")
+
+
+def _check_protection(order: SubmitOrder, reference: Decimal) -> None:
+    """A stop on the wrong side of the entry would trigger at once; so would a target."""
+    sign = order.side.sign
+    if order.stop_loss is not None and (reference - order.stop_loss) * sign <= 0:
+        side = "below" if sign > 0 else "above"
+        raise InvalidRequest("order.stop_loss", f"must be {side} the entry price {reference}, was {order.stop_loss}")
+    if order.take_profit is not None and (order.take_profit - reference) * sign <= 0:
+        side = "above" if sign > 0 else "below"
+        raise InvalidRequest(
+            "order.take_profit",
+            f"must be {side} the entry price {reference}, was {order.take_profit}",
+        )
+
+
+def _size(
+    order: SubmitOrder,
+    instrument: Instrument,
+    entry: Decimal,
+    view: View,
+    deciders: Deciders,
+    basis: Decimal | None,
+) -> Sizing | Refused:
+    stop = order.stop_loss
+    if stop is None:
+        return Refused(SIZING, "NO_STOP")
+    if basis is None:
+        basis = min(view.wallet, view.equity)
+    request = SizingRequest(instrument, order.side, entry, stop, basis)
+    try:
+        sized = deciders.sizer.size(request, view)
+        quantity, steps = sized.quantity, list(sized.steps)
+        for scaler in deciders.scalers:
+            factor = scaler.factor(request, view).factor
+            if not ZERO <= factor <= ONE:
+                return Refused(SIZING, f"SCALER_OUT_OF_RANGE: {scaler.name}", ONE, factor)
+            steps.append(SizingStep(f"scaler {scaler.name}", quantity, quantity * factor, (("factor", factor),)))
+            quantity *= factor
+    except SizingRefused as refused:
+        return Refused(SIZING, f"{refused.reason}: {refused}"[:200])
+    except Exception as error:  # noqa: BLE001 - whatever a plugin raises, there is no size
+        return Refused(SIZING, f"SIZER_FAILED: {type(error).__name__}: {error}"[:200])
+    lots = floor_to(quantity, instrument.lot_size)
+    steps.append(SizingStep("round down to lot", quantity, lots, (("lot_size", instrument.lot_size),)))
+    if instrument.max_quantity and lots > instrument.max_quantity:
+        steps.append(SizingStep("venue's maximum", lots, instrument.max_quantity))
+        lots = instrument.max_quantity
+    distance = abs(entry - stop)
+    return Sizing(
+        lots,
+        lots * distance,
+        sized.risk_ratio,
+        sized.tier,
+        basis,
+        entry,
+        stop,
+        lots * entry,
+        tuple(steps),
+    )
+
+
+def _hard_limits(
+    draft: OrderDraft,
+    sizing: Sizing | None,
+    instrument: Instrument,
+    view: View,
+    limits: HardLimits,
+) -> Refused | None:
+    terms = draft.terms
+    quantity = terms.quantity
+    if quantity < instrument.min_quantity or not quantity:
+        return Refused(CORE, "BELOW_MIN_QUANTITY", instrument.min_quantity, quantity)
+    if instrument.max_quantity and quantity > instrument.max_quantity:
+        return Refused(CORE, "ABOVE_MAX_QUANTITY", instrument.max_quantity, quantity)
+    if not draft.increases_exposure:
+        return _reduce_limits(draft, view)
+    if view.trading_state is not TradingState.ACTIVE:
+        return Refused(CORE, f"TRADING_{view.trading_state}")
+    notional = draft.notional
+    if notional < instrument.min_notional:
+        return Refused(CORE, "BELOW_MIN_NOTIONAL", instrument.min_notional, notional)
+    if view.unknown_orders(terms.symbol):
+        return Refused(CORE, "UNKNOWN_ORDER", ZERO, Decimal(view.unknown_orders(terms.symbol)))
+    if view.open_order_count >= limits.max_open_orders:
+        return Refused(CORE, "MAX_OPEN_ORDERS", Decimal(limits.max_open_orders), Decimal(view.open_order_count))
+    held = view.position_quantity(terms.symbol)
+    if held and (held > 0) != (terms.side is Side.BUY):
+        # The account holds one net position per instrument; trading against it would close somebody's share unseen.
+        return Refused(CORE, "AGAINST_POSITION", ZERO, held)
+    if instrument.kind is InstrumentKind.SPOT and terms.side is Side.SELL:
+        return Refused(CORE, "NO_SHORT_ON_SPOT")
+    equity = view.equity
+    if equity <= 0:
+        return Refused(CORE, "NO_EQUITY", ZERO, equity)
+    leverage = (view.exposure_notional + notional) / equity
+    if leverage > limits.max_leverage:
+        return Refused(CORE, "MAX_LEVERAGE", limits.max_leverage, leverage)
+    if sizing is not None and sizing.risk_amount > limits.max_risk_ratio * equity:
+        return Refused(CORE, "MAX_RISK_RATIO", limits.max_risk_ratio, sizing.risk_amount / equity)
+    return None
+
+
+def _reduce_limits(draft: OrderDraft, view: View) -> Refused | None:
+    """An order that only reduces may not take more than its owner holds: the rest would be another's."""
+    held = view.share_quantity(draft.terms.symbol, draft.bot_id)
+    if not held or (held > 0) == (draft.terms.side is Side.BUY):
+        return Refused(CORE, "NOTHING_TO_REDUCE", ZERO, held)
+    if draft.terms.quantity > abs(held):
+        return Refused(CORE, "MORE_THAN_HELD", abs(held), draft.terms.quantity)
+    return None

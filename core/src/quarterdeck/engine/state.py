@@ -1,0 +1,130 @@
+"""Owns the state of one account: the fold of its journal.
+
+Rule 1: only `fold` writes here. Rule 2: nothing here comes from anywhere but events, so folding the journal again, or
+continuing from a snapshot, gives the same state. Prices seen on the market are observations and live in `market.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from quarterdeck.domain.amounts import ZERO
+from quarterdeck.domain.bot import BotSpec, BotState
+from quarterdeck.domain.ledger import Ledger
+from quarterdeck.domain.order import Order
+from quarterdeck.domain.position import Position
+from quarterdeck.domain.risk import TradingState
+from quarterdeck.domain.signal import FLAT, Holding
+
+#: Closed orders kept in memory, for late fills and quick reads; older ones are in the journal's projections.
+CLOSED_ORDERS_KEPT = 10_000
+
+#: Requests whose outcome is remembered, so that a retry finds it.
+REQUESTS_KEPT = 100_000
+
+#: The owner of what was traded by hand.
+BY_HAND = ""
+
+
+@dataclass(slots=True)
+class BotRecord:
+    """One bot. `working` counts its orders that may still trade, protection excluded."""
+
+    spec: BotSpec
+    create_time: int
+    state: BotState = BotState.STOPPED
+    failure: str = ""
+    update_time: int = 0
+    trades: int = 0
+    working: int = 0
+    holding: Holding = FLAT
+
+
+@dataclass(slots=True)
+class Exposure:
+    """What working orders on one instrument could still do. An index over the open orders, kept by the fold."""
+
+    pending_buy: Decimal = ZERO
+    pending_sell: Decimal = ZERO
+    pending_notional: Decimal = ZERO
+    pending_risk: Decimal = ZERO
+    stopped_quantity: Decimal = ZERO
+    stopped_value: Decimal = ZERO
+    unknown: int = 0
+
+
+@dataclass(slots=True)
+class State:
+    """Everything the account is, at one place in its journal."""
+
+    sequence: int = 0
+    time: int = 0
+    mode: str = ""
+    settle: str = ""
+    ledger: Ledger = field(default_factory=Ledger)
+    positions: dict[str, Position] = field(default_factory=dict)
+    shares: dict[str, dict[str, Position]] = field(default_factory=dict)
+    """Per instrument and owner (a bot, or BY_HAND): virtual sub-accounts that add up to `positions`."""
+    bots: dict[str, BotRecord] = field(default_factory=dict)
+    open_orders: dict[str, Order] = field(default_factory=dict)
+    closed_orders: dict[str, Order] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    """Link id to order id, for the orders above."""
+    trades: dict[str, list[str]] = field(default_factory=dict)
+    """Order id to the venue's trade ids already booked, for the orders above."""
+    exposures: dict[str, Exposure] = field(default_factory=dict)
+    entry_times: list[int] = field(default_factory=list)
+    """When entries were approved, the last hour's, ascending."""
+    requests: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Request id to its digest and the sequence of its outcome."""
+    funding_ids: dict[str, int] = field(default_factory=dict)
+    trading_state: TradingState = TradingState.ACTIVE
+    trading_reason: str = ""
+    trading_since: int = 0
+    day: int = -1
+    day_start_equity: Decimal = ZERO
+    peak_equity: Decimal = ZERO
+    snapshot_time: int = 0
+    realized_pnl: Decimal = ZERO
+    day_start_realized_pnl: Decimal = ZERO
+    fees: Decimal = ZERO
+    funding: Decimal = ZERO
+    fill_count: int = 0
+    next_order_number: int = 1
+    clean: bool = True
+    """Whether the last daemon ended in order."""
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the account has not been opened yet."""
+        return not self.settle
+
+    @property
+    def wallet(self) -> Decimal:
+        """Settle-currency balance."""
+        return self.ledger.wallet(self.settle)
+
+    def order(self, order_id: str) -> Order | None:
+        """An order by its id, if it is still in memory."""
+        return self.open_orders.get(order_id) or self.closed_orders.get(order_id)
+
+    def order_by_link(self, link_id: str) -> Order | None:
+        """An order by the id the venue knows."""
+        order_id = self.links.get(link_id)
+        return None if order_id is None else self.order(order_id)
+
+    def orders_of(self, symbol: str | None = None, bot_id: str | None = None) -> Iterator[Order]:
+        """Open orders, oldest first, of one instrument and/or one owner."""
+        for order in self.open_orders.values():
+            if symbol in (None, order.terms.symbol) and bot_id in (None, order.bot_id):
+                yield order
+
+    def share(self, symbol: str, bot_id: str) -> Position:
+        """What one owner holds of an instrument; a flat position when it never held any."""
+        return self.shares.get(symbol, {}).get(bot_id) or Position(symbol)
+
+    def exposure(self, symbol: str) -> Exposure:
+        """The index of an instrument's working orders, for reading."""
+        return self.exposures.get(symbol) or Exposure()
