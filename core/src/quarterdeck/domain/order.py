@@ -169,6 +169,17 @@ class Order:
         return self.cost / self.filled_quantity if self.filled_quantity else None
 
 
+def state_after_fill(order: Order, quantity: Decimal) -> OrderState:
+    """The state an order is in once `quantity` more of it has filled.
+
+    A closed order stays closed, except that a fill which won the race against a cancel and completes it makes it FILLED.
+    """
+    is_complete = order.filled_quantity + quantity >= order.terms.quantity
+    if order.is_open:
+        return OrderState.FILLED if is_complete else OrderState.PARTIALLY_FILLED
+    return OrderState.FILLED if is_complete and OrderState.FILLED in TRANSITIONS[order.state] else order.state
+
+
 class IllegalTransition(Exception):
     """An order was asked to make a move that is not in the table."""
 

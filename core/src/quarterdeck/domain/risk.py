@@ -24,7 +24,7 @@ class TradingState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OrderDraft:
-    """An order that wants approval. It is expected to trade at `reference_price`: its limit, its trigger or the mark."""
+    """An order that wants approval. It should trade at `reference_price`: its limit, its trigger or the mark."""
 
     terms: OrderTerms
     role: OrderRole

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from quarterdeck.domain.amounts import ZERO, settle
+from quarterdeck.domain.deciders import Sizer
 from quarterdeck.domain.market import HOUR
 from quarterdeck.domain.order import OrderRole
 from quarterdeck.domain.risk import TradingState
@@ -43,7 +46,7 @@ def next_snapshot_time(time: int) -> int:
     return time - time % SNAPSHOT_EVERY + SNAPSHOT_EVERY
 
 
-def take_snapshot(turn: Turn, view: View) -> None:
+def take_snapshot(turn: Turn, view: View, sizer: Sizer) -> None:
     """Record what the account is worth at the latest marks."""
     state = turn.state
     equity = settle(view.equity)
@@ -59,5 +62,13 @@ def take_snapshot(turn: Turn, view: View) -> None:
             peak,
             settle((peak - equity) / peak) if peak > 0 else ZERO,
             view.open_positions,
+            _risk_ratio(sizer, min(state.wallet, equity)),
         ),
     )
+
+
+def _risk_ratio(sizer: Sizer, basis: Decimal) -> Decimal:
+    try:
+        return sizer.risk_ratio(basis).ratio
+    except Exception:  # noqa: BLE001 - a plugin that can't say does not stop the account from being valued
+        return ZERO

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from quarterdeck.domain.bot import BotSpec, BotState
 from quarterdeck.domain.market import Side
-from quarterdeck.domain.order import OrderRole, OrderTerms
+from quarterdeck.domain.order import OrderRole, OrderState, OrderTerms
 from quarterdeck.domain.report import FillCause, Liquidity
 from quarterdeck.domain.risk import Refused, TradingState
 from quarterdeck.domain.signal import Action
@@ -45,10 +45,11 @@ class DaemonStopped:
 
 @dataclass(frozen=True, slots=True)
 class BalanceAdjusted:
-    """Money moved for a reason that is not a trade, a fee or funding."""
+    """Money moved for a reason that is not a trade, a fee or funding. `wallet` is what the account holds after it."""
 
     currency: str
     amount: Decimal
+    wallet: Decimal
     reason: str
 
 
@@ -180,7 +181,10 @@ class OrderTriggered:
 
 @dataclass(frozen=True, slots=True)
 class OrderFilled:
-    """A trade of an order. `realized_pnl` is what it realised for the order's owner, before fees."""
+    """A trade of an order. `realized_pnl` is what it realised for the order's owner, before fees.
+
+    The last four say how order and account position stand after it, for readers who keep no state of their own.
+    """
 
     order_id: str
     trade_id: str
@@ -194,6 +198,10 @@ class OrderFilled:
     cause: FillCause
     realized_pnl: Decimal
     exchange_time: int
+    order_state: OrderState
+    filled_quantity: Decimal
+    position_quantity: Decimal
+    position_average_price: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +312,7 @@ class PortfolioSnapshotTaken:
     peak_equity: Decimal
     drawdown: Decimal
     open_positions: int
+    risk_ratio: Decimal
 
 
 Event = (

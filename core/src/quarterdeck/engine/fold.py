@@ -12,12 +12,12 @@ from quarterdeck.domain.ledger import Book, fill_postings, move
 from quarterdeck.domain.market import DAY, HOUR, Side
 from quarterdeck.domain.order import (
     CLOSED_STATES,
-    TRANSITIONS,
     Order,
     OrderRole,
     OrderState,
     OrderTerms,
     check_transition,
+    state_after_fill,
 )
 from quarterdeck.domain.position import Position
 from quarterdeck.domain.signal import Holding
@@ -265,21 +265,17 @@ def _order_filled(state: State, event: e.OrderFilled, recorded: e.Recorded, inst
 
 def _fill_order(state: State, order: Order, event: e.OrderFilled, recorded: e.Recorded) -> None:
     state.trades.setdefault(order.order_id, []).append(event.trade_id)
-    is_complete = order.filled_quantity + event.quantity >= order.terms.quantity
     was_open = order.is_open
+    wanted = state_after_fill(order, event.quantity)
     if was_open:
+        check_transition(order, wanted)
         _reweigh(state, order, -1)
     order.filled_quantity += event.quantity
     order.cost += event.quantity * event.price
     order.fees += event.fee
-    if was_open:
-        wanted = OrderState.FILLED if is_complete else OrderState.PARTIALLY_FILLED
-        check_transition(order, wanted)
-        if order.state is OrderState.UNKNOWN:
-            state.exposures[order.terms.symbol].unknown -= 1
-        order.state = wanted
-    elif is_complete and OrderState.FILLED in TRANSITIONS[order.state]:
-        order.state = OrderState.FILLED  # the fill won the race against the cancel and was reported last
+    if order.state is OrderState.UNKNOWN:
+        state.exposures[order.terms.symbol].unknown -= 1
+    order.state = wanted
     _touch(order, recorded)
     if order.is_open:
         _reweigh(state, order, +1)

@@ -189,7 +189,7 @@ class Machine:
 
     def _snapshot_if_due(self, turn: Turn) -> None:
         if turn.time >= self._snapshot_due and not self.state.is_new:
-            account.take_snapshot(turn, self.view)
+            account.take_snapshot(turn, self.view, self.deciders.sizer)
             self._snapshot_due = account.next_snapshot_time(turn.time)
 
     def _turn(self, time: int, request: i.Request = i.NO_REQUEST) -> Turn:

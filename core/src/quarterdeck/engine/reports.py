@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from quarterdeck.domain import report as r
-from quarterdeck.domain.order import TRANSITIONS, Order, OrderRole, OrderState
+from quarterdeck.domain.order import TRANSITIONS, Order, OrderRole, OrderState, state_after_fill
 from quarterdeck.domain.position import Position, position_after
 from quarterdeck.engine import events as e
 from quarterdeck.engine.orders import request_cancel
@@ -110,6 +110,8 @@ def _filled(turn: Turn, report: r.Filled) -> None:
         turn.anomalies.append(f"order {order.order_id} was filled beyond its quantity by trade {report.trade_id}")
     share = state.share(report.symbol, order.bot_id)
     realized = position_after(share.quantity, share.cost, report.side, report.quantity, report.price).realized_pnl
+    held = state.positions.get(report.symbol) or Position(report.symbol)
+    after = position_after(held.quantity, held.cost, report.side, report.quantity, report.price)
     turn.emit(
         e.OrderFilled(
             order.order_id,
@@ -124,6 +126,10 @@ def _filled(turn: Turn, report: r.Filled) -> None:
             report.cause,
             realized,
             report.time,
+            state_after_fill(order, report.quantity),
+            order.filled_quantity + report.quantity,
+            after.quantity,
+            after.cost / after.quantity if after.quantity else None,
         ),
         order.correlation_id,
         order.last_sequence,
@@ -187,7 +193,8 @@ def _funding(turn: Turn, report: r.FundingSettled) -> None:
 
 
 def _balance(turn: Turn, report: r.BalanceChanged) -> None:
-    turn.emit(e.BalanceAdjusted(report.currency, report.amount, report.reason))
+    wallet = turn.state.ledger.wallet(report.currency) + report.amount
+    turn.emit(e.BalanceAdjusted(report.currency, report.amount, wallet, report.reason))
 
 
 _APPLY: dict[type[Any], Callable[[Turn, Any], None]] = {
