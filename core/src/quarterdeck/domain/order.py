@@ -172,7 +172,7 @@ class Order:
 def state_after_fill(order: Order, quantity: Decimal) -> OrderState:
     """The state an order is in once `quantity` more of it has filled.
 
-    A closed order stays closed, except that a fill which won the race against a cancel and completes it makes it FILLED.
+    A closed order stays closed, except that a fill which won the race against a cancel and completes it fills it.
     """
     is_complete = order.filled_quantity + quantity >= order.terms.quantity
     if order.is_open:

@@ -11,7 +11,7 @@ from quarterdeck.domain.market import Side
 
 @dataclass(frozen=True, slots=True)
 class SizingStep:
-    """One step of a sizing: `rule` took the value from `before` to `after` using `inputs`. The edge makes prose of it."""
+    """One step of a sizing: `rule` took the value from `before` to `after` using `inputs`. Prose is for the edge."""
 
     rule: str
     before: Decimal
