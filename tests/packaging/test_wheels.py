@@ -14,7 +14,6 @@ import pytest
 
 from tests.repository import Distribution, distributions
 
-TOOLS = Path(sys.executable).parent
 BY_NAME = {each.name: each for each in distributions()}
 
 every_distribution = pytest.mark.parametrize("each", distributions(), ids=lambda each: str(each.name))
@@ -55,6 +54,11 @@ def run(*command: str | Path) -> str:
     return done.stdout
 
 
+def uv(*arguments: str | Path) -> None:
+    """Runs the installer with what is here: no network, no cache outside the test."""
+    run(Path(sys.executable).parent / "uv", *arguments, "--offline", "--no-cache", "--python", sys.executable)
+
+
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One wheel per distribution, built from this checkout."""
@@ -62,18 +66,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     built = {}
     for each in distributions():
         out = folder / each.name
-        run(
-            TOOLS / "uv",
-            "build",
-            "--wheel",
-            "--no-build-isolation",
-            "--offline",
-            "--python",
-            sys.executable,
-            "--out-dir",
-            out,
-            each.folder,
-        )
+        uv("build", "--wheel", "--no-build-isolation", "--out-dir", out, each.folder)
         (built[each.name],) = out.glob("*.whl")
     return built
 
@@ -120,17 +113,5 @@ def test_wheel_works_with_nothing_but_what_it_asks_for(
 ) -> None:
     target = tmp_path / "installed"
     needed = [wheels[name] for name in sorted(local_requirements(each.name))]
-    run(
-        TOOLS / "uv",
-        "pip",
-        "install",
-        "--quiet",
-        "--offline",
-        "--no-deps",
-        "--python",
-        sys.executable,
-        "--target",
-        target,
-        *needed,
-    )
+    uv("pip", "install", "--no-deps", "--target", target, *needed)
     run(sys.executable, "-I", "-S", "-c", IMPORT_EVERYTHING, target, sysconfig.get_path("purelib"), *each.packages)
