@@ -69,6 +69,7 @@ class Machine:
         turn = self._turn(time, request)
         if isinstance(item, Report):
             apply_report(turn, item)
+            self._beware(turn)
         else:
             self._obey(turn, item)
         return turn if turn.events or turn.effects or turn.anomalies else None
@@ -164,6 +165,11 @@ class Machine:
                 self._snapshot_if_due(turn)
             case _:
                 assert_never(item)
+
+    def _beware(self, turn: Turn) -> None:
+        """The venue contradicts our records: take no more risk until a person has looked."""
+        if turn.anomalies and self.state.trading_state is TradingState.ACTIVE:
+            turn.emit(e.TradingStateChanged(TradingState.REDUCING, turn.anomalies[0], automatic=True))
 
     def _sending(self, turn: Turn, notice: i.Sending) -> None:
         """The last look before an order leaves: it may have been cancelled, or trading halted, while it waited."""

@@ -1,0 +1,252 @@
+"""Owns the daemon's configuration: one TOML file, checked whole before anything starts. Unknown keys are errors."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from quarterdeck.domain.errors import ConfigError
+from quarterdeck.domain.market import DAY, HOUR, MINUTE, SECOND
+
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
+
+
+def interval_ns(text: str) -> int:
+    """Read an interval such as `5m`, `1h` or `30s` as nanoseconds.
+
+    Raises:
+        ValueError: it is not a positive whole number and one of the units s, m, h, d.
+    """
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", text)
+    if match is None:
+        raise ValueError(f"{text!r} is not an interval such as '30s', '5m', '1h' or '1d'")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def interval_text(nanoseconds: int) -> str:
+    """Write an interval the way `interval_ns` reads it, in the largest unit that divides it."""
+    for unit in ("d", "h", "m", "s"):
+        if nanoseconds % _UNITS[unit] == 0:
+            return f"{nanoseconds // _UNITS[unit]}{unit}"
+    return f"{nanoseconds}ns"
+
+
+def _valid_id(text: str) -> str:
+    if _ID.fullmatch(text) is None:
+        raise ValueError("must be lower-case letters, digits and dashes, not starting with a dash, at most 63")
+    return text
+
+
+def _valid_interval(text: str) -> str:
+    interval_ns(text)
+    return text
+
+
+Id = Annotated[str, AfterValidator(_valid_id)]
+Interval = Annotated[str, AfterValidator(_valid_interval)]
+
+
+class Mode(StrEnum):
+    """Whose money is at stake."""
+
+    DEMO = "demo"
+    PAPER = "paper"
+    TESTNET = "testnet"
+    EXCHANGE_DEMO = "exchange-demo"
+    LIVE = "live"
+
+
+class Section(BaseModel):
+    """Base of all tables."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PluginChoice(Section):
+    """Which plugin, and its own settings, which the plugin checks itself."""
+
+    plugin: Id
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class DaemonSection(Section):
+    """Where the daemon listens. Only this machine can reach it until there is authentication."""
+
+    listen: str = "127.0.0.1:50551"
+
+    @field_validator("listen")
+    @classmethod
+    def _is_local(cls, value: str) -> str:
+        if value.startswith("unix:"):
+            return value
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65535:
+            raise ValueError("must be 'address:port' (port 0 picks a free one) or 'unix:path'")
+        if host != "localhost" and not _is_loopback(host.strip("[]")):
+            raise ValueError(f"{host} can be reached from other machines, and nothing there is authenticated yet")
+        return value
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class JournalSection(Section):
+    """Where the journal is, as a SQLAlchemy URL."""
+
+    url: str = "sqlite:///.quarterdeck/journal.db"
+
+
+class AccountSection(Section):
+    """The account the daemon trades."""
+
+    id: Id = "main"
+    settle: Annotated[str, Field(pattern=r"^[A-Z0-9]{2,10}$")] = "USDT"
+
+
+class LimitsSection(Section):
+    """The core's hard limits. No plugin and no plugin's setting goes beyond them."""
+
+    max_risk_ratio: Annotated[Decimal, Field(gt=0, le=Decimal("0.2"))] = Decimal("0.05")
+    max_leverage: Annotated[Decimal, Field(gt=0, le=125)] = Decimal(20)
+    max_open_orders: Annotated[int, Field(gt=0, le=1_000_000)] = 1000
+
+
+class BotSection(Section):
+    """A bot that exists from the start; `autostart` runs it when it is new."""
+
+    id: Id
+    strategy: Id
+    instrument: Id
+    interval: Interval
+    autostart: bool = True
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class LiveSection(Section):
+    """Real money needs to be armed in so many words."""
+
+    armed: bool = False
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    mode: Mode = Mode.PAPER
+    daemon: DaemonSection = DaemonSection()
+    journal: JournalSection = JournalSection()
+    account: AccountSection = AccountSection()
+    exchange: PluginChoice = PluginChoice(plugin="paper")
+    feed: PluginChoice = PluginChoice(plugin="synthetic")
+    sizing: PluginChoice = PluginChoice(plugin="speed-demon")
+    scalers: tuple[PluginChoice, ...] = ()
+    risk: tuple[PluginChoice, ...] = (PluginChoice(plugin="limits"),)
+    limits: LimitsSection = LimitsSection()
+    live: LiveSection = LiveSection()
+    bots: tuple[BotSection, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        if not self.risk:
+            raise ValueError("risk: name at least one rule plugin; without one every order is refused")
+        names = [bot.id for bot in self.bots]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"bots: id {name!r} is given more than once")
+        if self.mode is Mode.LIVE and not self.live.armed:
+            raise ValueError("live.armed: mode 'live' trades real money; set it to true to say that you mean it")
+        return self
+
+
+def load(path: Path) -> Config:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: it can't be read, is not TOML, or says something it may not; every fault is listed with its key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, where: str) -> Config:
+    """Check configuration text; `where` names it in errors.
+
+    Raises:
+        ConfigError: as for `load`.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where}: not TOML: {error}") from error
+    try:
+        return Config.model_validate(table)
+    except ValidationError as error:
+        faults = "\n".join(f"  {_key(fault['loc'])}: {_said(fault)}" for fault in error.errors())
+        raise ConfigError(f"{where}:\n{faults}") from error
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "(whole file)"
+
+
+def _said(fault: Any) -> str:  # noqa: ANN401 - pydantic's own error record
+    if fault["type"] == "extra_forbidden":
+        return "there is no such key"
+    text = str(fault["msg"]).removeprefix("Value error, ")
+    given = fault["input"]
+    return f"{text} (was {given!r})" if isinstance(given, str | int | float | bool) else text
+
+
+TEMPLATE = """\
+# Quarterdeck configuration. Everything here is a default except the bot; delete what you do not change.
+# Check it with `quarterdeck config check`, see it whole with `quarterdeck config show`.
+
+mode = "paper"  # demo | paper | testnet | exchange-demo | live
+
+[daemon]
+listen = "127.0.0.1:50551"
+
+[journal]
+url = "sqlite:///.quarterdeck/journal.db"
+
+[account]
+id = "main"
+settle = "USDT"
+
+[exchange]
+plugin = "paper"
+
+[feed]
+plugin = "synthetic"
+
+[sizing]
+plugin = "speed-demon"
+
+[[risk]]
+plugin = "limits"
+
+[limits]  # hard limits of the core: no plugin goes beyond them
+max_risk_ratio = "0.05"
+max_leverage = "20"
+max_open_orders = 1000
+
+[[bots]]
+id = "sma"
+strategy = "sma-cross"
+instrument = "btcusdt"
+interval = "1m"
+"""

@@ -1,0 +1,217 @@
+"""Owns the order of things: one input at a time, written down before anything of it is seen or sent.
+
+    inputs ──► machine.step (fold at once) ──► journal, one fsync for all that queued ──► publish, answer, act
+
+While a commit is under way new inputs wait, so what is in memory and not yet durable is never decided upon by a reader:
+`settled` lets reads wait for the same commit. A commit that fails ends the daemon; memory is ahead of the journal then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from quarterdeck.daemon.clock import Clock
+from quarterdeck.domain.errors import QuarterdeckError
+from quarterdeck.engine.effects import Effect
+from quarterdeck.engine.events import Recorded
+from quarterdeck.engine.inputs import NO_REQUEST, Input, Request
+from quarterdeck.engine.machine import Machine
+
+#: Inputs taken between two commits; bounds how long readers wait behind a burst.
+BATCH = 256
+
+
+class Committer(Protocol):
+    """Makes events durable, in order."""
+
+    def commit(self, events: Sequence[Recorded], done: Callable[[BaseException | None], None]) -> None:
+        """Start writing; `done` is called on the event loop once all of them are durable, or with what went wrong."""
+
+
+Answer = Recorded | None
+Publish = Callable[[Sequence[Recorded]], None]
+Act = Callable[[Effect], None]
+_Waiting = tuple[asyncio.Future[Answer], Answer]
+
+
+class Loop:
+    """Feeds the machine. Everything here runs on the event loop's thread."""
+
+    def __init__(self, machine: Machine, committer: Committer, clock: Clock) -> None:
+        self._machine = machine
+        self._committer = committer
+        self._clock = clock
+        self._inputs: deque[tuple[Input, Request, asyncio.Future[Answer] | None]] = deque()
+        self._busy = False
+        self._scheduled = False
+        self._readers: list[asyncio.Future[None]] = []
+        self._idlers: list[asyncio.Future[None]] = []
+        self._outstanding = 0
+        self._publish: list[Publish] = []
+        self._act: Act = _no_link
+        self.anomalies: deque[str] = deque(maxlen=100)
+        self.broken: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+
+    def connect(self, act: Act, publish: Sequence[Publish]) -> None:
+        """Say who acts on effects and who hears of durable events."""
+        self._act = act
+        self._publish = list(publish)
+
+    # ------------------------------------------------------------ in
+
+    def post(self, item: Input) -> None:
+        """Take news that nobody waits for: market events, reports, notices."""
+        self._inputs.append((item, NO_REQUEST, None))
+        self._schedule()
+
+    def take(self, item: Input) -> None:
+        """Take news at once instead of in the event loop's next round; for feeds that replay at full speed."""
+        self._inputs.append((item, NO_REQUEST, None))
+        if not self._busy:
+            self.pump()
+
+    def ask(self, item: Input, request: Request = NO_REQUEST) -> asyncio.Future[Answer]:
+        """Take a command. The future is done once its outcome is durable: its first event, or None if nothing followed.
+
+        It fails with the CallerError the engine raised; then nothing was recorded.
+        """
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._inputs.append((item, request, answer))
+        self._schedule()
+        return answer
+
+    def pump(self) -> None:
+        """Take all waiting inputs now, unless a commit is under way."""
+        self._scheduled = False
+        if self._busy or self.broken.done():
+            return
+        events: list[Recorded] = []
+        effects: list[Effect] = []
+        waiting: list[_Waiting] = []
+        inputs = self._inputs
+        step, now = self._machine.step, self._clock.now
+        taken = 0
+        while inputs and taken < BATCH:
+            item, request, answer = inputs.popleft()
+            taken += 1
+            try:
+                turn = step(item, now(), request)
+            except QuarterdeckError as error:
+                if answer is not None and not answer.cancelled():
+                    answer.set_exception(error)
+                continue
+            except BaseException as error:  # noqa: BLE001 - a bug in the core: what is in memory can't be trusted
+                self._break(error)
+                return
+            if turn is None:
+                if answer is not None:
+                    waiting.append((answer, None))
+                continue
+            events += turn.events
+            effects += turn.effects
+            self.anomalies.extend(turn.anomalies)
+            if answer is not None:
+                waiting.append((answer, turn.events[0] if turn.events else None))
+        if events:
+            self._busy = True
+            self._committer.commit(events, lambda failure: self._committed(failure, events, effects, waiting))
+        else:
+            self._finish(effects, waiting)
+
+    # ------------------------------------------------------------ out
+
+    def _committed(
+        self,
+        failure: BaseException | None,
+        events: list[Recorded],
+        effects: list[Effect],
+        waiting: list[_Waiting],
+    ) -> None:
+        self._busy = False
+        if failure is not None:
+            self._break(failure)
+            return
+        for publish in self._publish:
+            publish(events)
+        _wake(self._readers)  # before the next inputs, else a reader could wait for ever
+        self._finish(effects, waiting)
+
+    def _finish(self, effects: list[Effect], waiting: list[_Waiting]) -> None:
+        for answer, outcome in waiting:
+            if not answer.done():
+                answer.set_result(outcome)
+        for effect in effects:
+            self._act(effect)
+        if self._inputs:
+            self._schedule()
+        elif self.is_idle:
+            _wake(self._idlers)
+
+    def _schedule(self) -> None:
+        if not self._scheduled and not self._busy:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self.pump)
+
+    def _break(self, error: BaseException) -> None:
+        if not self.broken.done():
+            self.broken.set_result(error)
+        for _, _, answer in self._inputs:
+            if answer is not None and not answer.done():
+                answer.set_exception(QuarterdeckError("INTERNAL", "the daemon is stopping"))
+        self._inputs.clear()
+        _wake(self._readers)
+        _wake(self._idlers)
+
+    # ------------------------------------------------------------ waiting
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything in memory is durable."""
+        return not self._busy
+
+    async def settled(self) -> int:
+        """Wait until everything in memory is durable; returns the sequence it is at."""
+        while self._busy:
+            await _wait_in(self._readers)
+        return self._machine.state.sequence
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing left to do: no inputs, no commit, no request at the venue."""
+        return not (self._busy or self._inputs or self._outstanding)
+
+    async def idle(self) -> None:
+        """Wait until all that follows from what was posted has happened."""
+        while not self.is_idle and not self.broken.done():
+            await _wait_in(self._idlers)
+
+    def begin(self) -> None:
+        """The order link starts a request at the venue."""
+        self._outstanding += 1
+
+    def end(self) -> None:
+        """That request is over, and what came of it has been posted."""
+        self._outstanding -= 1
+        if self.is_idle:
+            _wake(self._idlers)
+
+
+def _wait_in(queue: list[asyncio.Future[None]]) -> asyncio.Future[None]:
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    queue.append(waiter)
+    return waiter
+
+
+def _wake(queue: list[asyncio.Future[None]]) -> None:
+    waiters = queue.copy()
+    queue.clear()
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
+
+
+def _no_link(effect: Effect) -> None:
+    raise RuntimeError(f"no order link is connected for {effect}")

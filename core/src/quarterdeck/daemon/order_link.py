@@ -1,0 +1,87 @@
+"""Owns the way of an order to the venue and of the venue's answer back. It decides nothing and retries nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from quarterdeck.daemon.clock import Clock
+from quarterdeck.daemon.loop import Loop
+from quarterdeck.domain.report import AmendRejected, CancelRejected, Unknown
+from quarterdeck.engine.effects import AmendAtVenue, CancelAtVenue, Effect, QueueOrder, SendOrder
+from quarterdeck.engine.inputs import Sending
+from quarterdeck.plugin.exchange import AmendOrder, CancelOrder, Exchange, PlaceOrder
+
+log = structlog.get_logger(__name__)
+
+
+class OrderLink:
+    """Turns effects into requests, and what comes of them into inputs."""
+
+    def __init__(self, exchange: Exchange, loop: Loop, clock: Clock) -> None:
+        self._exchange = exchange
+        self._loop = loop
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def act(self, effect: Effect) -> None:
+        """Start what the engine wants done. Called only after the events that say so are durable."""
+        match effect:
+            case QueueOrder():
+                self._loop.post(Sending(effect.link_id))
+            case SendOrder():
+                self._start(self._place(effect))
+            case CancelAtVenue():
+                self._start(self._cancel(effect))
+            case AmendAtVenue():
+                self._start(self._amend(effect))
+
+    async def drain(self) -> None:
+        """Wait for the requests under way."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+
+    def _start(self, request: Coroutine[Any, Any, None]) -> None:
+        self._loop.begin()
+        task = asyncio.get_running_loop().create_task(request)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._loop.end()
+
+    async def _place(self, effect: SendOrder) -> None:
+        try:
+            outcome = await self._exchange.place(PlaceOrder(effect.link_id, effect.terms))
+        except Exception as error:
+            log.exception("place_raised", link_id=effect.link_id)
+            outcome = Unknown(effect.link_id, f"{type(error).__name__}: {error}"[:200], self._clock.now())
+        self._loop.post(outcome)
+
+    async def _cancel(self, effect: CancelAtVenue) -> None:
+        try:
+            await self._exchange.cancel(CancelOrder(effect.link_id, effect.symbol))
+        except Exception as error:
+            log.exception("cancel_raised", link_id=effect.link_id)
+            reason = f"{type(error).__name__}: {error}"[:200]
+            self._loop.post(CancelRejected(effect.link_id, reason, self._clock.now()))
+
+    async def _amend(self, effect: AmendAtVenue) -> None:
+        try:
+            await self._exchange.amend(
+                AmendOrder(
+                    effect.link_id,
+                    effect.symbol,
+                    effect.quantity,
+                    effect.limit_price,
+                    effect.trigger_price,
+                ),
+            )
+        except Exception as error:
+            log.exception("amend_raised", link_id=effect.link_id)
+            reason = f"{type(error).__name__}: {error}"[:200]
+            self._loop.post(AmendRejected(effect.link_id, reason, self._clock.now()))
