@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from quarterdeck.domain.bot import BotSpec, BotState
+from quarterdeck.domain.ledger import Posting
 from quarterdeck.domain.market import Side
 from quarterdeck.domain.order import OrderRole, OrderState, OrderTerms
 from quarterdeck.domain.report import FillCause, Liquidity
@@ -183,7 +184,8 @@ class OrderTriggered:
 class OrderFilled:
     """A trade of an order. `realized_pnl` is what it realised for the order's owner, before fees.
 
-    The last four say how order and account position stand after it, for readers who keep no state of their own.
+    `postings` is the money it moved, double entry. The four before say how order and account position stand after it,
+    for readers who keep no state of their own.
     """
 
     order_id: str
@@ -202,6 +204,7 @@ class OrderFilled:
     filled_quantity: Decimal
     position_quantity: Decimal
     position_average_price: Decimal | None
+    postings: tuple[Posting, ...]
 
 
 @dataclass(frozen=True, slots=True)

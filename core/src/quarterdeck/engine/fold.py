@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from quarterdeck.domain.bot import BotState
-from quarterdeck.domain.instrument import Instrument
-from quarterdeck.domain.ledger import Book, fill_postings, move
+from quarterdeck.domain.ledger import Book, move
 from quarterdeck.domain.market import DAY, HOUR, Side
 from quarterdeck.domain.order import (
     CLOSED_STATES,
@@ -24,10 +23,8 @@ from quarterdeck.domain.signal import Holding
 from quarterdeck.engine import events as e
 from quarterdeck.engine.state import CLOSED_ORDERS_KEPT, REQUESTS_KEPT, BotRecord, Exposure, State
 
-Instruments = Mapping[str, Instrument]
 
-
-def fold(state: State, recorded: e.Recorded, instruments: Instruments) -> None:
+def fold(state: State, recorded: e.Recorded) -> None:
     """Apply one recorded event. The only writer of `State`.
 
     Raises:
@@ -36,7 +33,7 @@ def fold(state: State, recorded: e.Recorded, instruments: Instruments) -> None:
     """
     if recorded.sequence != state.sequence + 1:
         raise ValueError(f"event {recorded.sequence} does not follow {state.sequence}")
-    _FOLDS[type(recorded.event)](state, recorded.event, recorded, instruments)
+    _FOLDS[type(recorded.event)](state, recorded.event, recorded)
     state.sequence = recorded.sequence
     state.time = recorded.time
     if recorded.request_id:
@@ -49,7 +46,7 @@ def fold(state: State, recorded: e.Recorded, instruments: Instruments) -> None:
 # ---------------------------------------------------------------- account, bots, trading state
 
 
-def _account_opened(state: State, event: e.AccountOpened, _: e.Recorded, __: Instruments) -> None:
+def _account_opened(state: State, event: e.AccountOpened, _: e.Recorded) -> None:
     state.mode = event.mode
     state.settle = event.settle
     for currency, amount in event.balances:
@@ -57,40 +54,40 @@ def _account_opened(state: State, event: e.AccountOpened, _: e.Recorded, __: Ins
     state.peak_equity = state.day_start_equity = state.wallet
 
 
-def _daemon_started(state: State, event: e.DaemonStarted, _: e.Recorded, __: Instruments) -> None:
+def _daemon_started(state: State, event: e.DaemonStarted, _: e.Recorded) -> None:
     state.mode = event.mode
     state.clean = False
 
 
-def _daemon_stopped(state: State, _event: e.DaemonStopped, _: e.Recorded, __: Instruments) -> None:
+def _daemon_stopped(state: State, _event: e.DaemonStopped, _: e.Recorded) -> None:
     state.clean = True
 
 
-def _balance_adjusted(state: State, event: e.BalanceAdjusted, _: e.Recorded, __: Instruments) -> None:
+def _balance_adjusted(state: State, event: e.BalanceAdjusted, _: e.Recorded) -> None:
     state.ledger.post(move(Book.TRANSFERS, event.currency, event.amount))
     if event.currency == state.settle:  # money put in or taken out is neither profit nor loss
         state.day_start_equity += event.amount
         state.peak_equity += event.amount
 
 
-def _bot_created(state: State, event: e.BotCreated, recorded: e.Recorded, _: Instruments) -> None:
+def _bot_created(state: State, event: e.BotCreated, recorded: e.Recorded) -> None:
     state.bots[event.spec.bot_id] = BotRecord(event.spec, create_time=recorded.time, update_time=recorded.time)
 
 
-def _bot_state_changed(state: State, event: e.BotStateChanged, recorded: e.Recorded, _: Instruments) -> None:
+def _bot_state_changed(state: State, event: e.BotStateChanged, recorded: e.Recorded) -> None:
     bot = state.bots[event.bot_id]
     bot.state = event.state
     bot.failure = event.failure if event.state is BotState.FAILED else ""
     bot.update_time = recorded.time
 
 
-def _trading_state_changed(state: State, event: e.TradingStateChanged, recorded: e.Recorded, _: Instruments) -> None:
+def _trading_state_changed(state: State, event: e.TradingStateChanged, recorded: e.Recorded) -> None:
     state.trading_state = event.state
     state.trading_reason = event.reason
     state.trading_since = recorded.time
 
 
-def _snapshot_taken(state: State, event: e.PortfolioSnapshotTaken, recorded: e.Recorded, _: Instruments) -> None:
+def _snapshot_taken(state: State, event: e.PortfolioSnapshotTaken, recorded: e.Recorded) -> None:
     day = recorded.time // DAY
     if day != state.day:
         state.day = day
@@ -100,14 +97,14 @@ def _snapshot_taken(state: State, event: e.PortfolioSnapshotTaken, recorded: e.R
     state.snapshot_time = recorded.time
 
 
-def _nothing(state: State, event: e.Event, recorded: e.Recorded, _: Instruments) -> None:
+def _nothing(state: State, event: e.Event, recorded: e.Recorded) -> None:
     """For events that are worth recording and change nothing."""
 
 
 # ---------------------------------------------------------------- orders
 
 
-def _order_prepared(state: State, event: e.OrderPrepared, recorded: e.Recorded, _: Instruments) -> None:
+def _order_prepared(state: State, event: e.OrderPrepared, recorded: e.Recorded) -> None:
     order = Order(
         event.order_id,
         event.link_id,
@@ -129,7 +126,7 @@ def _order_prepared(state: State, event: e.OrderPrepared, recorded: e.Recorded, 
     _admit(state, order)
 
 
-def _order_adopted(state: State, event: e.OrderAdopted, recorded: e.Recorded, _: Instruments) -> None:
+def _order_adopted(state: State, event: e.OrderAdopted, recorded: e.Recorded) -> None:
     known = state.open_orders.get(event.order_id)
     if known is not None:  # the parent filled further, so its protection grew
         _reweigh(state, known, -1)
@@ -154,65 +151,65 @@ def _order_adopted(state: State, event: e.OrderAdopted, recorded: e.Recorded, _:
     _admit(state, order)
 
 
-def _order_sent(state: State, event: e.OrderSent, recorded: e.Recorded, _: Instruments) -> None:
+def _order_sent(state: State, event: e.OrderSent, recorded: e.Recorded) -> None:
     order = _moved(state, event.order_id, OrderState.SENT, recorded)
     order.attempts = event.attempt
 
 
-def _order_acked(state: State, event: e.OrderAcked, recorded: e.Recorded, _: Instruments) -> None:
+def _order_acked(state: State, event: e.OrderAcked, recorded: e.Recorded) -> None:
     _moved(state, event.order_id, OrderState.ACKED, recorded).exchange_order_id = event.exchange_order_id
 
 
-def _order_opened(state: State, event: e.OrderOpened, recorded: e.Recorded, _: Instruments) -> None:
+def _order_opened(state: State, event: e.OrderOpened, recorded: e.Recorded) -> None:
     _moved(state, event.order_id, OrderState.OPEN, recorded).exchange_order_id = event.exchange_order_id
 
 
-def _order_unknown(state: State, event: e.OrderUnknown, recorded: e.Recorded, _: Instruments) -> None:
+def _order_unknown(state: State, event: e.OrderUnknown, recorded: e.Recorded) -> None:
     order = _moved(state, event.order_id, OrderState.UNKNOWN, recorded)
     order.reason = event.detail
     state.exposures[order.terms.symbol].unknown += 1
 
 
-def _order_not_sent(state: State, event: e.OrderNotSent, recorded: e.Recorded, _: Instruments) -> None:
+def _order_not_sent(state: State, event: e.OrderNotSent, recorded: e.Recorded) -> None:
     _moved(state, event.order_id, OrderState.NOT_SENT, recorded).reason = event.detail
 
 
-def _order_absent(state: State, event: e.OrderAbsent, recorded: e.Recorded, _: Instruments) -> None:
+def _order_absent(state: State, event: e.OrderAbsent, recorded: e.Recorded) -> None:
     _moved(state, event.order_id, OrderState.ABSENT, recorded).reason = event.detail
 
 
-def _order_rejected(state: State, event: e.OrderRejected, recorded: e.Recorded, _: Instruments) -> None:
+def _order_rejected(state: State, event: e.OrderRejected, recorded: e.Recorded) -> None:
     _moved(state, event.order_id, OrderState.REJECTED, recorded).reason = event.reason
 
 
-def _order_triggered(state: State, event: e.OrderTriggered, recorded: e.Recorded, _: Instruments) -> None:
+def _order_triggered(state: State, event: e.OrderTriggered, recorded: e.Recorded) -> None:
     order = state.open_orders[event.order_id]
     order.triggered = True
     _touch(order, recorded)
 
 
-def _order_canceled(state: State, event: e.OrderCanceled, recorded: e.Recorded, _: Instruments) -> None:
+def _order_canceled(state: State, event: e.OrderCanceled, recorded: e.Recorded) -> None:
     _moved(state, event.order_id, OrderState.CANCELED, recorded).reason = event.reason
 
 
-def _order_expired(state: State, event: e.OrderExpired, recorded: e.Recorded, _: Instruments) -> None:
+def _order_expired(state: State, event: e.OrderExpired, recorded: e.Recorded) -> None:
     _moved(state, event.order_id, OrderState.EXPIRED, recorded).reason = event.reason
 
 
-def _cancel_requested(state: State, event: e.OrderCancelRequested, recorded: e.Recorded, _: Instruments) -> None:
+def _cancel_requested(state: State, event: e.OrderCancelRequested, recorded: e.Recorded) -> None:
     order = state.open_orders[event.order_id]
     order.cancel_requested = True
     _touch(order, recorded)
 
 
-def _cancel_rejected(state: State, event: e.OrderCancelRejected, recorded: e.Recorded, _: Instruments) -> None:
+def _cancel_rejected(state: State, event: e.OrderCancelRejected, recorded: e.Recorded) -> None:
     order = state.order(event.order_id)
     if order is not None:
         order.cancel_requested = False
         _touch(order, recorded)
 
 
-def _order_amended(state: State, event: e.OrderAmended, recorded: e.Recorded, _: Instruments) -> None:
+def _order_amended(state: State, event: e.OrderAmended, recorded: e.Recorded) -> None:
     order = state.open_orders[event.order_id]
     _reweigh(state, order, -1)
     order.terms = amended(order.terms, event)
@@ -237,23 +234,13 @@ def amended(terms: OrderTerms, change: e.OrderAmended | e.OrderAmendRequested) -
     )
 
 
-def _order_filled(state: State, event: e.OrderFilled, recorded: e.Recorded, instruments: Instruments) -> None:
+def _order_filled(state: State, event: e.OrderFilled, recorded: e.Recorded) -> None:
     order = state.order(event.order_id)
     if order is None:
         raise ValueError(f"fill {event.trade_id} of an order that is not in memory: {event.order_id}")
     _fill_order(state, order, event, recorded)
     _fill_positions(state, order, event, recorded.time)
-    state.ledger.post(
-        fill_postings(
-            instruments[event.symbol],
-            event.side,
-            event.quantity,
-            event.price,
-            event.fee,
-            event.fee_currency,
-            event.realized_pnl,
-        ),
-    )
+    state.ledger.post(event.postings)
     state.realized_pnl += event.realized_pnl
     state.fees += event.fee
     state.fill_count += 1
@@ -293,7 +280,7 @@ def _fill_positions(state: State, order: Order, event: e.OrderFilled, time: int)
         position.apply(event.side, event.quantity, event.price, event.fee, time)
 
 
-def _funding_paid(state: State, event: e.FundingPaid, recorded: e.Recorded, _: Instruments) -> None:
+def _funding_paid(state: State, event: e.FundingPaid, recorded: e.Recorded) -> None:
     state.ledger.post(move(Book.FUNDING, state.settle, event.amount))
     state.funding += event.amount
     state.funding_ids[event.funding_id] = recorded.sequence
@@ -399,7 +386,7 @@ def rebuild_indexes(state: State) -> None:
         _refresh_holding(state, bot)
 
 
-_FOLDS: dict[type[Any], Callable[[State, Any, e.Recorded, Instruments], None]] = {
+_FOLDS: dict[type[Any], Callable[[State, Any, e.Recorded], None]] = {
     e.AccountOpened: _account_opened,
     e.DaemonStarted: _daemon_started,
     e.DaemonStopped: _daemon_stopped,

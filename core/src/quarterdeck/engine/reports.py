@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from quarterdeck.domain import report as r
+from quarterdeck.domain.ledger import fill_postings
 from quarterdeck.domain.order import TRANSITIONS, Order, OrderRole, OrderState, state_after_fill
 from quarterdeck.domain.position import Position, position_after
 from quarterdeck.engine import events as e
@@ -106,6 +107,10 @@ def _filled(turn: Turn, report: r.Filled) -> None:
     state = turn.state
     if order is None or report.trade_id in state.trades.get(order.order_id, ()):
         return
+    instrument = turn.instruments.get(report.symbol)
+    if instrument is None:
+        turn.anomalies.append(f"trade {report.trade_id} is in {report.symbol}, which the venue does not list")
+        return
     if order.filled_quantity + report.quantity > order.terms.quantity:
         turn.anomalies.append(f"order {order.order_id} was filled beyond its quantity by trade {report.trade_id}")
     share = state.share(report.symbol, order.bot_id)
@@ -130,6 +135,15 @@ def _filled(turn: Turn, report: r.Filled) -> None:
             order.filled_quantity + report.quantity,
             after.quantity,
             after.cost / after.quantity if after.quantity else None,
+            fill_postings(
+                instrument,
+                report.side,
+                report.quantity,
+                report.price,
+                report.fee,
+                report.fee_currency,
+                realized,
+            ),
         ),
         order.correlation_id,
         order.last_sequence,

@@ -19,7 +19,7 @@ from quarterdeck.engine.state import State
 class Turn:
     """Collects what one input led to."""
 
-    __slots__ = ("_instruments", "anomalies", "effects", "events", "request", "state", "time")
+    __slots__ = ("anomalies", "effects", "events", "instruments", "request", "state", "time")
 
     def __init__(self, state: State, instruments: Mapping[str, Instrument], time: int, request: Request) -> None:
         self.state = state
@@ -29,7 +29,7 @@ class Turn:
         self.effects: list[Effect] = []
         self.anomalies: list[str] = []
         """What should not happen: the daemon says so and stops taking risk until somebody has looked."""
-        self._instruments = instruments
+        self.instruments = instruments
 
     def emit(self, event: Event, correlation_id: str = "", cause: int = 0) -> Recorded:
         """Record an event and fold it. The turn's first event answers the request that asked for it."""
@@ -44,6 +44,6 @@ class Turn:
             request.digest,
         )
         self.request = NO_REQUEST
-        fold(self.state, recorded, self._instruments)
+        fold(self.state, recorded)
         self.events.append(recorded)
         return recorded

@@ -49,7 +49,7 @@ class View:
         """Profit of all contracts if closed at their marks; a position without a mark counts at its entry price."""
         total = ZERO
         for symbol, position in self._state.positions.items():
-            if position.quantity and self._instruments[symbol].kind is InstrumentKind.LINEAR:
+            if position.quantity and not self._is_spot(symbol):
                 mark = self._market.mark(symbol)
                 if mark is not None:
                     total += position.unrealized_pnl(mark)
@@ -59,6 +59,10 @@ class View:
     def equity(self) -> Decimal:
         """Wallet plus unrealised profit, plus what is held of other currencies at the mark of their spot instrument."""
         return self._state.wallet + self.unrealized_pnl + self._spot_value()
+
+    def _is_spot(self, symbol: str) -> bool:
+        instrument = self._instruments.get(symbol)
+        return instrument is not None and instrument.kind is InstrumentKind.SPOT
 
     def _spot_value(self) -> Decimal:
         if len(self._state.ledger.totals) <= 1:
