@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from quarterdeck.v1 import account_pb2 as _account_pb2
 from quarterdeck.v1 import bot_pb2 as _bot_pb2
 from quarterdeck.v1 import decimal_pb2 as _decimal_pb2
@@ -563,6 +564,7 @@ class OrderFilled(_message.Message):
     FILLED_QUANTITY_FIELD_NUMBER: _builtins.int
     POSITION_QUANTITY_FIELD_NUMBER: _builtins.int
     POSITION_AVERAGE_PRICE_FIELD_NUMBER: _builtins.int
+    POSTINGS_FIELD_NUMBER: _builtins.int
     order_state: _order_pb2.Order.State.ValueType
     """Where the order stands after it."""
     @_builtins.property
@@ -581,6 +583,10 @@ class OrderFilled(_message.Message):
     def position_average_price(self) -> _decimal_pb2.Decimal:
         """The position's average price after it. Absent when flat."""
 
+    @_builtins.property
+    def postings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Posting]:
+        """The money it moved, double entry: the amounts add up to zero in each currency."""
+
     def __init__(
         self,
         *,
@@ -589,14 +595,82 @@ class OrderFilled(_message.Message):
         filled_quantity: _decimal_pb2.Decimal | None = ...,
         position_quantity: _decimal_pb2.Decimal | None = ...,
         position_average_price: _decimal_pb2.Decimal | None = ...,
+        postings: _abc.Iterable[Global___Posting] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fill", b"fill", "filled_quantity", b"filled_quantity", "position_average_price", b"position_average_price", "position_quantity", b"position_quantity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fill", b"fill", "filled_quantity", b"filled_quantity", "order_state", b"order_state", "position_average_price", b"position_average_price", "position_quantity", b"position_quantity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fill", b"fill", "filled_quantity", b"filled_quantity", "order_state", b"order_state", "position_average_price", b"position_average_price", "position_quantity", b"position_quantity", "postings", b"postings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OrderFilled: _TypeAlias = OrderFilled  # noqa: Y015
+
+@_typing.final
+class Posting(_message.Message):
+    """An amount of money that entered or left a book."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Book:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _BookEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Posting._Book.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        BOOK_UNSPECIFIED: Posting._Book.ValueType  # 0
+        """Never used."""
+        BOOK_WALLET: Posting._Book.ValueType  # 1
+        """The account's own money."""
+        BOOK_TRADING: Posting._Book.ValueType  # 2
+        """Profit and loss of contracts, and the other side of spot exchanges."""
+        BOOK_FEES: Posting._Book.ValueType  # 3
+        """Fees paid to the exchange."""
+        BOOK_FUNDING: Posting._Book.ValueType  # 4
+        """Funding of perpetuals."""
+        BOOK_TRANSFERS: Posting._Book.ValueType  # 5
+        """Opening balances, deposits and withdrawals."""
+
+    class Book(_Book, metaclass=_BookEnumTypeWrapper):
+        """One side of a movement of money."""
+
+    BOOK_UNSPECIFIED: Posting.Book.ValueType  # 0
+    """Never used."""
+    BOOK_WALLET: Posting.Book.ValueType  # 1
+    """The account's own money."""
+    BOOK_TRADING: Posting.Book.ValueType  # 2
+    """Profit and loss of contracts, and the other side of spot exchanges."""
+    BOOK_FEES: Posting.Book.ValueType  # 3
+    """Fees paid to the exchange."""
+    BOOK_FUNDING: Posting.Book.ValueType  # 4
+    """Funding of perpetuals."""
+    BOOK_TRANSFERS: Posting.Book.ValueType  # 5
+    """Opening balances, deposits and withdrawals."""
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    book: Global___Posting.Book.ValueType
+    """Which book."""
+    currency: _builtins.str
+    """Example: "USDT"."""
+    @_builtins.property
+    def amount(self) -> _decimal_pb2.Decimal:
+        """What entered it; negative is what left."""
+
+    def __init__(
+        self,
+        *,
+        book: Global___Posting.Book.ValueType = ...,
+        currency: _builtins.str = ...,
+        amount: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "book", b"book", "currency", b"currency"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Posting: _TypeAlias = Posting  # noqa: Y015
 
 @_typing.final
 class OrderCanceled(_message.Message):
