@@ -27,6 +27,7 @@ from quarterdeck.v1 import account_pb2 as quarterdeck_dot_v1_dot_account__pb2
 from quarterdeck.v1 import bot_pb2 as quarterdeck_dot_v1_dot_bot__pb2
 from quarterdeck.v1 import decimal_pb2 as quarterdeck_dot_v1_dot_decimal__pb2
 from quarterdeck.v1 import fill_pb2 as quarterdeck_dot_v1_dot_fill__pb2
+from quarterdeck.v1 import ledger_pb2 as quarterdeck_dot_v1_dot_ledger__pb2
 from quarterdeck.v1 import mode_pb2 as quarterdeck_dot_v1_dot_mode__pb2
 from quarterdeck.v1 import order_pb2 as quarterdeck_dot_v1_dot_order__pb2
 from quarterdeck.v1 import risk_pb2 as quarterdeck_dot_v1_dot_risk__pb2
@@ -34,77 +35,73 @@ from quarterdeck.v1 import signal_pb2 as quarterdeck_dot_v1_dot_signal__pb2
 from quarterdeck.v1 import sizing_pb2 as quarterdeck_dot_v1_dot_sizing__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aquarterdeck/v1/event.proto\x12\x0equarterdeck.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cquarterdeck/v1/account.proto\x1a\x18quarterdeck/v1/bot.proto\x1a\x1cquarterdeck/v1/decimal.proto\x1a\x19quarterdeck/v1/fill.proto\x1a\x19quarterdeck/v1/mode.proto\x1a\x1aquarterdeck/v1/order.proto\x1a\x19quarterdeck/v1/risk.proto\x1a\x1bquarterdeck/v1/signal.proto\x1a\x1bquarterdeck/v1/sizing.proto\"\xb2\x0f\n\x08\x45nvelope\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12/\n\x0brecord_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x04 \x01(\t\x12\x16\n\x0e\x63\x61use_sequence\x18\x05 \x01(\x03\x12\x11\n\tignorable\x18\x06 \x01(\x08\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x16\n\x0erequest_digest\x18\x08 \x01(\t\x12\x37\n\x0eorder_prepared\x18\x14 \x01(\x0b\x32\x1d.quarterdeck.v1.OrderPreparedH\x00\x12\x35\n\rorder_refused\x18\x15 \x01(\x0b\x32\x1c.quarterdeck.v1.OrderRefusedH\x00\x12/\n\norder_sent\x18\x16 \x01(\x0b\x32\x19.quarterdeck.v1.OrderSentH\x00\x12\x31\n\x0border_acked\x18\x17 \x01(\x0b\x32\x1a.quarterdeck.v1.OrderAckedH\x00\x12\x33\n\x0corder_opened\x18\x18 \x01(\x0b\x32\x1b.quarterdeck.v1.OrderOpenedH\x00\x12\x35\n\rorder_unknown\x18\x19 \x01(\x0b\x32\x1c.quarterdeck.v1.OrderUnknownH\x00\x12\x36\n\x0eorder_not_sent\x18\x1a \x01(\x0b\x32\x1c.quarterdeck.v1.OrderNotSentH\x00\x12\x33\n\x0corder_absent\x18\x1b \x01(\x0b\x32\x1b.quarterdeck.v1.OrderAbsentH\x00\x12\x37\n\x0eorder_rejected\x18\x1c \x01(\x0b\x32\x1d.quarterdeck.v1.OrderRejectedH\x00\x12\x39\n\x0forder_triggered\x18\x1d \x01(\x0b\x32\x1e.quarterdeck.v1.OrderTriggeredH\x00\x12\x33\n\x0corder_filled\x18\x1e \x01(\x0b\x32\x1b.quarterdeck.v1.OrderFilledH\x00\x12\x37\n\x0eorder_canceled\x18\x1f \x01(\x0b\x32\x1d.quarterdeck.v1.OrderCanceledH\x00\x12\x35\n\rorder_expired\x18  \x01(\x0b\x32\x1c.quarterdeck.v1.OrderExpiredH\x00\x12\x44\n\x15order_amend_requested\x18! \x01(\x0b\x32#.quarterdeck.v1.OrderAmendRequestedH\x00\x12\x35\n\rorder_amended\x18\" \x01(\x0b\x32\x1c.quarterdeck.v1.OrderAmendedH\x00\x12\x42\n\x14order_amend_rejected\x18# \x01(\x0b\x32\".quarterdeck.v1.OrderAmendRejectedH\x00\x12\x46\n\x16order_cancel_requested\x18$ \x01(\x0b\x32$.quarterdeck.v1.OrderCancelRequestedH\x00\x12\x44\n\x15order_cancel_rejected\x18% \x01(\x0b\x32#.quarterdeck.v1.OrderCancelRejectedH\x00\x12\x35\n\rorder_adopted\x18& \x01(\x0b\x32\x1c.quarterdeck.v1.OrderAdoptedH\x00\x12\x33\n\x0c\x66unding_paid\x18\x32 \x01(\x0b\x32\x1b.quarterdeck.v1.FundingPaidH\x00\x12;\n\x10\x62\x61lance_adjusted\x18\x33 \x01(\x0b\x32\x1f.quarterdeck.v1.BalanceAdjustedH\x00\x12J\n\x18portfolio_snapshot_taken\x18\x34 \x01(\x0b\x32&.quarterdeck.v1.PortfolioSnapshotTakenH\x00\x12\x37\n\x0e\x61\x63\x63ount_opened\x18\x35 \x01(\x0b\x32\x1d.quarterdeck.v1.AccountOpenedH\x00\x12\x35\n\rsignal_raised\x18< \x01(\x0b\x32\x1c.quarterdeck.v1.SignalRaisedH\x00\x12\x37\n\x0esignal_dropped\x18= \x01(\x0b\x32\x1d.quarterdeck.v1.SignalDroppedH\x00\x12\x31\n\x0b\x62ot_created\x18> \x01(\x0b\x32\x1a.quarterdeck.v1.BotCreatedH\x00\x12<\n\x11\x62ot_state_changed\x18? \x01(\x0b\x32\x1f.quarterdeck.v1.BotStateChangedH\x00\x12\x44\n\x15trading_state_changed\x18\x46 \x01(\x0b\x32#.quarterdeck.v1.TradingStateChangedH\x00\x12\x37\n\x0e\x64\x61\x65mon_started\x18P \x01(\x0b\x32\x1d.quarterdeck.v1.DaemonStartedH\x00\x12\x37\n\x0e\x64\x61\x65mon_stopped\x18Q \x01(\x0b\x32\x1d.quarterdeck.v1.DaemonStoppedH\x00\x42\x07\n\x05\x65vent\"\x9e\x01\n\rOrderPrepared\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Order\x12&\n\x06sizing\x18\x02 \x01(\x0b\x32\x16.quarterdeck.v1.Sizing\x12\r\n\x05rules\x18\x03 \x03(\t\x12\x30\n\x0freference_price\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"\xa5\x01\n\x0cOrderRefused\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Order\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12&\n\x05limit\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08observed\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"+\n\tOrderSent\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"6\n\nOrderAcked\x12\r\n\x05order\x18\x01 \x01(\t\x12\x19\n\x11\x65xchange_order_id\x18\x02 \x01(\t\"7\n\x0bOrderOpened\x12\r\n\x05order\x18\x01 \x01(\t\x12\x19\n\x11\x65xchange_order_id\x18\x02 \x01(\t\"-\n\x0cOrderUnknown\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"-\n\x0cOrderNotSent\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\",\n\x0bOrderAbsent\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\".\n\rOrderRejected\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x1f\n\x0eOrderTriggered\x12\r\n\x05order\x18\x01 \x01(\t\"\xad\x02\n\x0bOrderFilled\x12\"\n\x04\x66ill\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Fill\x12\x30\n\x0border_state\x18\x02 \x01(\x0e\x32\x1b.quarterdeck.v1.Order.State\x12\x30\n\x0f\x66illed_quantity\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x32\n\x11position_quantity\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x37\n\x16position_average_price\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08postings\x18\x06 \x03(\x0b\x32\x17.quarterdeck.v1.Posting\"\xe6\x01\n\x07Posting\x12*\n\x04\x62ook\x18\x01 \x01(\x0e\x32\x1c.quarterdeck.v1.Posting.Book\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\'\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"t\n\x04\x42ook\x12\x14\n\x10\x42OOK_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x42OOK_WALLET\x10\x01\x12\x10\n\x0c\x42OOK_TRADING\x10\x02\x12\r\n\tBOOK_FEES\x10\x03\x12\x10\n\x0c\x42OOK_FUNDING\x10\x04\x12\x12\n\x0e\x42OOK_TRANSFERS\x10\x05\"`\n\rOrderCanceled\x12\r\n\x05order\x18\x01 \x01(\t\x12\x30\n\x0f\x66illed_quantity\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0e\n\x06reason\x18\x03 \x01(\t\"_\n\x0cOrderExpired\x12\r\n\x05order\x18\x01 \x01(\t\x12\x30\n\x0f\x66illed_quantity\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xad\x01\n\x13OrderAmendRequested\x12\r\n\x05order\x18\x01 \x01(\t\x12)\n\x08quantity\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0blimit_price\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12.\n\rtrigger_price\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"\xa6\x01\n\x0cOrderAmended\x12\r\n\x05order\x18\x01 \x01(\t\x12)\n\x08quantity\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0blimit_price\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12.\n\rtrigger_price\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"3\n\x12OrderAmendRejected\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"%\n\x14OrderCancelRequested\x12\r\n\x05order\x18\x01 \x01(\t\"4\n\x13OrderCancelRejected\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"4\n\x0cOrderAdopted\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Order\"\xec\x01\n\x0b\x46undingPaid\x12\x12\n\ninstrument\x18\x01 \x01(\t\x12\'\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12%\n\x04rate\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x32\n\x11position_quantity\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x31\n\rexchange_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nfunding_id\x18\x06 \x01(\t\"\x85\x01\n\x0f\x42\x61lanceAdjusted\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\'\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\'\n\x06wallet\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xc1\x03\n\x16PortfolioSnapshotTaken\x12\'\n\x06\x65quity\x18\x01 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12/\n\x0ewallet_balance\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12/\n\x0eunrealized_pnl\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12-\n\x0crealized_pnl\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12%\n\x04\x66\x65\x65s\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12(\n\x07\x66unding\x18\x06 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08\x64rawdown\x18\x07 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0bpeak_equity\x18\x08 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x16\n\x0eopen_positions\x18\t \x01(\x05\x12+\n\nrisk_ratio\x18\n \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"\x7f\n\rAccountOpened\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\"\n\x04mode\x18\x02 \x01(\x0e\x32\x14.quarterdeck.v1.Mode\x12)\n\x08\x62\x61lances\x18\x03 \x03(\x0b\x32\x17.quarterdeck.v1.Balance\x12\x0e\n\x06settle\x18\x04 \x01(\t\"\xc8\x01\n\x0cSignalRaised\x12\x0b\n\x03\x62ot\x18\x01 \x01(\t\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12,\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x1c.quarterdeck.v1.SignalAction\x12+\n\nstop_price\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0btake_profit\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0e\n\x06reason\x18\x06 \x01(\t\"n\n\rSignalDropped\x12\x0b\n\x03\x62ot\x18\x01 \x01(\t\x12,\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x1c.quarterdeck.v1.SignalAction\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\ninstrument\x18\x04 \x01(\t\".\n\nBotCreated\x12 \n\x03\x62ot\x18\x01 \x01(\x0b\x32\x13.quarterdeck.v1.Bot\"Y\n\x0f\x42otStateChanged\x12\x0b\n\x03\x62ot\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.quarterdeck.v1.Bot.State\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\"e\n\x13TradingStateChanged\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.quarterdeck.v1.TradingState\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\tautomatic\x18\x03 \x01(\x08\"U\n\rDaemonStarted\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\"\n\x04mode\x18\x02 \x01(\x0e\x32\x14.quarterdeck.v1.Mode\x12\x0f\n\x07plugins\x18\x03 \x03(\t\"\x1f\n\rDaemonStopped\x12\x0e\n\x06reason\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aquarterdeck/v1/event.proto\x12\x0equarterdeck.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cquarterdeck/v1/account.proto\x1a\x18quarterdeck/v1/bot.proto\x1a\x1cquarterdeck/v1/decimal.proto\x1a\x19quarterdeck/v1/fill.proto\x1a\x1bquarterdeck/v1/ledger.proto\x1a\x19quarterdeck/v1/mode.proto\x1a\x1aquarterdeck/v1/order.proto\x1a\x19quarterdeck/v1/risk.proto\x1a\x1bquarterdeck/v1/signal.proto\x1a\x1bquarterdeck/v1/sizing.proto\"\xb2\x0f\n\x08\x45nvelope\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12/\n\x0brecord_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x04 \x01(\t\x12\x16\n\x0e\x63\x61use_sequence\x18\x05 \x01(\x03\x12\x11\n\tignorable\x18\x06 \x01(\x08\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x16\n\x0erequest_digest\x18\x08 \x01(\t\x12\x37\n\x0eorder_prepared\x18\x14 \x01(\x0b\x32\x1d.quarterdeck.v1.OrderPreparedH\x00\x12\x35\n\rorder_refused\x18\x15 \x01(\x0b\x32\x1c.quarterdeck.v1.OrderRefusedH\x00\x12/\n\norder_sent\x18\x16 \x01(\x0b\x32\x19.quarterdeck.v1.OrderSentH\x00\x12\x31\n\x0border_acked\x18\x17 \x01(\x0b\x32\x1a.quarterdeck.v1.OrderAckedH\x00\x12\x33\n\x0corder_opened\x18\x18 \x01(\x0b\x32\x1b.quarterdeck.v1.OrderOpenedH\x00\x12\x35\n\rorder_unknown\x18\x19 \x01(\x0b\x32\x1c.quarterdeck.v1.OrderUnknownH\x00\x12\x36\n\x0eorder_not_sent\x18\x1a \x01(\x0b\x32\x1c.quarterdeck.v1.OrderNotSentH\x00\x12\x33\n\x0corder_absent\x18\x1b \x01(\x0b\x32\x1b.quarterdeck.v1.OrderAbsentH\x00\x12\x37\n\x0eorder_rejected\x18\x1c \x01(\x0b\x32\x1d.quarterdeck.v1.OrderRejectedH\x00\x12\x39\n\x0forder_triggered\x18\x1d \x01(\x0b\x32\x1e.quarterdeck.v1.OrderTriggeredH\x00\x12\x33\n\x0corder_filled\x18\x1e \x01(\x0b\x32\x1b.quarterdeck.v1.OrderFilledH\x00\x12\x37\n\x0eorder_canceled\x18\x1f \x01(\x0b\x32\x1d.quarterdeck.v1.OrderCanceledH\x00\x12\x35\n\rorder_expired\x18  \x01(\x0b\x32\x1c.quarterdeck.v1.OrderExpiredH\x00\x12\x44\n\x15order_amend_requested\x18! \x01(\x0b\x32#.quarterdeck.v1.OrderAmendRequestedH\x00\x12\x35\n\rorder_amended\x18\" \x01(\x0b\x32\x1c.quarterdeck.v1.OrderAmendedH\x00\x12\x42\n\x14order_amend_rejected\x18# \x01(\x0b\x32\".quarterdeck.v1.OrderAmendRejectedH\x00\x12\x46\n\x16order_cancel_requested\x18$ \x01(\x0b\x32$.quarterdeck.v1.OrderCancelRequestedH\x00\x12\x44\n\x15order_cancel_rejected\x18% \x01(\x0b\x32#.quarterdeck.v1.OrderCancelRejectedH\x00\x12\x35\n\rorder_adopted\x18& \x01(\x0b\x32\x1c.quarterdeck.v1.OrderAdoptedH\x00\x12\x33\n\x0c\x66unding_paid\x18\x32 \x01(\x0b\x32\x1b.quarterdeck.v1.FundingPaidH\x00\x12;\n\x10\x62\x61lance_adjusted\x18\x33 \x01(\x0b\x32\x1f.quarterdeck.v1.BalanceAdjustedH\x00\x12J\n\x18portfolio_snapshot_taken\x18\x34 \x01(\x0b\x32&.quarterdeck.v1.PortfolioSnapshotTakenH\x00\x12\x37\n\x0e\x61\x63\x63ount_opened\x18\x35 \x01(\x0b\x32\x1d.quarterdeck.v1.AccountOpenedH\x00\x12\x35\n\rsignal_raised\x18< \x01(\x0b\x32\x1c.quarterdeck.v1.SignalRaisedH\x00\x12\x37\n\x0esignal_dropped\x18= \x01(\x0b\x32\x1d.quarterdeck.v1.SignalDroppedH\x00\x12\x31\n\x0b\x62ot_created\x18> \x01(\x0b\x32\x1a.quarterdeck.v1.BotCreatedH\x00\x12<\n\x11\x62ot_state_changed\x18? \x01(\x0b\x32\x1f.quarterdeck.v1.BotStateChangedH\x00\x12\x44\n\x15trading_state_changed\x18\x46 \x01(\x0b\x32#.quarterdeck.v1.TradingStateChangedH\x00\x12\x37\n\x0e\x64\x61\x65mon_started\x18P \x01(\x0b\x32\x1d.quarterdeck.v1.DaemonStartedH\x00\x12\x37\n\x0e\x64\x61\x65mon_stopped\x18Q \x01(\x0b\x32\x1d.quarterdeck.v1.DaemonStoppedH\x00\x42\x07\n\x05\x65vent\"\x9e\x01\n\rOrderPrepared\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Order\x12&\n\x06sizing\x18\x02 \x01(\x0b\x32\x16.quarterdeck.v1.Sizing\x12\r\n\x05rules\x18\x03 \x03(\t\x12\x30\n\x0freference_price\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"\xa5\x01\n\x0cOrderRefused\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Order\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12&\n\x05limit\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08observed\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"+\n\tOrderSent\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"6\n\nOrderAcked\x12\r\n\x05order\x18\x01 \x01(\t\x12\x19\n\x11\x65xchange_order_id\x18\x02 \x01(\t\"7\n\x0bOrderOpened\x12\r\n\x05order\x18\x01 \x01(\t\x12\x19\n\x11\x65xchange_order_id\x18\x02 \x01(\t\"-\n\x0cOrderUnknown\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"-\n\x0cOrderNotSent\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\",\n\x0bOrderAbsent\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\".\n\rOrderRejected\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x1f\n\x0eOrderTriggered\x12\r\n\x05order\x18\x01 \x01(\t\"\xad\x02\n\x0bOrderFilled\x12\"\n\x04\x66ill\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Fill\x12\x30\n\x0border_state\x18\x02 \x01(\x0e\x32\x1b.quarterdeck.v1.Order.State\x12\x30\n\x0f\x66illed_quantity\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x32\n\x11position_quantity\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x37\n\x16position_average_price\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08postings\x18\x06 \x03(\x0b\x32\x17.quarterdeck.v1.Posting\"`\n\rOrderCanceled\x12\r\n\x05order\x18\x01 \x01(\t\x12\x30\n\x0f\x66illed_quantity\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0e\n\x06reason\x18\x03 \x01(\t\"_\n\x0cOrderExpired\x12\r\n\x05order\x18\x01 \x01(\t\x12\x30\n\x0f\x66illed_quantity\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xad\x01\n\x13OrderAmendRequested\x12\r\n\x05order\x18\x01 \x01(\t\x12)\n\x08quantity\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0blimit_price\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12.\n\rtrigger_price\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"\xa6\x01\n\x0cOrderAmended\x12\r\n\x05order\x18\x01 \x01(\t\x12)\n\x08quantity\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0blimit_price\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12.\n\rtrigger_price\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"3\n\x12OrderAmendRejected\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"%\n\x14OrderCancelRequested\x12\r\n\x05order\x18\x01 \x01(\t\"4\n\x13OrderCancelRejected\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"4\n\x0cOrderAdopted\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Order\"\xec\x01\n\x0b\x46undingPaid\x12\x12\n\ninstrument\x18\x01 \x01(\t\x12\'\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12%\n\x04rate\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x32\n\x11position_quantity\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x31\n\rexchange_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nfunding_id\x18\x06 \x01(\t\"\x85\x01\n\x0f\x42\x61lanceAdjusted\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\'\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\'\n\x06wallet\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xc1\x03\n\x16PortfolioSnapshotTaken\x12\'\n\x06\x65quity\x18\x01 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12/\n\x0ewallet_balance\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12/\n\x0eunrealized_pnl\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12-\n\x0crealized_pnl\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12%\n\x04\x66\x65\x65s\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12(\n\x07\x66unding\x18\x06 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08\x64rawdown\x18\x07 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0bpeak_equity\x18\x08 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x16\n\x0eopen_positions\x18\t \x01(\x05\x12+\n\nrisk_ratio\x18\n \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"\x7f\n\rAccountOpened\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\"\n\x04mode\x18\x02 \x01(\x0e\x32\x14.quarterdeck.v1.Mode\x12)\n\x08\x62\x61lances\x18\x03 \x03(\x0b\x32\x17.quarterdeck.v1.Balance\x12\x0e\n\x06settle\x18\x04 \x01(\t\"\xc8\x01\n\x0cSignalRaised\x12\x0b\n\x03\x62ot\x18\x01 \x01(\t\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12,\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x1c.quarterdeck.v1.SignalAction\x12+\n\nstop_price\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0btake_profit\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0e\n\x06reason\x18\x06 \x01(\t\"n\n\rSignalDropped\x12\x0b\n\x03\x62ot\x18\x01 \x01(\t\x12,\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x1c.quarterdeck.v1.SignalAction\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\ninstrument\x18\x04 \x01(\t\".\n\nBotCreated\x12 \n\x03\x62ot\x18\x01 \x01(\x0b\x32\x13.quarterdeck.v1.Bot\"Y\n\x0f\x42otStateChanged\x12\x0b\n\x03\x62ot\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.quarterdeck.v1.Bot.State\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\"e\n\x13TradingStateChanged\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.quarterdeck.v1.TradingState\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\tautomatic\x18\x03 \x01(\x08\"U\n\rDaemonStarted\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\"\n\x04mode\x18\x02 \x01(\x0e\x32\x14.quarterdeck.v1.Mode\x12\x0f\n\x07plugins\x18\x03 \x03(\t\"\x1f\n\rDaemonStopped\x12\x0e\n\x06reason\x18\x01 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quarterdeck.v1.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENVELOPE']._serialized_start=333
-  _globals['_ENVELOPE']._serialized_end=2303
-  _globals['_ORDERPREPARED']._serialized_start=2306
-  _globals['_ORDERPREPARED']._serialized_end=2464
-  _globals['_ORDERREFUSED']._serialized_start=2467
-  _globals['_ORDERREFUSED']._serialized_end=2632
-  _globals['_ORDERSENT']._serialized_start=2634
-  _globals['_ORDERSENT']._serialized_end=2677
-  _globals['_ORDERACKED']._serialized_start=2679
-  _globals['_ORDERACKED']._serialized_end=2733
-  _globals['_ORDEROPENED']._serialized_start=2735
-  _globals['_ORDEROPENED']._serialized_end=2790
-  _globals['_ORDERUNKNOWN']._serialized_start=2792
-  _globals['_ORDERUNKNOWN']._serialized_end=2837
-  _globals['_ORDERNOTSENT']._serialized_start=2839
-  _globals['_ORDERNOTSENT']._serialized_end=2884
-  _globals['_ORDERABSENT']._serialized_start=2886
-  _globals['_ORDERABSENT']._serialized_end=2930
-  _globals['_ORDERREJECTED']._serialized_start=2932
-  _globals['_ORDERREJECTED']._serialized_end=2978
-  _globals['_ORDERTRIGGERED']._serialized_start=2980
-  _globals['_ORDERTRIGGERED']._serialized_end=3011
-  _globals['_ORDERFILLED']._serialized_start=3014
-  _globals['_ORDERFILLED']._serialized_end=3315
-  _globals['_POSTING']._serialized_start=3318
-  _globals['_POSTING']._serialized_end=3548
-  _globals['_POSTING_BOOK']._serialized_start=3432
-  _globals['_POSTING_BOOK']._serialized_end=3548
-  _globals['_ORDERCANCELED']._serialized_start=3550
-  _globals['_ORDERCANCELED']._serialized_end=3646
-  _globals['_ORDEREXPIRED']._serialized_start=3648
-  _globals['_ORDEREXPIRED']._serialized_end=3743
-  _globals['_ORDERAMENDREQUESTED']._serialized_start=3746
-  _globals['_ORDERAMENDREQUESTED']._serialized_end=3919
-  _globals['_ORDERAMENDED']._serialized_start=3922
-  _globals['_ORDERAMENDED']._serialized_end=4088
-  _globals['_ORDERAMENDREJECTED']._serialized_start=4090
-  _globals['_ORDERAMENDREJECTED']._serialized_end=4141
-  _globals['_ORDERCANCELREQUESTED']._serialized_start=4143
-  _globals['_ORDERCANCELREQUESTED']._serialized_end=4180
-  _globals['_ORDERCANCELREJECTED']._serialized_start=4182
-  _globals['_ORDERCANCELREJECTED']._serialized_end=4234
-  _globals['_ORDERADOPTED']._serialized_start=4236
-  _globals['_ORDERADOPTED']._serialized_end=4288
-  _globals['_FUNDINGPAID']._serialized_start=4291
-  _globals['_FUNDINGPAID']._serialized_end=4527
-  _globals['_BALANCEADJUSTED']._serialized_start=4530
-  _globals['_BALANCEADJUSTED']._serialized_end=4663
-  _globals['_PORTFOLIOSNAPSHOTTAKEN']._serialized_start=4666
-  _globals['_PORTFOLIOSNAPSHOTTAKEN']._serialized_end=5115
-  _globals['_ACCOUNTOPENED']._serialized_start=5117
-  _globals['_ACCOUNTOPENED']._serialized_end=5244
-  _globals['_SIGNALRAISED']._serialized_start=5247
-  _globals['_SIGNALRAISED']._serialized_end=5447
-  _globals['_SIGNALDROPPED']._serialized_start=5449
-  _globals['_SIGNALDROPPED']._serialized_end=5559
-  _globals['_BOTCREATED']._serialized_start=5561
-  _globals['_BOTCREATED']._serialized_end=5607
-  _globals['_BOTSTATECHANGED']._serialized_start=5609
-  _globals['_BOTSTATECHANGED']._serialized_end=5698
-  _globals['_TRADINGSTATECHANGED']._serialized_start=5700
-  _globals['_TRADINGSTATECHANGED']._serialized_end=5801
-  _globals['_DAEMONSTARTED']._serialized_start=5803
-  _globals['_DAEMONSTARTED']._serialized_end=5888
-  _globals['_DAEMONSTOPPED']._serialized_start=5890
-  _globals['_DAEMONSTOPPED']._serialized_end=5921
+  _globals['_ENVELOPE']._serialized_start=362
+  _globals['_ENVELOPE']._serialized_end=2332
+  _globals['_ORDERPREPARED']._serialized_start=2335
+  _globals['_ORDERPREPARED']._serialized_end=2493
+  _globals['_ORDERREFUSED']._serialized_start=2496
+  _globals['_ORDERREFUSED']._serialized_end=2661
+  _globals['_ORDERSENT']._serialized_start=2663
+  _globals['_ORDERSENT']._serialized_end=2706
+  _globals['_ORDERACKED']._serialized_start=2708
+  _globals['_ORDERACKED']._serialized_end=2762
+  _globals['_ORDEROPENED']._serialized_start=2764
+  _globals['_ORDEROPENED']._serialized_end=2819
+  _globals['_ORDERUNKNOWN']._serialized_start=2821
+  _globals['_ORDERUNKNOWN']._serialized_end=2866
+  _globals['_ORDERNOTSENT']._serialized_start=2868
+  _globals['_ORDERNOTSENT']._serialized_end=2913
+  _globals['_ORDERABSENT']._serialized_start=2915
+  _globals['_ORDERABSENT']._serialized_end=2959
+  _globals['_ORDERREJECTED']._serialized_start=2961
+  _globals['_ORDERREJECTED']._serialized_end=3007
+  _globals['_ORDERTRIGGERED']._serialized_start=3009
+  _globals['_ORDERTRIGGERED']._serialized_end=3040
+  _globals['_ORDERFILLED']._serialized_start=3043
+  _globals['_ORDERFILLED']._serialized_end=3344
+  _globals['_ORDERCANCELED']._serialized_start=3346
+  _globals['_ORDERCANCELED']._serialized_end=3442
+  _globals['_ORDEREXPIRED']._serialized_start=3444
+  _globals['_ORDEREXPIRED']._serialized_end=3539
+  _globals['_ORDERAMENDREQUESTED']._serialized_start=3542
+  _globals['_ORDERAMENDREQUESTED']._serialized_end=3715
+  _globals['_ORDERAMENDED']._serialized_start=3718
+  _globals['_ORDERAMENDED']._serialized_end=3884
+  _globals['_ORDERAMENDREJECTED']._serialized_start=3886
+  _globals['_ORDERAMENDREJECTED']._serialized_end=3937
+  _globals['_ORDERCANCELREQUESTED']._serialized_start=3939
+  _globals['_ORDERCANCELREQUESTED']._serialized_end=3976
+  _globals['_ORDERCANCELREJECTED']._serialized_start=3978
+  _globals['_ORDERCANCELREJECTED']._serialized_end=4030
+  _globals['_ORDERADOPTED']._serialized_start=4032
+  _globals['_ORDERADOPTED']._serialized_end=4084
+  _globals['_FUNDINGPAID']._serialized_start=4087
+  _globals['_FUNDINGPAID']._serialized_end=4323
+  _globals['_BALANCEADJUSTED']._serialized_start=4326
+  _globals['_BALANCEADJUSTED']._serialized_end=4459
+  _globals['_PORTFOLIOSNAPSHOTTAKEN']._serialized_start=4462
+  _globals['_PORTFOLIOSNAPSHOTTAKEN']._serialized_end=4911
+  _globals['_ACCOUNTOPENED']._serialized_start=4913
+  _globals['_ACCOUNTOPENED']._serialized_end=5040
+  _globals['_SIGNALRAISED']._serialized_start=5043
+  _globals['_SIGNALRAISED']._serialized_end=5243
+  _globals['_SIGNALDROPPED']._serialized_start=5245
+  _globals['_SIGNALDROPPED']._serialized_end=5355
+  _globals['_BOTCREATED']._serialized_start=5357
+  _globals['_BOTCREATED']._serialized_end=5403
+  _globals['_BOTSTATECHANGED']._serialized_start=5405
+  _globals['_BOTSTATECHANGED']._serialized_end=5494
+  _globals['_TRADINGSTATECHANGED']._serialized_start=5496
+  _globals['_TRADINGSTATECHANGED']._serialized_end=5597
+  _globals['_DAEMONSTARTED']._serialized_start=5599
+  _globals['_DAEMONSTARTED']._serialized_end=5684
+  _globals['_DAEMONSTOPPED']._serialized_start=5686
+  _globals['_DAEMONSTOPPED']._serialized_end=5717
 # @@protoc_insertion_point(module_scope)

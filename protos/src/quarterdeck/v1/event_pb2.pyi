@@ -8,11 +8,11 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
-from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from quarterdeck.v1 import account_pb2 as _account_pb2
 from quarterdeck.v1 import bot_pb2 as _bot_pb2
 from quarterdeck.v1 import decimal_pb2 as _decimal_pb2
 from quarterdeck.v1 import fill_pb2 as _fill_pb2
+from quarterdeck.v1 import ledger_pb2 as _ledger_pb2
 from quarterdeck.v1 import mode_pb2 as _mode_pb2
 from quarterdeck.v1 import order_pb2 as _order_pb2
 from quarterdeck.v1 import risk_pb2 as _risk_pb2
@@ -584,7 +584,7 @@ class OrderFilled(_message.Message):
         """The position's average price after it. Absent when flat."""
 
     @_builtins.property
-    def postings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Posting]:
+    def postings(self) -> _containers.RepeatedCompositeFieldContainer[_ledger_pb2.Posting]:
         """The money it moved, double entry: the amounts add up to zero in each currency."""
 
     def __init__(
@@ -595,7 +595,7 @@ class OrderFilled(_message.Message):
         filled_quantity: _decimal_pb2.Decimal | None = ...,
         position_quantity: _decimal_pb2.Decimal | None = ...,
         position_average_price: _decimal_pb2.Decimal | None = ...,
-        postings: _abc.Iterable[Global___Posting] | None = ...,
+        postings: _abc.Iterable[_ledger_pb2.Posting] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fill", b"fill", "filled_quantity", b"filled_quantity", "position_average_price", b"position_average_price", "position_quantity", b"position_quantity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -604,73 +604,6 @@ class OrderFilled(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OrderFilled: _TypeAlias = OrderFilled  # noqa: Y015
-
-@_typing.final
-class Posting(_message.Message):
-    """An amount of money that entered or left a book."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    class _Book:
-        ValueType = _typing.NewType("ValueType", _builtins.int)
-        V: _TypeAlias = ValueType  # noqa: Y015
-
-    class _BookEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Posting._Book.ValueType], _builtins.type):
-        DESCRIPTOR: _descriptor.EnumDescriptor
-        BOOK_UNSPECIFIED: Posting._Book.ValueType  # 0
-        """Never used."""
-        BOOK_WALLET: Posting._Book.ValueType  # 1
-        """The account's own money."""
-        BOOK_TRADING: Posting._Book.ValueType  # 2
-        """Profit and loss of contracts, and the other side of spot exchanges."""
-        BOOK_FEES: Posting._Book.ValueType  # 3
-        """Fees paid to the exchange."""
-        BOOK_FUNDING: Posting._Book.ValueType  # 4
-        """Funding of perpetuals."""
-        BOOK_TRANSFERS: Posting._Book.ValueType  # 5
-        """Opening balances, deposits and withdrawals."""
-
-    class Book(_Book, metaclass=_BookEnumTypeWrapper):
-        """One side of a movement of money."""
-
-    BOOK_UNSPECIFIED: Posting.Book.ValueType  # 0
-    """Never used."""
-    BOOK_WALLET: Posting.Book.ValueType  # 1
-    """The account's own money."""
-    BOOK_TRADING: Posting.Book.ValueType  # 2
-    """Profit and loss of contracts, and the other side of spot exchanges."""
-    BOOK_FEES: Posting.Book.ValueType  # 3
-    """Fees paid to the exchange."""
-    BOOK_FUNDING: Posting.Book.ValueType  # 4
-    """Funding of perpetuals."""
-    BOOK_TRANSFERS: Posting.Book.ValueType  # 5
-    """Opening balances, deposits and withdrawals."""
-
-    BOOK_FIELD_NUMBER: _builtins.int
-    CURRENCY_FIELD_NUMBER: _builtins.int
-    AMOUNT_FIELD_NUMBER: _builtins.int
-    book: Global___Posting.Book.ValueType
-    """Which book."""
-    currency: _builtins.str
-    """Example: "USDT"."""
-    @_builtins.property
-    def amount(self) -> _decimal_pb2.Decimal:
-        """What entered it; negative is what left."""
-
-    def __init__(
-        self,
-        *,
-        book: Global___Posting.Book.ValueType = ...,
-        currency: _builtins.str = ...,
-        amount: _decimal_pb2.Decimal | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "book", b"book", "currency", b"currency"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Posting: _TypeAlias = Posting  # noqa: Y015
 
 @_typing.final
 class OrderCanceled(_message.Message):
