@@ -27,7 +27,7 @@ from quarterdeck.plugin.validation import listed, suggestion, validated
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _PREFIX = "quarterdeck_"
 
 
@@ -257,7 +257,7 @@ def _wrong_with(factory: object) -> str | None:
     settings: object = factory.settings
     summary: object = factory.summary
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
-        return f"name {name!r}: only lower-case letters and digits, in words joined by single dashes"
+        return f"name {name!r}: must be lower-case words joined by single dashes, such as sma-cross"
     if not (isinstance(settings, type) and issubclass(settings, Settings)):
         return f"settings {settings!r}: must be a class derived from quarterdeck.plugin.Settings"
     if settings.model_config.get("extra") != "forbid":
