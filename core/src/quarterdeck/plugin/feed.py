@@ -25,6 +25,9 @@ class Feed(Protocol):
     async def close(self) -> None:
         """Let go of everything."""
 
+    def offers(self, symbol: str, interval: int) -> bool:
+        """Whether candles of this instrument and interval (nanoseconds) will come from here."""
+
     def history(self, symbol: str, interval: int, before: int, limit: int) -> Sequence[Candle]:
         """The last `limit` candles that closed at or before `before`, oldest first; fewer when there are not as many."""
 
