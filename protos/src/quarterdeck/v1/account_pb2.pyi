@@ -59,33 +59,21 @@ class Balance(_message.Message):
 
     CURRENCY_FIELD_NUMBER: _builtins.int
     WALLET_FIELD_NUMBER: _builtins.int
-    RESERVED_FIELD_NUMBER: _builtins.int
-    AVAILABLE_FIELD_NUMBER: _builtins.int
     currency: _builtins.str
     """The currency. Example: "USDT"."""
     @_builtins.property
     def wallet(self) -> _decimal_pb2.Decimal:
         """What is there: deposits, realized profit, funding and fees. No unrealized profit."""
 
-    @_builtins.property
-    def reserved(self) -> _decimal_pb2.Decimal:
-        """What is held back for positions and working orders."""
-
-    @_builtins.property
-    def available(self) -> _decimal_pb2.Decimal:
-        """What could be used for a new order."""
-
     def __init__(
         self,
         *,
         currency: _builtins.str = ...,
         wallet: _decimal_pb2.Decimal | None = ...,
-        reserved: _decimal_pb2.Decimal | None = ...,
-        available: _decimal_pb2.Decimal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "reserved", b"reserved", "wallet", b"wallet"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["wallet", b"wallet"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "currency", b"currency", "reserved", b"reserved", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency", b"currency", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -89,7 +89,7 @@ class Bot(_message.Message):
     failure: _builtins.str
     """What went wrong, when FAILED. Output only."""
     trades: _builtins.int
-    """How many times its share was closed or turned. Output only."""
+    """How many trades the exchange made for its orders. Output only."""
     @_builtins.property
     def settings(self) -> _struct_pb2.Struct:
         """The strategy's own settings, checked by the plugin. Exact decimals are given as strings."""

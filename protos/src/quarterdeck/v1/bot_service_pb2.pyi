@@ -223,7 +223,7 @@ class StartBotResponse(_message.Message):
     BOT_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Where the change was recorded."""
+    """Where the change was recorded. The journal's head if there was nothing to change."""
     @_builtins.property
     def bot(self) -> _bot_pb2.Bot:
         """The bot as it is now."""
@@ -277,7 +277,7 @@ class PauseBotResponse(_message.Message):
     BOT_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Where the change was recorded."""
+    """Where the change was recorded. The journal's head if there was nothing to change."""
     @_builtins.property
     def bot(self) -> _bot_pb2.Bot:
         """The bot as it is now."""
@@ -358,7 +358,7 @@ class StopBotResponse(_message.Message):
     BOT_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Where the change was recorded."""
+    """Where the change was recorded. The journal's head if there was nothing to change."""
     @_builtins.property
     def bot(self) -> _bot_pb2.Bot:
         """The bot as it is now."""

@@ -104,7 +104,8 @@ class BotServiceServicer:
     def StartBot(self, request, context):
         """Sets a STOPPED, PAUSED or FAILED bot RUNNING. After STOPPED or FAILED its strategy begins anew.
 
-        FAILED_PRECONDITION with BOT_STATE if it is RUNNING; NOT_FOUND with BOT_NOT_FOUND.
+        RUNNING already is no error. NOT_FOUND with BOT_NOT_FOUND, or PLUGIN_NOT_FOUND if its strategy is gone; INVALID_ARGUMENT with
+        INVALID_SETTINGS if the strategy does not take its settings any more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,7 +114,7 @@ class BotServiceServicer:
     def PauseBot(self, request, context):
         """Sets a RUNNING bot PAUSED: it keeps seeing the market, and opens nothing.
 
-        FAILED_PRECONDITION with BOT_STATE if it is not RUNNING; NOT_FOUND with BOT_NOT_FOUND.
+        PAUSED already is no error. FAILED_PRECONDITION with BOT_STATE if it is STOPPED or FAILED; NOT_FOUND with BOT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,7 +123,7 @@ class BotServiceServicer:
     def StopBot(self, request, context):
         """Sets a bot STOPPED and cancels its working entries.
 
-        FAILED_PRECONDITION with BOT_STATE if it is STOPPED; NOT_FOUND with BOT_NOT_FOUND.
+        STOPPED already is no error: with FLATTEN its share is closed all the same. NOT_FOUND with BOT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

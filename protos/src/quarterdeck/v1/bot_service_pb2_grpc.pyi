@@ -50,17 +50,18 @@ class BotServiceStub:
     StartBot: _grpc.UnaryUnaryMultiCallable[_bot_service_pb2.StartBotRequest, _bot_service_pb2.StartBotResponse]
     """Sets a STOPPED, PAUSED or FAILED bot RUNNING. After STOPPED or FAILED its strategy begins anew.
 
-    FAILED_PRECONDITION with BOT_STATE if it is RUNNING; NOT_FOUND with BOT_NOT_FOUND.
+    RUNNING already is no error. NOT_FOUND with BOT_NOT_FOUND, or PLUGIN_NOT_FOUND if its strategy is gone; INVALID_ARGUMENT with
+    INVALID_SETTINGS if the strategy does not take its settings any more.
     """
     PauseBot: _grpc.UnaryUnaryMultiCallable[_bot_service_pb2.PauseBotRequest, _bot_service_pb2.PauseBotResponse]
     """Sets a RUNNING bot PAUSED: it keeps seeing the market, and opens nothing.
 
-    FAILED_PRECONDITION with BOT_STATE if it is not RUNNING; NOT_FOUND with BOT_NOT_FOUND.
+    PAUSED already is no error. FAILED_PRECONDITION with BOT_STATE if it is STOPPED or FAILED; NOT_FOUND with BOT_NOT_FOUND.
     """
     StopBot: _grpc.UnaryUnaryMultiCallable[_bot_service_pb2.StopBotRequest, _bot_service_pb2.StopBotResponse]
     """Sets a bot STOPPED and cancels its working entries.
 
-    FAILED_PRECONDITION with BOT_STATE if it is STOPPED; NOT_FOUND with BOT_NOT_FOUND.
+    STOPPED already is no error: with FLATTEN its share is closed all the same. NOT_FOUND with BOT_NOT_FOUND.
     """
 
 @_typing.type_check_only
@@ -85,17 +86,18 @@ class BotServiceAsyncStub(BotServiceStub):
     StartBot: _aio.UnaryUnaryMultiCallable[_bot_service_pb2.StartBotRequest, _bot_service_pb2.StartBotResponse]  # type: ignore[assignment]
     """Sets a STOPPED, PAUSED or FAILED bot RUNNING. After STOPPED or FAILED its strategy begins anew.
 
-    FAILED_PRECONDITION with BOT_STATE if it is RUNNING; NOT_FOUND with BOT_NOT_FOUND.
+    RUNNING already is no error. NOT_FOUND with BOT_NOT_FOUND, or PLUGIN_NOT_FOUND if its strategy is gone; INVALID_ARGUMENT with
+    INVALID_SETTINGS if the strategy does not take its settings any more.
     """
     PauseBot: _aio.UnaryUnaryMultiCallable[_bot_service_pb2.PauseBotRequest, _bot_service_pb2.PauseBotResponse]  # type: ignore[assignment]
     """Sets a RUNNING bot PAUSED: it keeps seeing the market, and opens nothing.
 
-    FAILED_PRECONDITION with BOT_STATE if it is not RUNNING; NOT_FOUND with BOT_NOT_FOUND.
+    PAUSED already is no error. FAILED_PRECONDITION with BOT_STATE if it is STOPPED or FAILED; NOT_FOUND with BOT_NOT_FOUND.
     """
     StopBot: _aio.UnaryUnaryMultiCallable[_bot_service_pb2.StopBotRequest, _bot_service_pb2.StopBotResponse]  # type: ignore[assignment]
     """Sets a bot STOPPED and cancels its working entries.
 
-    FAILED_PRECONDITION with BOT_STATE if it is STOPPED; NOT_FOUND with BOT_NOT_FOUND.
+    STOPPED already is no error: with FLATTEN its share is closed all the same. NOT_FOUND with BOT_NOT_FOUND.
     """
 
 class BotServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -141,7 +143,8 @@ class BotServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_bot_service_pb2.StartBotResponse, _abc.Awaitable[_bot_service_pb2.StartBotResponse]]:
         """Sets a STOPPED, PAUSED or FAILED bot RUNNING. After STOPPED or FAILED its strategy begins anew.
 
-        FAILED_PRECONDITION with BOT_STATE if it is RUNNING; NOT_FOUND with BOT_NOT_FOUND.
+        RUNNING already is no error. NOT_FOUND with BOT_NOT_FOUND, or PLUGIN_NOT_FOUND if its strategy is gone; INVALID_ARGUMENT with
+        INVALID_SETTINGS if the strategy does not take its settings any more.
         """
 
     @_abc_1.abstractmethod
@@ -152,7 +155,7 @@ class BotServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_bot_service_pb2.PauseBotResponse, _abc.Awaitable[_bot_service_pb2.PauseBotResponse]]:
         """Sets a RUNNING bot PAUSED: it keeps seeing the market, and opens nothing.
 
-        FAILED_PRECONDITION with BOT_STATE if it is not RUNNING; NOT_FOUND with BOT_NOT_FOUND.
+        PAUSED already is no error. FAILED_PRECONDITION with BOT_STATE if it is STOPPED or FAILED; NOT_FOUND with BOT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -163,7 +166,7 @@ class BotServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_bot_service_pb2.StopBotResponse, _abc.Awaitable[_bot_service_pb2.StopBotResponse]]:
         """Sets a bot STOPPED and cancels its working entries.
 
-        FAILED_PRECONDITION with BOT_STATE if it is STOPPED; NOT_FOUND with BOT_NOT_FOUND.
+        STOPPED already is no error: with FLATTEN its share is closed all the same. NOT_FOUND with BOT_NOT_FOUND.
         """
 
 def add_BotServiceServicer_to_server(servicer: BotServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -25,11 +25,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent."""
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 1
-    """The request breaks a rule of this contract. INVALID_ARGUMENT, with a google.rpc.BadRequest that names the fields. Mend
-    the call.
+    """The request breaks a rule of this contract. INVALID_ARGUMENT, with a google.rpc.BadRequest that names the fields; `field`,
+    the first of them. Mend the call.
     """
     ERROR_REASON_PAGE_TOKEN_MISMATCH: _ErrorReason.ValueType  # 2
-    """The page token belongs to another listing. INVALID_ARGUMENT. List from the start."""
+    """The page token belongs to another listing, or to one that was given up. INVALID_ARGUMENT. List from the start."""
     ERROR_REASON_INVALID_SETTINGS: _ErrorReason.ValueType  # 3
     """The settings of a plugin are not what it takes. INVALID_ARGUMENT; `plugin`, `field`. Mend the settings."""
     ERROR_REASON_ACCOUNT_NOT_FOUND: _ErrorReason.ValueType  # 4
@@ -45,9 +45,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PLUGIN_NOT_FOUND: _ErrorReason.ValueType  # 9
     """No plugin of that kind and name is loaded. NOT_FOUND; `kind`, `name`. Install it, or correct the name."""
     ERROR_REASON_ORDER_ID_TAKEN: _ErrorReason.ValueType  # 10
-    """The order_id was used for an order with other content. ALREADY_EXISTS; `name`. Take a new id."""
+    """Another request made an order of this order_id. ALREADY_EXISTS; `name`. Take a new id."""
     ERROR_REASON_BOT_ID_TAKEN: _ErrorReason.ValueType  # 11
-    """The bot_id was used for a bot with other content. ALREADY_EXISTS; `name`. Take a new id."""
+    """Another request made a bot of this bot_id. ALREADY_EXISTS; `name`. Take a new id."""
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 12
     """The request_id was used for a request with other content. ALREADY_EXISTS; `sequence` of what it recorded. The caller has
     a fault: mend it.
@@ -61,7 +61,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     FAILED_PRECONDITION; `rule`, `reason`, `limit`, `observed`, `sequence`. Change the order, or wait.
     """
     ERROR_REASON_TRADING_HALTED: _ErrorReason.ValueType  # 15
-    """Trading is reducing or halted, and the order is not for less. FAILED_PRECONDITION; `state`, `since`. Wait for a person."""
+    """Trading is reducing or halted, and the order is not for less; the refusal is recorded. FAILED_PRECONDITION; `state`,
+    `since`, `sequence`. Wait for a person.
+    """
     ERROR_REASON_ORDER_CLOSED: _ErrorReason.ValueType  # 16
     """The order is over. FAILED_PRECONDITION; `name`, `state`. Stop."""
     ERROR_REASON_NO_POSITION: _ErrorReason.ValueType  # 17
@@ -81,7 +83,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_POSITION_AHEAD: _ErrorReason.ValueType  # 24
     """The position is one the journal has not reached. OUT_OF_RANGE; `headSequence`. List the resources again, then stream."""
     ERROR_REASON_SLOW_READER: _ErrorReason.ValueType  # 25
-    """The reader fell too far behind. RESOURCE_EXHAUSTED. Resume with the last token."""
+    """The reader took nothing for too long. RESOURCE_EXHAUSTED. Resume with the last token."""
     ERROR_REASON_EXCHANGE_UNAVAILABLE: _ErrorReason.ValueType  # 26
     """The exchange cannot be reached; nothing was recorded. UNAVAILABLE, with a google.rpc.RetryInfo; `exchange`. Retry with the
     same request_id.
@@ -97,7 +99,8 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, for programs.
 
     Every error is a google.rpc.Status with exactly one google.rpc.ErrorInfo whose domain is "quarterdeck" and whose reason is
-    the name of one of these values without its ERROR_REASON_ prefix. Whatever the message says in prose is in the metadata too.
+    the name of one of these values without its ERROR_REASON_ prefix. Whatever the message says in prose is in the metadata too;
+    `name` is a resource name, `sequence` is 0 if nothing was recorded.
     After each value: its status code, its metadata keys, and what the caller should do. New values may be added: go by the
     status code then.
     """
@@ -105,11 +108,11 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 1
-"""The request breaks a rule of this contract. INVALID_ARGUMENT, with a google.rpc.BadRequest that names the fields. Mend
-the call.
+"""The request breaks a rule of this contract. INVALID_ARGUMENT, with a google.rpc.BadRequest that names the fields; `field`,
+the first of them. Mend the call.
 """
 ERROR_REASON_PAGE_TOKEN_MISMATCH: ErrorReason.ValueType  # 2
-"""The page token belongs to another listing. INVALID_ARGUMENT. List from the start."""
+"""The page token belongs to another listing, or to one that was given up. INVALID_ARGUMENT. List from the start."""
 ERROR_REASON_INVALID_SETTINGS: ErrorReason.ValueType  # 3
 """The settings of a plugin are not what it takes. INVALID_ARGUMENT; `plugin`, `field`. Mend the settings."""
 ERROR_REASON_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 4
@@ -125,9 +128,9 @@ ERROR_REASON_BOT_NOT_FOUND: ErrorReason.ValueType  # 8
 ERROR_REASON_PLUGIN_NOT_FOUND: ErrorReason.ValueType  # 9
 """No plugin of that kind and name is loaded. NOT_FOUND; `kind`, `name`. Install it, or correct the name."""
 ERROR_REASON_ORDER_ID_TAKEN: ErrorReason.ValueType  # 10
-"""The order_id was used for an order with other content. ALREADY_EXISTS; `name`. Take a new id."""
+"""Another request made an order of this order_id. ALREADY_EXISTS; `name`. Take a new id."""
 ERROR_REASON_BOT_ID_TAKEN: ErrorReason.ValueType  # 11
-"""The bot_id was used for a bot with other content. ALREADY_EXISTS; `name`. Take a new id."""
+"""Another request made a bot of this bot_id. ALREADY_EXISTS; `name`. Take a new id."""
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 12
 """The request_id was used for a request with other content. ALREADY_EXISTS; `sequence` of what it recorded. The caller has
 a fault: mend it.
@@ -141,7 +144,9 @@ ERROR_REASON_SIZING_REFUSED: ErrorReason.ValueType  # 14
 FAILED_PRECONDITION; `rule`, `reason`, `limit`, `observed`, `sequence`. Change the order, or wait.
 """
 ERROR_REASON_TRADING_HALTED: ErrorReason.ValueType  # 15
-"""Trading is reducing or halted, and the order is not for less. FAILED_PRECONDITION; `state`, `since`. Wait for a person."""
+"""Trading is reducing or halted, and the order is not for less; the refusal is recorded. FAILED_PRECONDITION; `state`,
+`since`, `sequence`. Wait for a person.
+"""
 ERROR_REASON_ORDER_CLOSED: ErrorReason.ValueType  # 16
 """The order is over. FAILED_PRECONDITION; `name`, `state`. Stop."""
 ERROR_REASON_NO_POSITION: ErrorReason.ValueType  # 17
@@ -161,7 +166,7 @@ ERROR_REASON_POSITION_COMPACTED: ErrorReason.ValueType  # 23
 ERROR_REASON_POSITION_AHEAD: ErrorReason.ValueType  # 24
 """The position is one the journal has not reached. OUT_OF_RANGE; `headSequence`. List the resources again, then stream."""
 ERROR_REASON_SLOW_READER: ErrorReason.ValueType  # 25
-"""The reader fell too far behind. RESOURCE_EXHAUSTED. Resume with the last token."""
+"""The reader took nothing for too long. RESOURCE_EXHAUSTED. Resume with the last token."""
 ERROR_REASON_EXCHANGE_UNAVAILABLE: ErrorReason.ValueType  # 26
 """The exchange cannot be reached; nothing was recorded. UNAVAILABLE, with a google.rpc.RetryInfo; `exchange`. Retry with the
 same request_id.

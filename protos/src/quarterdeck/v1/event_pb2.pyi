@@ -275,7 +275,7 @@ class OrderPrepared(_message.Message):
     REFERENCE_PRICE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def order(self) -> _order_pb2.Order:
-        """The order, PREPARED."""
+        """The order, PREPARED. When it was created is the envelope's record_time."""
 
     @_builtins.property
     def sizing(self) -> _sizing_pb2.Sizing:
@@ -569,7 +569,7 @@ class OrderFilled(_message.Message):
     """Where the order stands after it."""
     @_builtins.property
     def fill(self) -> _fill_pb2.Fill:
-        """The trade. It names its order."""
+        """The trade. Which bot's it is follows from its order, when it was written down from the envelope."""
 
     @_builtins.property
     def filled_quantity(self) -> _decimal_pb2.Decimal:

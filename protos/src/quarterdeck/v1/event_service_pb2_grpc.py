@@ -60,8 +60,9 @@ class EventServiceServicer:
 
         Delivery is at least once and in order. A position older than the journal keeps is OUT_OF_RANGE with POSITION_COMPACTED,
         one it has not reached OUT_OF_RANGE with POSITION_AHEAD, a token of another journal FAILED_PRECONDITION with
-        JOURNAL_MISMATCH: list the resources again and start from their snapshot_sequence. A reader that falls too far behind is
-        ended with RESOURCE_EXHAUSTED and SLOW_READER: resume with the last token.
+        JOURNAL_MISMATCH: list the resources again and start from their snapshot_sequence. A slow reader holds nobody up and loses
+        nothing; one that takes nothing at all for a minute is ended with RESOURCE_EXHAUSTED and SLOW_READER: resume with the last
+        token. A daemon that stops ends streams with UNAVAILABLE and NOT_READY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

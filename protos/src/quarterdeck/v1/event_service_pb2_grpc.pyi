@@ -41,8 +41,9 @@ class EventServiceStub:
 
     Delivery is at least once and in order. A position older than the journal keeps is OUT_OF_RANGE with POSITION_COMPACTED,
     one it has not reached OUT_OF_RANGE with POSITION_AHEAD, a token of another journal FAILED_PRECONDITION with
-    JOURNAL_MISMATCH: list the resources again and start from their snapshot_sequence. A reader that falls too far behind is
-    ended with RESOURCE_EXHAUSTED and SLOW_READER: resume with the last token.
+    JOURNAL_MISMATCH: list the resources again and start from their snapshot_sequence. A slow reader holds nobody up and loses
+    nothing; one that takes nothing at all for a minute is ended with RESOURCE_EXHAUSTED and SLOW_READER: resume with the last
+    token. A daemon that stops ends streams with UNAVAILABLE and NOT_READY.
     """
     ListEvents: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.ListEventsRequest, _event_service_pb2.ListEventsResponse]
     """Lists events already recorded, oldest first. For scripts; fails like StreamEvents does, except SLOW_READER."""
@@ -60,8 +61,9 @@ class EventServiceAsyncStub(EventServiceStub):
 
     Delivery is at least once and in order. A position older than the journal keeps is OUT_OF_RANGE with POSITION_COMPACTED,
     one it has not reached OUT_OF_RANGE with POSITION_AHEAD, a token of another journal FAILED_PRECONDITION with
-    JOURNAL_MISMATCH: list the resources again and start from their snapshot_sequence. A reader that falls too far behind is
-    ended with RESOURCE_EXHAUSTED and SLOW_READER: resume with the last token.
+    JOURNAL_MISMATCH: list the resources again and start from their snapshot_sequence. A slow reader holds nobody up and loses
+    nothing; one that takes nothing at all for a minute is ended with RESOURCE_EXHAUSTED and SLOW_READER: resume with the last
+    token. A daemon that stops ends streams with UNAVAILABLE and NOT_READY.
     """
     ListEvents: _aio.UnaryUnaryMultiCallable[_event_service_pb2.ListEventsRequest, _event_service_pb2.ListEventsResponse]  # type: ignore[assignment]
     """Lists events already recorded, oldest first. For scripts; fails like StreamEvents does, except SLOW_READER."""
@@ -82,8 +84,9 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Delivery is at least once and in order. A position older than the journal keeps is OUT_OF_RANGE with POSITION_COMPACTED,
         one it has not reached OUT_OF_RANGE with POSITION_AHEAD, a token of another journal FAILED_PRECONDITION with
-        JOURNAL_MISMATCH: list the resources again and start from their snapshot_sequence. A reader that falls too far behind is
-        ended with RESOURCE_EXHAUSTED and SLOW_READER: resume with the last token.
+        JOURNAL_MISMATCH: list the resources again and start from their snapshot_sequence. A slow reader holds nobody up and loses
+        nothing; one that takes nothing at all for a minute is ended with RESOURCE_EXHAUSTED and SLOW_READER: resume with the last
+        token. A daemon that stops ends streams with UNAVAILABLE and NOT_READY.
         """
 
     @_abc_1.abstractmethod

@@ -126,7 +126,9 @@ class ListOrdersResponse(_message.Message):
     next_page_token: _builtins.str
     """Empty when there is no more."""
     snapshot_sequence: _builtins.int
-    """The journal position every page of this listing reflects."""
+    """The journal position the first page reflects: stream from here to miss nothing. With open_only every page reflects it;
+    else later pages list the orders there were at this position, and what happened to them since may show already.
+    """
     @_builtins.property
     def orders(self) -> _containers.RepeatedCompositeFieldContainer[_order_pb2.Order]:
         """One page."""
@@ -350,7 +352,7 @@ class AmendOrderResponse(_message.Message):
     """Where the wish was recorded."""
     @_builtins.property
     def order(self) -> _order_pb2.Order:
-        """The order as it stood when the wish was recorded."""
+        """The order as it stands. The change shows once the exchange has made it."""
 
     def __init__(
         self,
@@ -401,10 +403,10 @@ class CancelOrderResponse(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Where the wish was recorded."""
+    """Where the wish was recorded. The journal's head if it had been asked for already."""
     @_builtins.property
     def order(self) -> _order_pb2.Order:
-        """The order as it stood when the wish was recorded."""
+        """The order as it stands."""
 
     def __init__(
         self,
@@ -463,10 +465,10 @@ class CancelAllOrdersResponse(_message.Message):
     ORDERS_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Where the last wish was recorded. The journal's head if there was nothing to cancel."""
+    """Where the first wish was recorded; the others follow it. The journal's head if there was nothing to cancel."""
     @_builtins.property
     def orders(self) -> _containers.RepeatedCompositeFieldContainer[_order_pb2.Order]:
-        """The orders asked to be canceled, as they stood when the wish was recorded."""
+        """The matching orders, as they stand, whose cancellation is under way."""
 
     def __init__(
         self,
@@ -521,10 +523,10 @@ class ClosePositionResponse(_message.Message):
     ORDERS_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Where the last of them was recorded."""
+    """Where the first of them was recorded; the others follow it. The journal's head if they were under way already."""
     @_builtins.property
     def orders(self) -> _containers.RepeatedCompositeFieldContainer[_order_pb2.Order]:
-        """The orders that close it: one for each share."""
+        """The orders that are closing it, as they stand: one for each share."""
 
     def __init__(
         self,

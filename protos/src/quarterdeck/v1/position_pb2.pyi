@@ -74,7 +74,7 @@ class Position(_message.Message):
 
     @_builtins.property
     def liquidation_price(self) -> _decimal_pb2.Decimal:
-        """The price at which the venue would liquidate. Absent if there is none."""
+        """The price at which the venue would liquidate. Absent if there is none, or the venue does not say."""
 
     @_builtins.property
     def stop_loss(self) -> _decimal_pb2.Decimal:

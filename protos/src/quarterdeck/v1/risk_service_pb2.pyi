@@ -198,7 +198,7 @@ class EngageKillSwitchResponse(_message.Message):
     RISK_STATE_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Where the change was recorded."""
+    """Where the change was recorded. The journal's head if there was nothing to change."""
     @_builtins.property
     def risk_state(self) -> _risk_pb2.RiskState:
         """What the account may do now."""
@@ -256,7 +256,7 @@ class ReleaseKillSwitchResponse(_message.Message):
     RISK_STATE_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Where the change was recorded."""
+    """Where the change was recorded. The journal's head if there was nothing to change."""
     @_builtins.property
     def risk_state(self) -> _risk_pb2.RiskState:
         """What the account may do now."""

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from quarterdeck.v1 import decimal_pb2 as quarterdeck_dot_v1_dot_decimal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bquarterdeck/v1/sizing.proto\x12\x0equarterdeck.v1\x1a\x1cquarterdeck/v1/decimal.proto\"\xf5\x02\n\x06Sizing\x12)\n\x08quantity\x18\x01 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0brisk_amount\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12+\n\nrisk_ratio\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0c\n\x04tier\x18\x04 \x01(\t\x12)\n\x08notional\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12&\n\x05\x62\x61sis\x18\x06 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0b\x65ntry_price\x18\x07 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12+\n\nstop_price\x18\x08 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x05steps\x18\t \x03(\x0b\x32\x1a.quarterdeck.v1.SizingStep\"\xa8\x01\n\nSizingStep\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\'\n\x06\x62\x65\x66ore\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12&\n\x05\x61\x66ter\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12+\n\x06inputs\x18\x05 \x03(\x0b\x32\x1b.quarterdeck.v1.SizingInput\"C\n\x0bSizingInput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimalb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bquarterdeck/v1/sizing.proto\x12\x0equarterdeck.v1\x1a\x1cquarterdeck/v1/decimal.proto\"\xf5\x02\n\x06Sizing\x12)\n\x08quantity\x18\x01 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0brisk_amount\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12+\n\nrisk_ratio\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0c\n\x04tier\x18\x04 \x01(\t\x12)\n\x08notional\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12&\n\x05\x62\x61sis\x18\x06 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0b\x65ntry_price\x18\x07 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12+\n\nstop_price\x18\x08 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x05steps\x18\t \x03(\x0b\x32\x1a.quarterdeck.v1.SizingStep\"\x98\x01\n\nSizingStep\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\'\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12&\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12+\n\x06inputs\x18\x04 \x03(\x0b\x32\x1b.quarterdeck.v1.SizingInput\"C\n\x0bSizingInput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimalb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,7 +35,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIZING']._serialized_start=78
   _globals['_SIZING']._serialized_end=451
   _globals['_SIZINGSTEP']._serialized_start=454
-  _globals['_SIZINGSTEP']._serialized_end=622
-  _globals['_SIZINGINPUT']._serialized_start=624
-  _globals['_SIZINGINPUT']._serialized_end=691
+  _globals['_SIZINGSTEP']._serialized_end=606
+  _globals['_SIZINGINPUT']._serialized_start=608
+  _globals['_SIZINGINPUT']._serialized_end=675
 # @@protoc_insertion_point(module_scope)

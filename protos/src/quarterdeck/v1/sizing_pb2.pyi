@@ -96,21 +96,18 @@ class SizingStep(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RULE_FIELD_NUMBER: _builtins.int
-    DETAIL_FIELD_NUMBER: _builtins.int
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
     INPUTS_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
-    """Who took it. Example: "speed-demon", "lot"."""
-    detail: _builtins.str
-    """What was done, for people."""
+    """What was done. Example: "speed-demon ratio", "round down to lot"."""
     @_builtins.property
     def before(self) -> _decimal_pb2.Decimal:
-        """The number before. Absent at the first step."""
+        """The number before."""
 
     @_builtins.property
     def after(self) -> _decimal_pb2.Decimal:
-        """The number after. Absent if the step refused."""
+        """The number after."""
 
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___SizingInput]:
@@ -120,14 +117,13 @@ class SizingStep(_message.Message):
         self,
         *,
         rule: _builtins.str = ...,
-        detail: _builtins.str = ...,
         before: _decimal_pb2.Decimal | None = ...,
         after: _decimal_pb2.Decimal | None = ...,
         inputs: _abc.Iterable[Global___SizingInput] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "detail", b"detail", "inputs", b"inputs", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "inputs", b"inputs", "rule", b"rule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
