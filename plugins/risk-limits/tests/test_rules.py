@@ -87,11 +87,11 @@ def test_a_stop_that_limits_nothing_is_refused(side: Side, stop: int) -> None:
 
 
 def test_without_equity_there_is_nothing_to_risk() -> None:
-    broke = replace(VIEW, equity=Decimal(0), day_start_equity=Decimal(1), peak_equity=Decimal(1))
-    rule = build_rules(RiskLimitsSettings())[-1]
-    assert rule.check(OrderDraft(BUY, OrderRole.ENTRY, "", MARK), broke) == Refused(
-        "position-risk", "NO_EQUITY", Decimal(0), Decimal(0)
-    )
+    broke = replace(VIEW, equity=Decimal(0))
+    *_, notional, position_risk = build_rules(RiskLimitsSettings())
+    for rule in (notional, position_risk):
+        refusal = rule.check(OrderDraft(BUY, OrderRole.ENTRY, "", MARK), broke)
+        assert refusal == Refused(rule.name, "NO_EQUITY", Decimal(0), Decimal(0))
 
 
 # --- notional ---
@@ -201,7 +201,7 @@ def test_every_limit_is_listed_with_what_is_used_of_it() -> None:
         equity=Decimal(9_800),
         peak_equity=Decimal(11_200),
         positions={"btcusdt": Decimal("0.1")},
-        entry_times=[VIEW.now],
+        entry_times=[VIEW.now - 60 * SECOND, VIEW.now - 59 * SECOND],
     )
     settings = RiskLimitsSettings.model_validate({"max_notional": 7_000, "max_exposure_multiple": 2})
     listed = {
@@ -220,3 +220,10 @@ def test_every_limit_is_listed_with_what_is_used_of_it() -> None:
         ("notional", "max_exposure_multiple"): (19_600, 5_000),
         ("position-risk", "max_position_risk"): (196, 0),
     }
+
+
+def test_an_account_that_never_had_money_has_lost_all_of_it() -> None:
+    nothing = Decimal(0)
+    view = replace(VIEW, equity=nothing, day_start_equity=nothing, peak_equity=nothing)
+    lost = {status.name: status.observed for rule in build_rules(RiskLimitsSettings()) for status in rule.limits(view)}
+    assert lost["max_drawdown"] == lost["max_daily_loss"] == 1

@@ -60,6 +60,11 @@ def test_the_ratio_is_the_formula_to_ten_places_and_never_above_it(balance: Deci
     assert ratio.as_tuple().exponent == -10
 
 
+def test_the_exponential_rounds_down_too() -> None:
+    hair_above_the_bend = Decimal("10000.00000000000000000001")
+    assert PUBLISHED.at(hair_above_the_bend).ratio == Decimal("0.0199999999")
+
+
 @st.composite
 def any_settings(draw: st.DrawFn) -> SpeedDemonSettings:
     small, large = sorted(draw(st.lists(st.integers(1, 10**12), min_size=2, max_size=2, unique=True)))

@@ -66,7 +66,7 @@ def test_with_fees_a_unit_loses_two_taker_fees_more(request_: SizingRequest, uni
         ({"stop_price": Decimal("50000.1")}, "STOP_SIDE", "stop 50000.1 must be below entry 50000 to buy"),
         ({"side": Side.SELL}, "STOP_SIDE", "stop 49000 must be above entry 50000 to sell"),
         ({"stop_price": Decimal(0)}, "NO_PRICE", "stop 0"),
-        ({"entry_price": Decimal(-1)}, "NO_PRICE", "entry -1"),
+        ({"entry_price": Decimal(0)}, "NO_PRICE", "entry 0"),
         ({"basis": Decimal(0)}, "NO_BASIS", "basis 0 must be above zero"),
         ({"basis": Decimal(-5)}, "NO_BASIS", "basis -5"),
     ],
@@ -90,6 +90,11 @@ def test_the_stop_never_loses_more_than_the_risk(entry: Decimal, stop: Decimal, 
     paid = BTCUSDT.taker_fee_rate * (entry + stop) if fees else Decimal(0)
     assert EXACT.multiply(sized.quantity, abs(entry - stop) + paid) <= sized.risk_amount
     assert sized.risk_amount <= EXACT.multiply(basis, sized.risk_ratio)
+
+
+def test_a_quantity_that_does_not_end_is_cut_off() -> None:
+    sized = SIZER.size(replace(LONG, stop_price=Decimal(49_400)), VIEW)
+    assert sized.quantity == Decimal("0.166666666666666666")
 
 
 @given(PRICES, MONEY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
+from decimal import ROUND_FLOOR, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 
 from quarterdeck.domain.market import Side
 from quarterdeck.domain.sizing import RiskRatio, Sized, SizingRefused, SizingRequest, SizingStep
@@ -10,11 +10,9 @@ from quarterdeck.plugin import AccountView
 from quarterdeck_sizer_speed_demon.curve import Curve
 from quarterdeck_sizer_speed_demon.settings import SpeedDemonSettings
 
-# What may be lost rounds down and what a unit loses rounds up, in contexts of their own: whoever calls, in whatever
-# precision, gets the same quantity, and it never risks more than it says.
-_TRAPS = [InvalidOperation, DivisionByZero, Overflow]
-_DOWN = Context(prec=100, rounding=ROUND_FLOOR, traps=_TRAPS)
-_UP = Context(prec=100, rounding=ROUND_CEILING, traps=_TRAPS)
+# A context of its own, so that whoever calls, in whatever precision, gets the same quantity. A hundred digits hold each
+# sum and product here exactly; only the division rounds, and it rounds down.
+_DOWN = Context(prec=100, rounding=ROUND_FLOOR, traps=[InvalidOperation, DivisionByZero, Overflow])
 _FINEST = Decimal("1E-18")  # the finest number the contract can spell; lots are coarser by far
 
 
@@ -59,7 +57,7 @@ class SpeedDemon:
         unit_loss = distance
         if self._include_fees:
             rate = request.instrument.taker_fee_rate
-            unit_loss = _UP.add(distance, _UP.multiply(rate, _UP.add(entry, stop)))
+            unit_loss = _DOWN.add(distance, _DOWN.multiply(rate, _DOWN.add(entry, stop)))
             steps.append(SizingStep("speed-demon.fees", distance, unit_loss, (("taker_fee_rate", rate),)))
         quantity = _DOWN.normalize(_DOWN.quantize(_DOWN.divide(risk_amount, unit_loss), _FINEST))
         steps.append(SizingStep("speed-demon.quantity", risk_amount, quantity, (("unit_loss", unit_loss),)))
@@ -70,7 +68,7 @@ def _stop_distance(side: Side, entry: Decimal, stop: Decimal) -> Decimal:
     """How far the price must move against the entry to reach the stop; above zero."""
     if entry <= 0 or stop <= 0:
         raise SizingRefused("NO_PRICE", f"entry {entry:f} and stop {stop:f} must both be above zero")
-    distance = _UP.subtract(entry, stop) if side is Side.BUY else _UP.subtract(stop, entry)
+    distance = _DOWN.subtract(entry, stop) if side is Side.BUY else _DOWN.subtract(stop, entry)
     if distance > 0:
         return distance
     if not distance:
