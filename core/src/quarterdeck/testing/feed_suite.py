@@ -125,9 +125,12 @@ class FeedSuite:
         symbol, interval = next(iter(self._series()), (self.instruments[0].symbol, 60_000_000_000))
 
         async def look(feed: Feed) -> None:
-            assert not feed.history("no-such-instrument", interval, _END, 10)
-            assert not feed.history(symbol, 7, _END, 10)
-            assert not feed.history(symbol, interval, _BEGINNING, 10)
+            for asked in (
+                ("no-such-instrument", interval, _END, 10),
+                (symbol, 7, _END, 10),
+                (symbol, interval, _BEGINNING, 10),
+            ):
+                assert not feed.history(*asked), f"history{asked} is not empty"
 
         self._with_feed(look)
 
