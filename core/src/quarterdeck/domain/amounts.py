@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from decimal import (
-    ROUND_CEILING,
-    ROUND_FLOOR,
     ROUND_HALF_EVEN,
     Context,
     Decimal,
@@ -71,18 +69,24 @@ def plain(value: Decimal) -> Decimal:
 
 
 def from_observation(value: float) -> Decimal:
-    """An observed float as the shortest decimal that reads back as the same float."""
-    return Decimal(repr(value))
+    """An observed float as the shortest decimal that reads back as the same float; NumPy's are taken too."""
+    return Decimal(str(value))
 
 
 def floor_to(value: Decimal, step: Decimal) -> Decimal:
     """The largest multiple of `step` that is not above `value`. Quantities round this way, so risk never rounds up."""
-    return (value / step).to_integral_value(ROUND_FLOOR) * step
+    steps = value // step  # exact, and towards zero
+    if steps * step > value:
+        steps -= ONE
+    return steps * step
 
 
 def ceil_to(value: Decimal, step: Decimal) -> Decimal:
     """The smallest multiple of `step` that is not below `value`."""
-    return (value / step).to_integral_value(ROUND_CEILING) * step
+    steps = value // step
+    if steps * step < value:
+        steps += ONE
+    return steps * step
 
 
 def nearest_to(value: Decimal, step: Decimal) -> Decimal:
