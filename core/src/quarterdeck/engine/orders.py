@@ -99,6 +99,8 @@ def amend(turn: Turn, command: AmendOrder, view: View, deciders: Deciders) -> No
         InvalidRequest: nothing to change, or a price or quantity the order can't have.
     """
     order = _open_order(turn, command.order_id)
+    if not deciders.venue.amend:
+        raise RefusedByState("UNSUPPORTED", "the exchange can't change a working order; cancel it and place another")
     if order.state not in (OrderState.OPEN, OrderState.PARTIALLY_FILLED, OrderState.ACKED):
         raise RefusedByState(
             "ORDER_CLOSED",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from quarterdeck.domain.amounts import ONE, ZERO, floor_to, is_multiple
+from quarterdeck.domain.capabilities import Capabilities
 from quarterdeck.domain.deciders import RiskRule, Scaler, Sizer
 from quarterdeck.domain.errors import InvalidRequest, NotFound
 from quarterdeck.domain.instrument import Instrument, InstrumentKind
@@ -40,12 +41,13 @@ class HardLimits:
 
 @dataclass(slots=True)
 class Deciders:
-    """The plugins' parts the gate asks."""
+    """What the gate asks: the plugins' parts, the core's limits and what the venue can do."""
 
     sizer: Sizer
     scalers: Sequence[Scaler] = ()
     rules: Sequence[RiskRule] = ()
     limits: HardLimits = field(default_factory=HardLimits)
+    venue: Capabilities = field(default_factory=Capabilities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ def evaluate(order: SubmitOrder, view: View, deciders: Deciders, basis: Decimal 
     instrument = view.instrument(order.symbol)
     if instrument is None:
         raise NotFound("instrument", order.symbol)
+    _check_venue(order, deciders.venue)
     _check_terms(order, instrument)
     role = OrderRole.EXIT if order.reduce_only else OrderRole.ENTRY
     reference = order.limit_price or order.trigger_price or view.mark(order.symbol)
@@ -173,6 +176,15 @@ def _terms(order: SubmitOrder, quantity: Decimal) -> OrderTerms:
         order.stop_loss,
         order.take_profit,
     )
+
+
+def _check_venue(order: SubmitOrder, venue: Capabilities) -> None:
+    if order.type not in venue.order_types:
+        raise InvalidRequest("order.type", f"the exchange takes no {order.type} orders", "UNSUPPORTED")
+    if order.time_in_force not in venue.times_in_force:
+        raise InvalidRequest("order.time_in_force", f"the exchange does not know {order.time_in_force}", "UNSUPPORTED")
+    if not venue.attached_protection and (order.stop_loss is not None or order.take_profit is not None):
+        raise InvalidRequest("order.stop_loss", "the exchange can't attach protection to an order", "UNSUPPORTED")
 
 
 def _check_terms(order: SubmitOrder, instrument: Instrument) -> None:

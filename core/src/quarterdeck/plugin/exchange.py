@@ -7,21 +7,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
+from quarterdeck.domain.capabilities import Capabilities
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import MarketEvent
-from quarterdeck.domain.order import OrderState, OrderTerms, OrderType, TimeInForce
+from quarterdeck.domain.order import OrderState, OrderTerms
 from quarterdeck.domain.report import Filled, Outcome, Report
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a venue can do. An order that needs more is refused before it is sent, by name."""
-
-    order_types: frozenset[OrderType]
-    times_in_force: frozenset[TimeInForce]
-    attached_protection: bool
-    """Stop-loss and take-profit can ride on an entry and are live from its fill on."""
-    amend: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,19 @@
+"""Owns what a venue can do with orders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from quarterdeck.domain.order import OrderType, TimeInForce
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a venue can do. An order that needs more is refused by name, before anything is recorded."""
+
+    order_types: frozenset[OrderType] = frozenset(OrderType)
+    times_in_force: frozenset[TimeInForce] = frozenset(TimeInForce)
+    attached_protection: bool = True
+    """Stop-loss and take-profit can ride on an entry and are live from its fill on."""
+    amend: bool = True
+    """A working order can be changed in place."""
