@@ -6,12 +6,12 @@ Owns the hook specifications, the exchange and feed interfaces, and the strict l
 Reading order: hookspecs, exchange, feed, loader.
 """
 
+from quarterdeck.domain.capabilities import Capabilities
 from quarterdeck.domain.deciders import AccountView, RiskRule, Scaler, Sizer, Strategy
 from quarterdeck.domain.errors import ConfigError
 from quarterdeck.plugin.exchange import (
     AmendOrder,
     CancelOrder,
-    Capabilities,
     Deliver,
     EmbeddedExchange,
     Exchange,

@@ -19,6 +19,10 @@ class Feed(Protocol):
         Everything that follows from an event has happened before the next is asked for, so a run is deterministic.
         """
 
+    @property
+    def start_time(self) -> int:
+        """Where a replay begins: a moment before its first event. Asked after `open`; 0 when not a replay."""
+
     async def open(self, instruments: Sequence[Instrument]) -> None:
         """Get ready to deliver these instruments. Raises ConfigError when the data can't be used, saying where."""
 
@@ -29,7 +33,7 @@ class Feed(Protocol):
         """Whether candles of this instrument and interval (nanoseconds) will come from here."""
 
     def history(self, symbol: str, interval: int, before: int, limit: int) -> Sequence[Candle]:
-        """The last `limit` candles that closed at or before `before`, oldest first; fewer when there are not as many."""
+        """The last `limit` candles that closed at or before `before`, oldest first; fewer if there are no more."""
 
     def stream(self, after: int) -> AsyncIterator[MarketEvent]:
         """Market events whose time is later than `after`, in order. Ends when there will never be more."""
