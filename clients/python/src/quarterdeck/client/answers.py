@@ -1,0 +1,78 @@
+"""Owns what calls answer with when that is more than the thing itself.
+
+A mutation answers once it is durable, before the exchange has: `sequence` is where it was recorded, and
+`events.stream(after=sequence)` shows what became of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from quarterdeck.client.resources import Bot, Order, Refusal, RiskState, Sizing, SizingStep
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCreated:
+    """The order as recorded. `sizing` is `None` if the size was given; `sequence` is 0 if it was only validated."""
+
+    order: Order
+    sequence: int
+    sizing: Sizing | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderChanged:
+    """The order as it stood when the wish to amend or cancel it was recorded."""
+
+    order: Order
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersChanged:
+    """Several orders at once: those asked to be canceled, or those that close a position."""
+
+    orders: tuple[Order, ...]
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class BotChanged:
+    """The bot as it is now."""
+
+    bot: Bot
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class RiskStateChanged:
+    """What the account may do now."""
+
+    risk_state: RiskState
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class RiskRatio:
+    """The part of `basis` one new trade may lose, the same as an amount, and how it was found."""
+
+    risk_ratio: Decimal
+    tier: str
+    risk_amount: Decimal
+    basis: Decimal
+    steps: tuple[SizingStep, ...]
+    snapshot_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class ComputedSize:
+    """What size an order would get, and whether it would be allowed: `refusal` says why not.
+
+    `sizing` is `None` if no size was found.
+    """
+
+    sizing: Sizing | None
+    allowed: bool
+    refusal: Refusal | None
+    snapshot_sequence: int

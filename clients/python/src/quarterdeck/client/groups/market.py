@@ -1,0 +1,63 @@
+"""Owns questions about the market."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from quarterdeck.client.calls import Feed, Pages, Stream, Unary, resource, resources
+from quarterdeck.client.convert import Interval, Moment, interval_of, moment
+from quarterdeck.client.names import instrument_name
+from quarterdeck.client.resources import Candle, Instrument, Quote
+from quarterdeck.client.rpc import Group, L, rpc
+from quarterdeck.v1 import market_data_service_pb2 as pb
+
+
+class Market(Group[L]):
+    """What can be traded, and what the market does.
+
+    The streams are for looking: they are conflated and lossy, and nothing is sent again after a reconnect.
+    """
+
+    @rpc
+    def instrument(self, instrument: str) -> Unary[Instrument]:
+        """One instrument."""
+        return Unary(pb.GetInstrumentRequest(name=instrument_name(instrument)), resource(Instrument, "instrument"))
+
+    @rpc
+    def instruments(self) -> Pages[Instrument]:
+        """All instruments, by name."""
+        return Pages(pb.ListInstrumentsRequest(), resources(Instrument, "instruments"))
+
+    @rpc
+    def candles(
+        self,
+        instrument: str,
+        interval: Interval,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        limit: int | None = None,
+    ) -> Pages[Candle]:
+        """Closed candles the daemon still remembers that open in `[start, end)`, oldest first; at most `limit`."""
+        request = pb.ListCandlesRequest(
+            instrument=instrument_name(instrument),
+            interval=interval_of(interval),
+            start_time=moment(start),
+            end_time=moment(end),
+        )
+        return Pages(request, resources(Candle, "candles"), limit)
+
+    @rpc
+    def stream_quotes(self, instruments: Iterable[str] = ()) -> Stream[Quote]:
+        """The newest quote of each of these instruments (of all, if none is named), and then its changes."""
+        request = pb.StreamQuotesRequest(instruments=[instrument_name(each) for each in instruments])
+        return Feed(request, resource(Quote, "quote"))
+
+    @rpc
+    def stream_candles(self, instruments: Iterable[str] = (), interval: Interval | None = None) -> Stream[Candle]:
+        """Candles as they grow and close, of these instruments and this interval; of all that is not named."""
+        request = pb.StreamCandlesRequest(
+            instruments=[instrument_name(each) for each in instruments],
+            interval=interval_of(interval),
+        )
+        return Feed(request, resource(Candle, "candle"))

@@ -1,0 +1,172 @@
+"""Owns a book that keeps itself current: read once from lists, then led on by the event stream, without a gap."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from quarterdeck.client.aio import AsyncStream
+from quarterdeck.client.book import Book, Listed, open_book
+from quarterdeck.client.calls import Unary
+from quarterdeck.client.client import Client
+from quarterdeck.client.convert import decode
+from quarterdeck.client.errors import JournalMismatch, PositionAhead, PositionCompacted, Unavailable
+from quarterdeck.client.events import Event
+from quarterdeck.client.names import account_name
+from quarterdeck.client.resources import AccountOverview
+from quarterdeck.v1.account_service_pb2 import GetAccountOverviewRequest, GetAccountOverviewResponse
+
+OnEvent = Callable[[Event, Book], None]
+
+
+class Replica:
+    """A copy of what an account has, which follows the daemon as it trades.
+
+        async with Client.connect() as client, Replica(client) as replica:
+            book = await replica.wait_for(lambda book: "btcusdt" in book.positions, timeout=60)
+
+    `book` is always whole and as of one sequence. While the daemon is away the book stays as it was and `connected` is
+    false; when the daemon is back, every event in between is applied. Where that is impossible (history compacted,
+    another journal) the replica begins anew from lists, and counts that in `resyncs`. Anything else ends it: `book`,
+    `wait_for` and `books` then raise what ended it.
+    """
+
+    def __init__(self, client: Client, *, keep_closed: int = 1000) -> None:
+        self.resyncs = 0
+        self._client = client
+        self._keep_closed = keep_closed
+        self._book: Book | None = None
+        self._failure: Exception | None = None
+        self._changed = asyncio.Condition()
+        self._callbacks: list[OnEvent] = []
+        self._stream: AsyncStream[Event] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def book(self) -> Book:
+        """The account as it is known now.
+
+        Raises:
+            QuarterdeckError: what ended the replica.
+            RuntimeError: the replica was not entered.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._book is None:
+            raise RuntimeError("use the replica in `async with`")
+        return self._book
+
+    @property
+    def connected(self) -> bool:
+        """Whether the daemon is heard now."""
+        return self._stream is not None and self._stream.connected
+
+    def on_event(self, callback: OnEvent) -> Callable[[], None]:
+        """Call back with every event and the book after it; give back what ends that.
+
+        Called from the event loop, so it must not wait. What it raises ends the replica. Events in the hole of a resync
+        are not told.
+        """
+        self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
+
+    async def wait_for(self, predicate: Callable[[Book], bool], timeout: float | None = None) -> Book:  # noqa: ASYNC109 - so one can write it in a line
+        """The first book, beginning with the present one, that the predicate accepts.
+
+        Raises:
+            TimeoutError: none came within `timeout` seconds.
+            QuarterdeckError: what ended the replica.
+        """
+        async with asyncio.timeout(timeout), self._changed:
+            await self._changed.wait_for(lambda: self._failure or (self._book and predicate(self._book)))
+            return self.book
+
+    async def books(self) -> AsyncIterator[Book]:
+        """The present book, and then each newer one. A reader that is slow gets the newest only."""
+        seen: Book | None = None
+        while True:
+            seen = await self.wait_for(lambda book, seen=seen: book is not seen)  # type: ignore[misc]  # a default binds `seen`
+            yield seen
+
+    async def __aenter__(self) -> Self:
+        book = await self._load()
+        self._task = asyncio.create_task(self._follow(book))
+        try:
+            await self.wait_for(lambda _: True)
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    async def _stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _load(self) -> Book:
+        """A book from lists. Each is as of its own sequence, until the stream has caught up with the newest."""
+        orders = self._client.orders.list(open_only=True)
+        positions = self._client.positions.list()
+        return open_book(
+            Listed(await orders, orders.snapshot_sequence or 0),
+            Listed(await positions, positions.snapshot_sequence or 0),
+            await self._client.link.unary(
+                Unary(GetAccountOverviewRequest(parent=account_name(self._client.account)), _overview)
+            ),
+            await self._client.market.instruments(),
+            self._keep_closed,
+        )
+
+    async def _follow(self, book: Book) -> None:
+        try:
+            while True:
+                try:
+                    await self._apply_events(book)
+                except (PositionCompacted, PositionAhead, JournalMismatch):
+                    book = await self._reload()
+                    self.resyncs += 1
+        except Exception as failure:  # noqa: BLE001 - told to whoever looks at the book
+            async with self._changed:
+                self._failure = failure
+                self._changed.notify_all()
+
+    async def _apply_events(self, book: Book) -> None:
+        await self._publish(book)
+        self._stream = self._client.events.stream(after=book.sequence)
+        async with self._stream as stream:
+            async for event in stream:
+                book = book.apply(event)
+                await self._publish(book, event)
+
+    async def _publish(self, book: Book, event: Event | None = None) -> None:
+        """Show a book to everybody, if all of it is as of one sequence."""
+        if not book.is_consistent:
+            return
+        async with self._changed:
+            self._book = book
+            self._changed.notify_all()
+        if event is not None:
+            for callback in tuple(self._callbacks):
+                callback(event, book)
+
+    async def _reload(self) -> Book:
+        failures = 0
+        while True:
+            try:
+                return await self._load()
+            except Unavailable as error:
+                failures += 1
+                await asyncio.sleep(self._client.link.options.backoff.delay(failures, error))
+
+
+def _overview(answer: GetAccountOverviewResponse) -> Listed[AccountOverview]:
+    return Listed(decode(AccountOverview, answer.overview), answer.snapshot_sequence)

@@ -1,0 +1,70 @@
+"""Owns how one description of a method serves both clients.
+
+A method of a group says what its call is (`Unary`, `Pages` or `Stream`); `rpc` makes it. On the async client the
+method then gives something to await or to iterate with `async for`, on the sync client the answer or a plain iterator,
+and type checkers see which.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+
+from quarterdeck.client.aio import AsyncLink, AsyncListing, AsyncStream
+from quarterdeck.client.calls import Pages, Stream, Unary
+from quarterdeck.client.sync import SyncLink, SyncListing, SyncStream
+
+P = ParamSpec("P")
+T = TypeVar("T")
+C = TypeVar("C", bound="Unary[Any] | Pages[Any] | Stream[Any]")
+L = TypeVar("L", AsyncLink, SyncLink)
+
+
+class Group(Generic[L]):
+    """Methods that belong together, on one link, for one account unless another is named."""
+
+    def __init__(self, link: L, account: str) -> None:
+        self.link: L = link
+        self.account = account
+
+
+class rpc(Generic[P, C]):  # noqa: N801 - a decorator, used like `property`
+    """Makes the call a method describes."""
+
+    def __init__(self, describe: Callable[Concatenate[Any, P], C]) -> None:
+        self._describe = describe
+        functools.update_wrapper(self, describe)  # type: ignore[arg-type]  # for help(); it wraps, but is not called
+
+    @overload
+    def __get__(
+        self: rpc[P, Unary[T]], group: Group[AsyncLink], owner: type[Any]
+    ) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    @overload
+    def __get__(self: rpc[P, Unary[T]], group: Group[SyncLink], owner: type[Any]) -> Callable[P, T]: ...
+    @overload
+    def __get__(self: rpc[P, Pages[T]], group: Group[AsyncLink], owner: type[Any]) -> Callable[P, AsyncListing[T]]: ...
+    @overload
+    def __get__(self: rpc[P, Pages[T]], group: Group[SyncLink], owner: type[Any]) -> Callable[P, SyncListing[T]]: ...
+    @overload
+    def __get__(self: rpc[P, Stream[T]], group: Group[AsyncLink], owner: type[Any]) -> Callable[P, AsyncStream[T]]: ...
+    @overload
+    def __get__(self: rpc[P, Stream[T]], group: Group[SyncLink], owner: type[Any]) -> Callable[P, SyncStream[T]]: ...
+    @overload
+    def __get__(self, group: None, owner: type[Any]) -> Self: ...
+
+    def __get__(self, group: Group[Any] | None, owner: type[Any]) -> Any:
+        if group is None:
+            return self
+        describe = functools.partial(self._describe, group)
+
+        @functools.wraps(self._describe)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Any:  # noqa: ANN401 - see the overloads
+            described = describe(*args, **kwargs)
+            if isinstance(described, Unary):
+                return group.link.unary(described)
+            if isinstance(described, Pages):
+                return group.link.pages(described)
+            return group.link.stream(described)
+
+        return call
