@@ -20,6 +20,7 @@ class Silence:
     """A feed that never says anything."""
 
     is_replay = True
+    start_time = 0
 
     def __init__(self, count: int = 0) -> None:
         self.count = count
@@ -27,6 +28,9 @@ class Silence:
     async def open(self, _instruments: Sequence[Instrument]) -> None: ...
 
     async def close(self) -> None: ...
+
+    def offers(self, *_: object) -> bool:
+        return False
 
     def history(self, *_: object) -> Sequence[Candle]:
         return ()
@@ -352,7 +356,9 @@ def test_a_plugin_may_refuse_its_settings() -> None:
 
 
 def test_a_part_without_its_interface_is_refused() -> None:
-    with pytest.raises(PluginRefused, match="built object, which lacks close, history, is_replay, open, stream"):
+    with pytest.raises(
+        PluginRefused, match="built object, which lacks close, history, is_replay, offers, open, start_time, stream"
+    ):
         built(lambda _: object())
 
 

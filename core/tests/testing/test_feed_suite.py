@@ -20,6 +20,7 @@ class Honest:
     """One hundred candles of one minute that rise, then one of everything else."""
 
     is_replay = True
+    start_time = 0
 
     def __init__(self, settings: Settings) -> None:
         self.is_open = False
@@ -62,6 +63,21 @@ class Silent(Honest):
 class Backwards(Honest):
     def events(self) -> Iterator[MarketEvent]:
         return reversed(list(super().events()))
+
+
+class BeginsLate(Honest):
+    start_time = MINUTE
+
+
+class BeginsBlank(Honest):
+    async def stream(self, after: int) -> AsyncIterator[MarketEvent]:
+        async for event in super().stream(after if after < 0 else after + MINUTE):
+            yield event
+
+
+class LiveWithStart(Honest):
+    is_replay = False
+    start_time = 1
 
 
 class Stranger(Honest):
@@ -208,6 +224,9 @@ BROKEN = [
     (suite(name="Some Feed"), "test_factory", "names are lower case"),
     (suite(Silent), "test_events_come_in_order_of_time", "delivers nothing"),
     (suite(Backwards), "test_events_come_in_order_of_time", "comes after"),
+    (suite(BeginsLate), "test_a_replay_says_where_it_begins", "is not before the first event"),
+    (suite(BeginsBlank), "test_a_replay_says_where_it_begins", "delivers something else"),
+    (suite(LiveWithStart), "test_a_replay_says_where_it_begins", "it does not replay"),
     (suite(Stranger), "test_only_instruments_it_was_opened_for", "events of .'ethusdt'."),
     (suite(says(replace(CANDLE, close=float("nan")))), SENSE, "not finite"),
     (suite(says(replace(CANDLE, high=10.5))), SENSE, "not between low and high"),

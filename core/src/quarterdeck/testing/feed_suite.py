@@ -52,6 +52,20 @@ class FeedSuite:
         for before, event in pairwise(events):
             assert before.time <= event.time, f"{event} comes after {before}"
 
+    def test_a_replay_says_where_it_begins(self) -> None:
+        """Everything a replay streams is later than its `start_time`; a feed that does not replay says 0."""
+        first = self._events(most=1)[0].time
+
+        async def begin(feed: Feed) -> tuple[bool, int]:
+            return feed.is_replay, feed.start_time
+
+        is_replay, start = self._with_feed(begin)
+        if is_replay:
+            assert start < first, f"start_time {start} is not before the first event, at {first}"
+            assert self._events(start) == self._events(), "after its start_time it delivers something else"
+        else:
+            assert start == 0, f"start_time is {start}, and it does not replay"
+
     def test_only_instruments_it_was_opened_for(self) -> None:
         """Every event is of an instrument that `open` was given."""
         known = {instrument.symbol for instrument in self.instruments}

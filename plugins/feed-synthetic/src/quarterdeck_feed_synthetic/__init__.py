@@ -13,6 +13,8 @@ from quarterdeck.plugin import Factory, Feed, hookimpl
 from quarterdeck_feed_synthetic.feed import SyntheticFeed
 from quarterdeck_feed_synthetic.settings import SyntheticSettings
 
+__all__ = ["QUARTERDECK_API", "SyntheticFeed", "SyntheticSettings", "quarterdeck_feeds"]
+
 #: The version of the plugin interface this was written for.
 QUARTERDECK_API = 1
 

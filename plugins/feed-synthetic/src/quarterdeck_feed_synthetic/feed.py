@@ -11,9 +11,6 @@ from quarterdeck.plugin.replay import paced
 from quarterdeck_feed_synthetic.settings import SyntheticSettings
 from quarterdeck_feed_synthetic.walk import FEWEST_TICKS, Walk
 
-HISTORY = 1_000
-"""Candles there are before the first that is streamed, for strategies to warm up on."""
-
 
 class SyntheticFeed:
     """Candles of made-up markets, instrument after instrument at each moment, in the order of their names."""
@@ -24,6 +21,11 @@ class SyntheticFeed:
         self._settings = settings
         self._walks: dict[str, Walk] = {}
 
+    @property
+    def start_time(self) -> int:
+        """When the first streamed candle opens."""
+        return self._settings.start_time
+
     async def open(self, instruments: Sequence[Instrument]) -> None:
         """Make up a market for each symbol of the settings.
 
@@ -33,7 +35,9 @@ class SyntheticFeed:
         known = {instrument.symbol: instrument for instrument in instruments}
         for symbol, price in sorted(self._settings.symbols.items()):
             if symbol not in known:
-                raise ConfigError(f"synthetic feed: symbols.{symbol}: no such instrument; there are: {', '.join(sorted(known))}")
+                raise ConfigError(
+                    f"synthetic feed: symbols.{symbol}: no such instrument; there are: {', '.join(sorted(known))}"
+                )
             self._walks[symbol] = self._walk(known[symbol], price)
 
     async def close(self) -> None:
@@ -45,7 +49,7 @@ class SyntheticFeed:
         return symbol in self._walks and interval == self._settings.interval_length
 
     def history(self, symbol: str, interval: int, before: int, limit: int) -> Sequence[Candle]:
-        """The last `limit` candles that closed at or before `before`, from 1 000 candles before the start on."""
+        """The last `limit` candles that closed at or before `before`, from 1 024 candles before the start on."""
         if not self.offers(symbol, interval):
             return ()
         walk = self._walks[symbol]
@@ -59,7 +63,7 @@ class SyntheticFeed:
         return paced(self._candles(after), rate)
 
     def _candles(self, after: int) -> Iterator[Candle]:
-        after = max(after, self._settings.start_time)
+        after = max(after, self.start_time)
         walks = [walk.candles(walk.closed_at(after)) for walk in self._walks.values()]
         for candles in zip(*walks, strict=True):
             yield from candles
@@ -71,6 +75,4 @@ class SyntheticFeed:
                 f"symbols.{instrument.symbol} = {price!r}: must be at least {least!r} ({FEWEST_TICKS} ticks)"
             )
         settings = self._settings
-        begin = settings.start_time - HISTORY * settings.interval_length
-        count = None if settings.count is None else settings.count + HISTORY
-        return Walk(instrument, price, settings.seed, begin, settings.interval_length, count)
+        return Walk(instrument, price, settings.seed, settings.start_time, settings.interval_length, settings.count)

@@ -17,9 +17,9 @@ from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import MINUTE, Candle
 
 BLOCK = 1_024
-"""Candles per block."""
+"""Candles per block. The first block is history: it ends where the settings let the market start."""
 FEWEST_TICKS = 1_000
-"""A price of fewer ticks than this could not move smoothly; the walk does not go below a hundredth of it."""
+"""A price of fewer ticks than this could not move smoothly."""
 
 _STEPS = 4  # price changes inside one candle
 _MEAN_LENGTH = 120  # candles a regime lasts on average
@@ -28,20 +28,20 @@ _UNIT = sqrt(6.0)  # scales the sum of two uniform numbers, less one, to a varia
 
 
 class Regime(NamedTuple):
-    """How the price behaves for a while. Numbers are parts of the price, for a candle of one minute."""
+    """How the price behaves for a while. Drift and volatility are parts of the price, for a candle of one minute."""
 
     drift: float
     volatility: float
     pull: float
-    """The part of the distance to where the regime began that is taken back with each candle."""
+    """The part of the distance to where the regime began that is taken back with each candle, however long."""
     activity: float
     """Volume against an ordinary candle."""
 
 
-UP = Regime(drift=0.000_3, volatility=0.000_7, pull=0.0, activity=1.2)
-DOWN = Regime(drift=-0.000_3, volatility=0.000_7, pull=0.0, activity=1.2)
+UP = Regime(drift=0.000_25, volatility=0.000_7, pull=0.0, activity=1.2)
+DOWN = Regime(drift=-0.000_25, volatility=0.000_7, pull=0.0, activity=1.2)
 RANGE = Regime(drift=0.0, volatility=0.000_6, pull=0.05, activity=0.7)
-STORM = Regime(drift=0.0, volatility=0.002_5, pull=0.0, activity=3.0)
+STORM = Regime(drift=0.0, volatility=0.002, pull=0.0, activity=3.0)
 
 
 class State(NamedTuple):
@@ -57,31 +57,41 @@ Row = tuple[float, float, float, float, float]
 
 
 class Walk:
-    """The candles of one instrument, numbered from 0. `count` of None never ends."""
+    """The candles of one instrument, numbered from 0.
+
+    Number `BLOCK` opens at `start` and `price`; those before it are history. `count` is how many there are from `start`
+    on; None never ends.
+    """
 
     def __init__(
         self, instrument: Instrument, price: float, seed: int, start: int, interval: int, count: int | None
     ) -> None:
         self.symbol = instrument.symbol
-        self.count = count
-        self._origin = price
+        self._count = None if count is None else BLOCK + count
         self._seed = seed
-        self._start = start
+        self._start = start - BLOCK * interval
         self._interval = interval
         self._scale = sqrt(interval / MINUTE)
         self._tick = instrument.tick_size.as_integer_ratio()
         self._lot = instrument.lot_size.as_integer_ratio()
-        self._block_states = [State(price, RANGE, price)]
         self._cached_block = lru_cache(maxsize=4)(self._block)
+        self._begin(price)
+        self._begin(price * price / self._block_states[1].price)
+
+    def _begin(self, price: float) -> None:
+        """Begin the walk at a price. Everything is in proportion to it, so where the first block ends is too."""
+        self._origin = price
+        self._block_states = [State(price, RANGE, price)]
+        self._rows(0)
 
     def closed_at(self, time: int) -> int:
         """How many candles have closed at or before a time."""
         closed = max((time - self._start) // self._interval, 0)
-        return closed if self.count is None else min(closed, self.count)
+        return closed if self._count is None else min(closed, self._count)
 
     def candles(self, first: int, stop: int | None = None) -> Iterator[Candle]:
         """Candles from number `first` on, up to but without `stop`."""
-        end = min((number for number in (stop, self.count) if number is not None), default=None)
+        end = min((number for number in (stop, self._count) if number is not None), default=None)
         while end is None or first < end:
             block = self._cached_block(first // BLOCK)
             offset = first % BLOCK
@@ -105,22 +115,22 @@ class Walk:
         price, regime, anchor = self._block_states[number]
         (tick, ticks_per), (lot, lots_per) = self._tick, self._lot
         per_tick = ticks_per / tick
-        floor = FEWEST_TICKS / 100 / per_tick
+        floor = self._origin / 1_000
         drift_scale = self._scale / _STEPS
         noise_scale = self._scale * _UNIT / sqrt(_STEPS)
         turnover = _TURNOVER * self._scale * self._scale * lots_per / lot
         rows = []
-        first = round(price * per_tick)
+        first = round(price * per_tick) or 1
         for _ in range(BLOCK):
             if uniform() * _MEAN_LENGTH < 1.0:
                 regime, anchor = self._next_regime(regime, uniform(), price), price
-            still = 1.0 + (regime.drift + regime.pull * (anchor - price) / price) * drift_scale
+            still = 1.0 + regime.drift * drift_scale + regime.pull / _STEPS * (anchor - price) / price
             noise = regime.volatility * noise_scale
             high = low = last = first
             for _ in range(_STEPS):
                 price *= still + noise * (uniform() + uniform() - 1.0)
                 price = max(price, floor)
-                last = round(price * per_tick)
+                last = round(price * per_tick) or 1
                 if last > high:
                     high = last
                 elif last < low:
@@ -148,5 +158,5 @@ class Walk:
             return RANGE
         # What is left of the chance decides the direction, spread to 0..1 again.
         left = 0.6 if current is not RANGE else 0.25
-        rises = (chance - left) / (1.0 - left) < self._origin / (self._origin + price)
+        rises = (chance - left) / (1.0 - left) < self._origin**2 / (self._origin**2 + price**2)
         return UP if rises else DOWN
