@@ -1,0 +1,158 @@
+"""Owns what happens to an order at the venue: it is taken in, trades, changes and ends, each with its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from quarterdeck.domain.amounts import ONE, ZERO, ceil_to, floor_to, settle
+from quarterdeck.domain.order import OrderState
+from quarterdeck.domain.report import (
+    Amended,
+    Canceled,
+    Expired,
+    FillCause,
+    Filled,
+    Liquidity,
+    Opened,
+    Rejected,
+    Report,
+)
+from quarterdeck.matching.account import Account
+from quarterdeck.matching.book import Book
+from quarterdeck.matching.order import BookOrder, exchange_order_id
+from quarterdeck.matching.reasons import Reason
+from quarterdeck.matching.settings import VenueSettings
+
+
+class Execution:
+    """The venue's orders, its account, and the reports it has yet to hand out.
+
+    `now` is the time of what is being worked through; `orders` are all that were ever taken in, open or not.
+    """
+
+    def __init__(self, books: Mapping[str, Book], account: Account, settings: VenueSettings) -> None:
+        self.books = books
+        self.account = account
+        self.settings = settings
+        self.orders: dict[str, BookOrder] = {}
+        self.reports: list[Report] = []
+        self.now = 0
+        self.next_number = 1
+        self.next_trade_number = 1
+
+    def take_number(self) -> int:
+        """The next place in time priority."""
+        number = self.next_number
+        self.next_number += 1
+        return number
+
+    def take_reports(self) -> list[Report]:
+        """Hand out what has been reported since the last time."""
+        reports = self.reports
+        self.reports = []
+        return reports
+
+    def admit(self, book: Book, order: BookOrder, reserved: Decimal = ZERO) -> None:
+        """Take an order in and hold what it needs of the account's means."""
+        self.orders[order.link_id] = order
+        book.admit(order)
+        book.reserve(order, reserved)
+
+    def open(self, order: BookOrder) -> None:
+        """An order works from now on."""
+        order.state = OrderState.OPEN
+        self.reports.append(Opened(order.link_id, exchange_order_id(order.link_id), self.now))
+
+    def reject(self, book: Book, order: BookOrder, reason: Reason) -> None:
+        """End an order that has not traded."""
+        self._end(book, order, OrderState.REJECTED)
+        self.reports.append(Rejected(order.link_id, reason, self.now))
+
+    def cancel(self, book: Book, order: BookOrder, reason: Reason) -> None:
+        """End an order before it is filled."""
+        self._end(book, order, OrderState.CANCELED)
+        self.reports.append(Canceled(order.link_id, reason, self.now))
+
+    def expire(self, book: Book, order: BookOrder) -> None:
+        """End an order whose time in force does not let it wait."""
+        self._end(book, order, OrderState.EXPIRED)
+        self.reports.append(Expired(order.link_id, Reason.NOT_FILLED_AT_ONCE, self.now))
+
+    def shrink(self, book: Book, order: BookOrder, leaves: Decimal) -> None:
+        """Lower what an order may still fill, to something above zero."""
+        order.quantity = order.filled + leaves
+        book.reserve(order, reservation(book, order))
+        self.reports.append(Amended(order.link_id, self.now, quantity=order.quantity))
+
+    def trade(
+        self,
+        book: Book,
+        order: BookOrder,
+        quantity: Decimal,
+        price: Decimal,
+        liquidity: Liquidity,
+        cause: FillCause = FillCause.ORDER,
+    ) -> None:
+        """Trade some of an order at a price on the tick. The fee is rounded to eight places."""
+        instrument = book.instrument
+        rate = instrument.maker_fee_rate if liquidity is Liquidity.MAKER else instrument.taker_fee_rate
+        fee = settle(quantity * price * rate)
+        terms = order.terms
+        self.account.apply_fill(book, terms.side, quantity, price, fee)
+        order.filled += quantity
+        if order.filled == order.quantity:
+            self._end(book, order, OrderState.FILLED)
+        else:
+            order.state = OrderState.PARTIALLY_FILLED
+            book.reserve(order, reservation(book, order))
+        fill = Filled(
+            order.link_id,
+            str(self.next_trade_number),
+            terms.symbol,
+            terms.side,
+            quantity,
+            price,
+            fee,
+            instrument.quote if book.is_spot else instrument.settle,
+            liquidity,
+            self.now,
+            cause,
+        )
+        self.next_trade_number += 1
+        order.fills.append(fill)
+        self.reports.append(fill)
+
+    def _end(self, book: Book, order: BookOrder, state: OrderState) -> None:
+        order.state = state
+        order.is_open = False
+        book.drop(order)
+
+    def taking_price(self, book: Book, order: BookOrder, price: Decimal, quantity: Decimal) -> Decimal:
+        """What taking `quantity` at an observed price costs: on the tick, after slippage, within the order's limit."""
+        step = book.instrument.tick_size
+        slip = self.settings.slippage.adverse(price, step, quantity, book.room_for(order).volume)
+        limit = order.limit_price
+        if order.is_buy:
+            worse = ceil_to(price + slip, step)
+            return worse if limit is None else min(worse, limit)
+        worse = max(step, floor_to(price - slip, step))
+        return worse if limit is None else max(worse, limit)
+
+
+def reference_price(book: Book, order: BookOrder) -> Decimal | None:
+    """What an order is expected to trade at: its limit, its trigger, or the current price."""
+    return order.limit_price or order.trigger_price or book.price_for(order)
+
+
+def reservation(book: Book, order: BookOrder) -> Decimal:
+    """What an order holds against the account's means: notional, with the fee on spot; the quantity of a spot sale."""
+    if order.terms.reduce_only:
+        return ZERO
+    if book.is_spot and not order.is_buy:
+        return order.leaves
+    price = reference_price(book, order)
+    if price is None:
+        return ZERO
+    notional = order.leaves * price
+    return notional * (ONE + max(ZERO, book.instrument.taker_fee_rate)) if book.is_spot else notional
