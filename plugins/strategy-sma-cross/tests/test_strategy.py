@@ -42,8 +42,9 @@ def test_it_enters_long_when_the_fast_average_crosses_above() -> None:
     assert bot.sees(102) == []
 
 
-def test_the_first_side_is_no_cross() -> None:
-    assert Bot().sees(100, 101) == []
+@pytest.mark.parametrize("close", [99, 101])
+def test_the_first_side_is_no_cross(close: float) -> None:
+    assert Bot(allow_short=True).sees(100, close) == []
 
 
 def test_a_touch_is_no_cross() -> None:
@@ -90,8 +91,9 @@ def test_it_stays_while_the_averages_agree(holding: Holding, close: float) -> No
     assert Bot(allow_short=True).sees(100, close, holding=holding) == []
 
 
-def test_what_it_holds_before_the_averages_tell_is_left_alone() -> None:
-    assert Bot().sees(100, 100, 100, holding=LONG) == []
+@pytest.mark.parametrize("holding", [LONG, SHORT])
+def test_what_it_holds_before_the_averages_tell_is_left_alone(holding: Holding) -> None:
+    assert Bot().sees(100, 100, 100, holding=holding) == []
 
 
 def test_a_reversal_leaves_first_and_enters_once_out() -> None:
