@@ -5,9 +5,9 @@
     with SyncClient.connect("127.0.0.1:50551") as client:
         print(client.system.status().state)
 
-Reading order: `resources.py`, `events.py` and `answers.py` say what comes back, `groups/` what can be asked, `client.py`
-puts it together. Below that, `calls.py` says what a call is, `rpc.py` lets one description serve both clients, `aio.py`
-and `sync.py` make calls, `cursor.py` keeps a reader's place in the event stream; `book.py` and `replica.py` follow an
+Reading order: `resources.py`, `events.py` and `answers.py` say what comes back, `groups/` what can be asked,
+`client.py` puts it together. Below that, `calls.py` says what a call is, `rpc.py` lets one description serve both clients, `aio.py`
+and `sync.py` make calls, `cursor.py` keeps a reader's place in the event stream; `state.py` and `replica.py` follow an
 account.
 """
 
@@ -22,7 +22,6 @@ from quarterdeck.client.answers import (
     RiskRatio,
     RiskStateChanged,
 )
-from quarterdeck.client.book import Book, Holding, Valuation
 from quarterdeck.client.calls import Unary, new_request_id
 from quarterdeck.client.client import DEFAULT_TARGET, Client, SyncClient
 from quarterdeck.client.convert import Amount, Interval, Moment, to_dict
@@ -38,6 +37,7 @@ from quarterdeck.client.errors import (
     JournalMismatch,
     NotFound,
     OutOfRange,
+    PageTokenMismatch,
     PositionAhead,
     PositionCompacted,
     QuarterdeckError,
@@ -62,6 +62,8 @@ from quarterdeck.client.resources import (
     Candle,
     Fill,
     Instrument,
+    NewBot,
+    NewOrder,
     Order,
     OrderTerms,
     Plugin,
@@ -75,21 +77,23 @@ from quarterdeck.client.resources import (
     SizingInput,
     SizingStep,
     Status,
+    Trade,
     short_id,
 )
+from quarterdeck.client.state import AccountState, Holding, Valuation
 from quarterdeck.client.sync import SyncListing, SyncStream
 
 __all__ = [
     "DEFAULT_TARGET",
     "Account",
     "AccountOverview",
+    "AccountState",
     "AlreadyExists",
     "Amount",
     "AsyncListing",
     "AsyncStream",
     "Backoff",
     "Balance",
-    "Book",
     "Bot",
     "BotChanged",
     "Candle",
@@ -110,6 +114,8 @@ __all__ = [
     "InvalidRequest",
     "JournalMismatch",
     "Moment",
+    "NewBot",
+    "NewOrder",
     "NotFound",
     "Options",
     "Order",
@@ -118,6 +124,7 @@ __all__ = [
     "OrderTerms",
     "OrdersChanged",
     "OutOfRange",
+    "PageTokenMismatch",
     "Plugin",
     "Position",
     "PositionAhead",
@@ -144,6 +151,7 @@ __all__ = [
     "SyncClient",
     "SyncListing",
     "SyncStream",
+    "Trade",
     "TradingHalted",
     "Unary",
     "Unavailable",

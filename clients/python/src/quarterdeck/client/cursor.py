@@ -44,7 +44,7 @@ class EventCursor:
         return request
 
     def accept(self, answer: StreamEventsResponse) -> Event | None:
-        """The event of a message, unless it was seen before or may be skipped.
+        """The event of a message, unless it was seen before.
 
         Raises:
             StreamGap: something before this message was not received.

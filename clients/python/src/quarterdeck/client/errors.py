@@ -2,6 +2,7 @@
 
     QuarterdeckError
     ├── InvalidRequest            the call breaks a rule of the contract: mend it
+    │   └── PageTokenMismatch     a listing was given up by the daemon: list again
     ├── NotFound
     ├── AlreadyExists             an id was used for something else
     ├── FailedPrecondition        the state of things does not allow it
@@ -113,6 +114,10 @@ class InvalidRequest(QuarterdeckError):
         return self.failure.violations
 
 
+class PageTokenMismatch(InvalidRequest):
+    """The daemon does not know the listing any more, as after a restart. List again."""
+
+
 class NotFound(QuarterdeckError):
     """There is no such thing."""
 
@@ -127,6 +132,15 @@ class FailedPrecondition(QuarterdeckError):
 
 class _Refused(FailedPrecondition):
     """An order was refused before it existed; the refusal is in the journal."""
+
+    @property
+    def sequence(self) -> int:
+        """Where the refusal was recorded. 0 if it was not."""
+        return self._number("sequence")
+
+
+class _RefusedByRule(_Refused):
+    """An order was refused by a rule, or for want of a size."""
 
     @property
     def rule(self) -> str:
@@ -148,22 +162,22 @@ class _Refused(FailedPrecondition):
         """What was found. `None` if the cause is no number."""
         return self._amount("observed")
 
-    @property
-    def sequence(self) -> int:
-        """Where the refusal was recorded. 0 if it was not."""
-        return self._number("sequence")
 
-
-class RiskRefused(_Refused):
+class RiskRefused(_RefusedByRule):
     """A risk rule said no."""
 
 
-class SizingRefused(_Refused):
+class SizingRefused(_RefusedByRule):
     """No size could be found: nothing is left after rounding, or the sizer failed."""
 
 
-class TradingHalted(FailedPrecondition):
+class TradingHalted(_Refused):
     """Trading is reducing or halted, and the order is not for less."""
+
+    @property
+    def state(self) -> str:
+        """What trading is allowed: `"REDUCING"` or `"HALTED"`."""
+        return self.metadata.get("state", "")
 
 
 class JournalMismatch(FailedPrecondition):
@@ -242,6 +256,7 @@ class ContractBroken(StreamError):
 
 
 _BY_REASON: Mapping[str, type[QuarterdeckError]] = {
+    "PAGE_TOKEN_MISMATCH": PageTokenMismatch,
     "RISK_REFUSED": RiskRefused,
     "SIZING_REFUSED": SizingRefused,
     "TRADING_HALTED": TradingHalted,

@@ -19,8 +19,8 @@ from typing import get_args
 
 from quarterdeck.client.convert import decode
 from quarterdeck.client.errors import UnknownEvent
-from quarterdeck.client.resources import Balance, Bot, Fill, Order, OrderTerms, Sizing
-from quarterdeck.client.words import BotState, Mode, OrderState, SignalAction, TradingState
+from quarterdeck.client.resources import Balance, NewBot, NewOrder, OrderTerms, Sizing, Trade
+from quarterdeck.client.words import BotState, LedgerBook, Mode, OrderState, SignalAction, TradingState
 from quarterdeck.v1 import event_pb2
 
 # ---------------------------------------------------------------- orders
@@ -28,9 +28,12 @@ from quarterdeck.v1 import event_pb2
 
 @dataclass(frozen=True, slots=True)
 class OrderPrepared:
-    """An order was approved, by these risk rules, and recorded. `sizing` is `None` if its size was given."""
+    """An order was approved, by these risk rules, and recorded.
 
-    order: Order
+    `sizing` is `None` if its size was given; `reference_price` is what it was expected to trade at.
+    """
+
+    order: NewOrder
     sizing: Sizing | None
     rules: tuple[str, ...]
     reference_price: Decimal
@@ -111,14 +114,28 @@ class OrderTriggered:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderFilled:
-    """The exchange made a trade for the order. Everything but `fill` is how things stand after it."""
+class Posting:
+    """An amount of money that entered a book; a negative one left it."""
 
-    fill: Fill
+    book: LedgerBook
+    currency: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilled:
+    """The exchange made a trade for the order.
+
+    `postings` are the money it moved, double entry: they add up to zero in each currency. The other fields tell how the
+    order and the position stand after it.
+    """
+
+    fill: Trade
     order_state: OrderState
     filled_quantity: Decimal
     position_quantity: Decimal
     position_average_price: Decimal | None
+    postings: tuple[Posting, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +203,7 @@ class OrderCancelRejected:
 class OrderAdopted:
     """The venue opened an order that was not prepared here, or enlarged one: attached protection, a liquidation."""
 
-    order: Order
+    order: NewOrder
 
 
 # ---------------------------------------------------------------- the account
@@ -278,7 +295,7 @@ class SignalDropped:
 class BotCreated:
     """A bot was recorded, stopped."""
 
-    bot: Bot
+    bot: NewBot
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +324,11 @@ class DaemonStopped:
     """The daemon closed the journal. A journal that goes on without this tells of a crash."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecognized:
+    """Something this client does not know, and may skip: the daemon is newer. Not a message of the contract."""
 
 
 EventBody = (
@@ -340,10 +362,11 @@ EventBody = (
     | BotStateChanged
     | DaemonStarted
     | DaemonStopped
+    | Unrecognized
 )
 
 BODIES: Mapping[str, type[EventBody]] = MappingProxyType({kind.__name__: kind for kind in get_args(EventBody)})
-"""Every kind of event, by its name in the contract."""
+"""Every kind of event by its name, which is that of its message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,18 +395,21 @@ class Event:
         return type(self.body).__name__
 
 
-def read_event(envelope: event_pb2.Envelope, resume_token: bytes = b"") -> Event | None:
-    """The event in an envelope; `None` for one this client does not know and may skip.
+def read_event(envelope: event_pb2.Envelope, resume_token: bytes = b"") -> Event:
+    """The event in an envelope.
 
     Raises:
-        UnknownEvent: one it does not know and must not skip.
-        ContractBroken: the event lacks what it must have.
+        UnknownEvent: it is of a kind this client does not know, and must not be skipped.
+        ContractBroken: it lacks what it must have.
     """
+    return decode(Event, envelope, body=_read_body(envelope), resume_token=resume_token)
+
+
+def _read_body(envelope: event_pb2.Envelope) -> EventBody:
     which = envelope.WhichOneof("event")
-    if which is None:
-        if envelope.ignorable:
-            return None
-        raise UnknownEvent(f"event {envelope.sequence} is of a kind this client does not know: update the client")
-    message = getattr(envelope, which)
-    body = decode(BODIES[message.DESCRIPTOR.name], message)
-    return decode(Event, envelope, body=body, resume_token=resume_token)
+    if which is not None:
+        message = getattr(envelope, which)
+        return decode(BODIES[message.DESCRIPTOR.name], message)
+    if envelope.ignorable:
+        return Unrecognized()
+    raise UnknownEvent(f"event {envelope.sequence} is of a kind this client does not know: update the client")

@@ -38,10 +38,10 @@ def short_id(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-@dataclass(frozen=True, slots=True)
 class Named:
     """What has a resource name."""
 
+    __slots__ = ()
     name: str
 
     @property
@@ -57,22 +57,17 @@ class Named:
 class Account(Named):
     """One account at one exchange, how real it is, and the currency its profits, fees and limits are counted in."""
 
+    name: str
     mode: Mode
     settle: str
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """How much an account has of one currency.
-
-    `wallet` is what is there, without unrealized profit; `reserved` is held back for positions and working orders;
-    `available` could be used for a new order.
-    """
+    """How much an account has of one currency, without unrealized profit."""
 
     currency: str
     wallet: Decimal
-    reserved: Decimal
-    available: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +103,7 @@ class AccountOverview:
 class Instrument(Named):
     """Something that can be traded, and the venue's rules for it. Fee rates are parts of the notional."""
 
+    name: str
     venue_symbol: str
     kind: InstrumentKind
     base: str
@@ -159,7 +155,10 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class OrderTerms:
-    """What is asked of the exchange. `quantity` is `None` where the account's sizer was to decide."""
+    """What is asked of the exchange.
+
+    `quantity` is `None` where the sizer was to decide, `time_in_force` where nothing was said, which means `"GTC"`.
+    """
 
     instrument: str
     side: Side
@@ -176,33 +175,32 @@ class OrderTerms:
 
 
 @dataclass(frozen=True, slots=True)
-class Order(Named):
-    """An instruction to trade, from the moment it is recorded.
+class NewOrder(OrderTerms, Named):
+    """An order as it begins.
 
-    `average_price` is `None` while nothing is filled, `time_in_force` where it is `"GTC"` unsaid. `parent_order` is set
-    on protection the venue opened for another order. `link_id` is the client order id the exchange knows it by.
+    `parent_order` is set on protection the venue opened for another order. `link_id` is the client order id the
+    exchange knows it by, `exchange_order_id` the exchange's own, once known.
     """
 
-    instrument: str
-    side: Side
-    type: OrderType
     quantity: Decimal
-    limit_price: Decimal | None
-    trigger_price: Decimal | None
-    trailing_distance: Decimal | None
-    time_in_force: TimeInForce | None
-    reduce_only: bool
-    stop_loss: Decimal | None
-    take_profit: Decimal | None
-    bot: str
+    name: str
     role: OrderRole
     state: OrderState
-    filled_quantity: Decimal
-    average_price: Decimal | None
-    fees: Decimal
     parent_order: str
     link_id: str
     exchange_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order(NewOrder):
+    """An order and what became of it.
+
+    `average_price` is `None` while nothing is filled; negative `fees` are a rebate.
+    """
+
+    filled_quantity: Decimal
+    average_price: Decimal | None
+    fees: Decimal
     reason: str
     create_time: datetime
     update_time: datetime
@@ -214,11 +212,10 @@ class Order(Named):
 
 
 @dataclass(frozen=True, slots=True)
-class Fill(Named):
+class Trade:
     """One trade the exchange made for an order. A negative `fee` is a rebate; `realized_pnl` is before fees."""
 
     order: str
-    bot: str
     instrument: str
     side: Side
     quantity: Decimal
@@ -226,11 +223,19 @@ class Fill(Named):
     fee: Decimal
     fee_currency: str
     liquidity: Liquidity
+    cause: FillCause
     realized_pnl: Decimal
     exchange_trade_id: str
     exchange_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fill(Trade, Named):
+    """A trade as the daemon keeps it: with a name, the bot whose share it moved, and when it was written down."""
+
+    name: str
+    bot: str
     record_time: datetime
-    cause: FillCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +256,7 @@ class Position(Named):
     there is no such price. `realized_pnl` is before fees and funding; `funding` is what was received.
     """
 
+    name: str
     instrument: str
     quantity: Decimal
     average_price: Decimal | None
@@ -279,12 +285,11 @@ class SizingInput:
 
 @dataclass(frozen=True, slots=True)
 class SizingStep:
-    """One step from basis to quantity. `before` is `None` at the first step, `after` where the step refused."""
+    """One step from basis to quantity: what was done, and the number before and after."""
 
     rule: str
-    detail: str
-    before: Decimal | None
-    after: Decimal | None
+    before: Decimal
+    after: Decimal
     inputs: tuple[SizingInput, ...]
 
 
@@ -311,18 +316,22 @@ class Sizing:
 
 
 @dataclass(frozen=True, slots=True)
-class Bot(Named):
-    """A strategy at work on one instrument, with books of its own.
+class NewBot(Named):
+    """A strategy to be put to work on one instrument, as it begins. `settings` are the strategy's own."""
 
-    `trades` counts how often its share was closed or turned.
-    """
-
+    name: str
     account: str
     strategy: str
     settings: Mapping[str, Any]
     instrument: str
     interval: timedelta
     state: BotState
+
+
+@dataclass(frozen=True, slots=True)
+class Bot(NewBot):
+    """A bot and its own books. `quantity` is its share of the position; `trades` counts those made for its orders."""
+
     failure: str
     quantity: Decimal
     average_price: Decimal | None

@@ -27,6 +27,7 @@ OrderState = Literal[
     "ABSENT",
 ]
 Liquidity = Literal["MAKER", "TAKER"]
+LedgerBook = Literal["WALLET", "TRADING", "FEES", "FUNDING", "TRANSFERS"]
 FillCause = Literal["ORDER", "LIQUIDATION", "AUTO_DELEVERAGING"]
 InstrumentKind = Literal["SPOT", "LINEAR"]
 BotState = Literal["STOPPED", "RUNNING", "PAUSED", "FAILED"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from quarterdeck.client.calls import Pages, Stream
 from quarterdeck.client.cursor import EventCursor
@@ -39,12 +38,12 @@ class Events(Group[L]):
         request = pb.ListEventsRequest(
             parent=account_name(self.account), after_sequence=after, event_types=_names(types)
         )
-        return Pages(request, _known_events, limit)
+        return Pages(request, _read_page, limit)
 
 
 def _names(types: Kinds) -> list[str]:
     return [kind if isinstance(kind, str) else kind.__name__ for kind in types]
 
 
-def _known_events(answer: Any) -> list[Event]:  # noqa: ANN401 - answers are read as they come
-    return [event for envelope in answer.envelopes if (event := read_event(envelope)) is not None]
+def _read_page(answer: pb.ListEventsResponse) -> list[Event]:
+    return [read_event(envelope) for envelope in answer.envelopes]

@@ -6,19 +6,18 @@ not here; ask `positions.list()` or `accounts.overview()` for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from decimal import Context, Decimal
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from quarterdeck.client import events as e
-from quarterdeck.client.errors import ContractBroken, StreamGap
-from quarterdeck.client.resources import AccountOverview, Fill, Instrument, Order, Position, short_id
+from quarterdeck.client.errors import StreamGap
+from quarterdeck.client.resources import AccountOverview, NewOrder, Order, Position, Trade, short_id
 from quarterdeck.client.words import TradingState
 
 T = TypeVar("T")
-V = TypeVar("V")
 
 _EXACT = Context(prec=76)  # holds any product or sum of the contract's decimals
 _FINEST = Decimal("1e-18")  # of the contract's decimals
@@ -62,14 +61,14 @@ class Funds:
     """Money: what is in each wallet, by currency, what trading is allowed, and the last valuation."""
 
     wallets: Mapping[str, Decimal]
+    settle: str
     trading_state: TradingState
     valuation: Valuation
-    instruments: Mapping[str, Instrument]
 
 
 @dataclass(frozen=True, slots=True)
 class Part(Generic[T]):
-    """One part of the book, as of one sequence. Events it reflects already change nothing."""
+    """One part of the state, as of one sequence. Events it reflects already change nothing."""
 
     sequence: int
     value: T
@@ -83,7 +82,7 @@ class Part(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class AccountState:
     """What is known of an account at one place in its journal. Never changes: each event makes a new one."""
 
     _orders: Part[Orders]
@@ -92,12 +91,12 @@ class Book:
 
     @property
     def sequence(self) -> int:
-        """Every event up to here is in the book."""
+        """Every event up to here is in the state."""
         return min(part.sequence for part in self._parts)
 
     @property
     def is_consistent(self) -> bool:
-        """Whether all of the book is as of one sequence. Lists read one after the other are not, until caught up."""
+        """Whether all of the state is as of one sequence. Lists read one after the other are not, until caught up."""
         return len({part.sequence for part in self._parts}) == 1
 
     @property
@@ -107,7 +106,7 @@ class Book:
 
     @property
     def closed_orders(self) -> Mapping[str, Order]:
-        """The latest of the orders that ended since the book was begun, by id, oldest first."""
+        """The latest of the orders that ended while we watched, by id, oldest first."""
         return MappingProxyType(self._orders.value.closed)
 
     @property
@@ -134,56 +133,48 @@ class Book:
     def _parts(self) -> tuple[Part[Any], ...]:
         return self._orders, self._positions, self._funds
 
-    def apply(self, event: e.Event) -> Book:
-        """The book after an event. One it reflects already changes nothing.
+    def apply(self, event: e.Event) -> AccountState:
+        """The state after an event. One it reflects already changes nothing.
 
         Raises:
             StreamGap: the event before this one is missing.
         """
         if event.sequence > self.sequence + 1:
             raise StreamGap(f"event {event.sequence} does not follow {self.sequence}")
-        return Book(self._orders.apply(event), self._positions.apply(event), self._funds.apply(event))
+        return AccountState(self._orders.apply(event), self._positions.apply(event), self._funds.apply(event))
 
 
-@dataclass(frozen=True, slots=True)
-class Listed(Generic[V]):
-    """What was read from the daemon, and the journal position it reflects."""
-
-    items: V
-    sequence: int
+# ---------------------------------------------------------------- from lists
 
 
-def open_book(
-    orders: Listed[list[Order]],
-    positions: Listed[list[Position]],
-    overview: Listed[AccountOverview],
-    instruments: list[Instrument],
-    keep_closed: int = 1000,
-) -> Book:
-    """A book begun from lists: of the open orders, the positions that are not flat, and the overview."""
-    facts = overview.items
-    valuation = Valuation(
-        overview.sequence,
-        facts.equity,
-        facts.wallet_balance,
-        facts.unrealized_pnl,
-        facts.drawdown,
-        facts.peak_equity,
-        facts.open_positions,
-        facts.risk_ratio,
-    )
-    funds = Funds(
-        {balance.currency: balance.wallet for balance in facts.balances},
-        facts.trading_state,
-        valuation,
-        {instrument.id: instrument for instrument in instruments},
-    )
-    held = {each.id: Holding(each.instrument, each.quantity, each.average_price) for each in positions.items}
-    working = Orders({order.id: order for order in orders.items}, keep_closed=keep_closed)
-    return Book(
-        Part(orders.sequence, working, fold_orders),
-        Part(positions.sequence, held, fold_positions),
-        Part(overview.sequence, funds, fold_funds),
+def orders_from(orders: Iterable[Order], sequence: int, keep_closed: int = 1000) -> Part[Orders]:
+    """The orders, from a list of the open ones."""
+    return Part(sequence, Orders({order.id: order for order in orders}, keep_closed=keep_closed), fold_orders)
+
+
+def positions_from(positions: Iterable[Position], sequence: int) -> Part[Mapping[str, Holding]]:
+    """The positions, from a list of those that are not flat."""
+    held = {each.id: Holding(each.instrument, each.quantity, each.average_price) for each in positions}
+    return Part(sequence, held, fold_positions)
+
+
+def funds_from(overview: AccountOverview, sequence: int) -> Part[Funds]:
+    """The money, from an overview of the account."""
+    wallets = {balance.currency: balance.wallet for balance in overview.balances}
+    valuation = _valuation(overview, sequence)
+    return Part(sequence, Funds(wallets, overview.account.settle, overview.trading_state, valuation), fold_funds)
+
+
+def _valuation(source: AccountOverview | e.PortfolioSnapshotTaken, sequence: int) -> Valuation:
+    return Valuation(
+        sequence,
+        source.equity,
+        source.wallet_balance,
+        source.unrealized_pnl,
+        source.drawdown,
+        source.peak_equity,
+        source.open_positions,
+        source.risk_ratio,
     )
 
 
@@ -195,7 +186,7 @@ def fold_orders(orders: Orders, event: e.Event) -> Orders:
     change = _Change(orders, event)
     match event.body:
         case e.OrderPrepared(order=order):
-            return change.put(order)
+            return change.begin(order)
         case e.OrderAdopted(order=order):
             return change.adopt(order)
         case e.OrderFilled():
@@ -220,13 +211,7 @@ def fold_orders(orders: Orders, event: e.Event) -> Orders:
             return change.of(name, state="EXPIRED", reason=reason)
         case e.OrderAmended(order=name):
             return change.of(name, **_given(event.body, ("quantity", "limit_price", "trigger_price")))
-        case (
-            e.OrderTriggered(order=name)
-            | e.OrderAmendRequested(order=name)
-            | e.OrderAmendRejected(order=name)
-            | e.OrderCancelRequested(order=name)
-            | e.OrderCancelRejected(order=name)
-        ):
+        case e.OrderTriggered(order=name) | e.OrderCancelRequested(order=name) | e.OrderCancelRejected(order=name):
             return change.of(name)
         case _:
             return orders
@@ -241,32 +226,35 @@ def _given(source: object, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 class _Change:
-    """What one event does to the orders. One that was over before the book was begun is not known, and stays so."""
+    """What one event does to the orders. One that was over before we watched is not known, and stays so."""
 
     def __init__(self, orders: Orders, event: e.Event) -> None:
         self._orders = orders
         self._time = event.record_time
 
-    def put(self, order: Order) -> Orders:
-        """The order as it is now, in the place it belongs."""
-        open_orders = {key: each for key, each in self._orders.open.items() if key != order.id or order.is_open}
-        closed = dict(self._orders.closed)
-        if order.is_open:
-            open_orders[order.id] = order
-        else:
-            closed[order.id] = order
-            if len(closed) > self._orders.keep_closed:
-                del closed[next(iter(closed))]
-        return Orders(open_orders, closed, self._orders.keep_closed)
+    def begin(self, new: NewOrder) -> Orders:
+        """An order from now on."""
+        terms = {each.name: getattr(new, each.name) for each in fields(new)}
+        return self._put(
+            Order(
+                **terms,
+                filled_quantity=_ZERO,
+                average_price=None,
+                fees=_ZERO,
+                reason="",
+                create_time=self._time,
+                update_time=self._time,
+            )
+        )
+
+    def adopt(self, new: NewOrder) -> Orders:
+        """An order the venue opened; if it is known, the venue changed its terms."""
+        return self.of(new.name, **_given(new, _TERMS)) if self._known(new.name) else self.begin(new)
 
     def of(self, name: str, **changes: Any) -> Orders:  # noqa: ANN401 - the fields of Order
         """A known order with other fields."""
         order = self._known(name)
-        return self._orders if order is None else self.put(replace(order, update_time=self._time, **changes))
-
-    def adopt(self, order: Order) -> Orders:
-        """An order the venue opened; if it is known, the venue changed its terms."""
-        return self.of(order.name, **_given(order, _TERMS)) if self._known(order.name) else self.put(order)
+        return self._orders if order is None else self._put(replace(order, update_time=self._time, **changes))
 
     def fill(self, filled: e.OrderFilled) -> Orders:
         """A known order after a trade."""
@@ -285,12 +273,22 @@ class _Change:
         key = short_id(name)
         return self._orders.open.get(key) or self._orders.closed.get(key)
 
+    def _put(self, order: Order) -> Orders:
+        """The order as it is now, in the place it belongs."""
+        if order.is_open:
+            return replace(self._orders, open={**self._orders.open, order.id: order})
+        still_open = {key: each for key, each in self._orders.open.items() if key != order.id}
+        closed = {**self._orders.closed, order.id: order}
+        while len(closed) > self._orders.keep_closed:
+            del closed[next(iter(closed))]
+        return Orders(still_open, closed, self._orders.keep_closed)
 
-def _average(order: Order, fill: Fill) -> Decimal:
-    """The average price of an order's fills with one more, to the contract's eighteen places."""
+
+def _average(order: Order, trade: Trade) -> Decimal:
+    """The average price of an order's trades with one more, to the contract's eighteen places."""
     before = _EXACT.multiply(order.filled_quantity, order.average_price or _ZERO)
-    value = _EXACT.fma(fill.quantity, fill.price, before)
-    quantity = _EXACT.add(order.filled_quantity, fill.quantity)
+    value = _EXACT.fma(trade.quantity, trade.price, before)
+    quantity = _EXACT.add(order.filled_quantity, trade.quantity)
     return _EXACT.divide(value, quantity).quantize(_FINEST, context=_EXACT).normalize(_EXACT)
 
 
@@ -298,7 +296,7 @@ def _average(order: Order, fill: Fill) -> Decimal:
 
 
 def fold_positions(positions: Mapping[str, Holding], event: e.Event) -> Mapping[str, Holding]:
-    """The positions after an event. Each fill says what is held after it."""
+    """The positions after an event. Each trade says what is held after it."""
     if not isinstance(event.body, e.OrderFilled):
         return positions
     filled = event.body
@@ -312,54 +310,25 @@ def fold_positions(positions: Mapping[str, Holding], event: e.Event) -> Mapping[
 def fold_funds(funds: Funds, event: e.Event) -> Funds:
     """The money after an event."""
     match event.body:
-        case e.OrderFilled(fill=fill):
-            return _moved(funds, _flows(fill, _instrument(funds, fill.instrument)))
-        case e.FundingPaid(instrument=name, amount=amount):
-            return _moved(funds, {_instrument(funds, name).settle: amount})
+        case e.OrderFilled(postings=postings):
+            return _moved(funds, ((each.currency, each.amount) for each in postings if each.book == "WALLET"))
+        case e.FundingPaid(amount=amount):
+            return _moved(funds, [(funds.settle, amount)])
         case e.BalanceAdjusted(currency=currency, wallet=wallet):
             return replace(funds, wallets={**funds.wallets, currency: wallet})
-        case e.AccountOpened(balances=balances):
-            return replace(funds, wallets={balance.currency: balance.wallet for balance in balances})
+        case e.AccountOpened(balances=balances, settle=settle):
+            wallets = {balance.currency: balance.wallet for balance in balances}
+            return replace(funds, wallets=wallets, settle=settle)
         case e.TradingStateChanged(state=state):
             return replace(funds, trading_state=state)
-        case e.PortfolioSnapshotTaken() as taken:
-            valuation = Valuation(
-                event.sequence,
-                taken.equity,
-                taken.wallet_balance,
-                taken.unrealized_pnl,
-                taken.drawdown,
-                taken.peak_equity,
-                taken.open_positions,
-                taken.risk_ratio,
-            )
-            return replace(funds, valuation=valuation)
+        case e.PortfolioSnapshotTaken():
+            return replace(funds, valuation=_valuation(event.body, event.sequence))
         case _:
             return funds
 
 
-def _instrument(funds: Funds, name: str) -> Instrument:
-    instrument = funds.instruments.get(short_id(name))
-    if instrument is None:
-        raise ContractBroken(f"an event is about {name}, which the daemon did not list")
-    return instrument
-
-
-def _flows(fill: Fill, instrument: Instrument) -> dict[str, Decimal]:
-    """What a fill moves into wallets: on spot both currencies, on a contract the profit; and the fee out of one."""
-    flows: dict[str, Decimal] = {}
-    if instrument.kind == "SPOT":
-        bought = fill.quantity if fill.side == "BUY" else -fill.quantity
-        flows[instrument.base] = bought
-        flows[instrument.quote] = _EXACT.multiply(-bought, fill.price)
-    else:
-        flows[instrument.settle] = fill.realized_pnl
-    flows[fill.fee_currency] = _EXACT.subtract(flows.get(fill.fee_currency, _ZERO), fill.fee)
-    return flows
-
-
-def _moved(funds: Funds, flows: Mapping[str, Decimal]) -> Funds:
+def _moved(funds: Funds, amounts: Iterable[tuple[str, Decimal]]) -> Funds:
     wallets = dict(funds.wallets)
-    for currency, amount in flows.items():
+    for currency, amount in amounts:
         wallets[currency] = _EXACT.add(wallets.get(currency, _ZERO), amount)
     return replace(funds, wallets=wallets)
