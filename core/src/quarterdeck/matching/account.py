@@ -7,7 +7,7 @@ maintenance margin is the position's notional times the instrument's rate.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from math import inf
 
@@ -15,6 +15,7 @@ from quarterdeck.domain.amounts import ONE, ZERO, ceil_to, floor_to
 from quarterdeck.domain.market import Side
 from quarterdeck.domain.position import position_after
 from quarterdeck.matching.book import Book
+from quarterdeck.matching.order import BookOrder
 from quarterdeck.matching.reasons import Reason
 
 _CAUTION = 0.999
@@ -26,7 +27,7 @@ class Account:
 
     def __init__(self, books: Mapping[str, Book], balances: Mapping[str, Decimal]) -> None:
         self.balances = dict(balances)
-        self._books = books
+        self._spot = [book for book in books.values() if book.is_spot]
         self._contracts: dict[str, list[Book]] = {}
         for book in books.values():
             if not book.is_spot:
@@ -76,24 +77,20 @@ class Account:
     def _reserved_on_spot(self, currency: str) -> Decimal:
         """What working spot orders hold of a currency: buys of their quote currency, sells of their base currency."""
         total = ZERO
-        for book in self._books.values():
-            if not book.is_spot:
-                continue
+        for book in self._spot:
             if book.instrument.quote == currency:
                 total += book.buys_reserved
             if book.instrument.base == currency:
                 total += book.sells_reserved
         return total
 
-    def affordable(self, book: Book, *, is_buy: bool, quantity: Decimal, price: Decimal) -> Decimal:
-        """The part of a spot trade that the balances pay for, fee included; contracts are held by margin instead."""
-        if not book.is_spot:
-            return quantity
+    def affordable(self, book: Book, order: BookOrder, quantity: Decimal, price: Decimal) -> Decimal:
+        """The part of a spot trade that the balances pay for, fee included."""
         instrument = book.instrument
-        if not is_buy:
-            most = self.balance(instrument.base)
-        else:
+        if order.is_buy:
             most = self.balance(instrument.quote) / (price * (ONE + max(ZERO, instrument.taker_fee_rate)))
+        else:
+            most = self.balance(instrument.base)
         return quantity if quantity <= most else max(ZERO, floor_to(most, instrument.lot_size))
 
     # --- carrying positions
@@ -101,13 +98,14 @@ class Account:
     def margin_balance(self, currency: str) -> Decimal:
         """Wallet plus the unrealised profit of all contracts settled in a currency."""
         total = self.balance(currency)
-        for book, mark in self._held(currency):
-            total += book.quantity * mark - book.cost
+        for book in self._contracts.get(currency, ()):
+            if book.quantity:
+                total += book.quantity * _mark(book) - book.cost
         return total
 
     def excess_margin(self, currency: str) -> Decimal:
         """What the margin balance has above all maintenance margin. At zero or less, positions are liquidated."""
-        return self.balance(currency) + sum((_excess(book, mark) for book, mark in self._held(currency)), ZERO)
+        return self.balance(currency) + sum((_excess(book) for book in self.holders(currency)), ZERO)
 
     def liquidation_price(self, book: Book) -> Decimal | None:
         """The price of an instrument, on its tick, at which the account is liquidated if no other price moves.
@@ -118,7 +116,7 @@ class Account:
         if not book.quantity or book.is_spot:
             return None
         currency = book.instrument.settle
-        others = sum((_excess(other, mark) for other, mark in self._held(currency) if other is not book), ZERO)
+        others = sum((_excess(other) for other in self.holders(currency) if other is not book), ZERO)
         price = (book.cost - others - self.balance(currency)) / _excess_per_price(book)
         step = book.instrument.tick_size
         return floor_to(price, step) if book.quantity > 0 else ceil_to(price, step)
@@ -149,17 +147,17 @@ class Account:
         excess = float(self.balance(currency))
         gross = abs(excess)
         for book in holders:
-            value = float(book.quantity) * _middle(book)
-            cost = float(book.cost)
-            excess += value - cost - abs(value) * float(book.instrument.maintenance_margin_rate)
+            value, cost = float(book.quantity) * _middle(book), float(book.cost)
+            excess += value - cost - abs(value) * book.maintenance_rate
             gross += abs(value) + abs(cost)
-        part = max(0.0, excess * _CAUTION - gross * _FLOAT_ERROR) / len(holders)
+        part = (excess * _CAUTION - gross * _FLOAT_ERROR) / len(holders)
         for book in holders:
-            slope = float(_excess_per_price(book))
-            edge = _middle(book) - part / slope
-            if book.bid is None:
+            if book.bid is None or part <= 0:
                 book.margin_below, book.margin_above = inf, -inf
-            elif slope > 0:
+                continue
+            quantity = float(book.quantity)
+            edge = _middle(book) - part / (quantity - abs(quantity) * book.maintenance_rate)
+            if quantity > 0:
                 book.margin_below = edge
             else:
                 book.margin_above = edge
@@ -172,25 +170,22 @@ class Account:
                 total += _initial_margin(book)
         return total
 
-    def _held(self, currency: str) -> Iterator[tuple[Book, Decimal]]:
-        for book in self._contracts.get(currency, ()):
-            if book.quantity:
-                mark = book.mark
-                yield book, book.cost / book.quantity if mark is None else mark
-
 
 def _initial_margin(book: Book, more_buys: Decimal = ZERO, more_sells: Decimal = ZERO) -> Decimal:
     buys, sells = book.buys_reserved + more_buys, book.sells_reserved + more_sells
-    value = ZERO
-    if book.quantity:
-        mark = book.mark
-        value = book.cost if mark is None else book.quantity * mark
+    value = book.quantity * _mark(book) if book.quantity else ZERO
     return max(value + buys, sells - value) / book.leverage
 
 
-def _excess(book: Book, mark: Decimal) -> Decimal:
+def _mark(book: Book) -> Decimal:
+    """What a position is valued at: the average price before any was seen."""
+    mark = book.mark
+    return book.cost / book.quantity if mark is None else mark
+
+
+def _excess(book: Book) -> Decimal:
     """Unrealised profit less maintenance margin."""
-    return mark * _excess_per_price(book) - book.cost
+    return _mark(book) * _excess_per_price(book) - book.cost
 
 
 def _excess_per_price(book: Book) -> Decimal:

@@ -61,6 +61,7 @@ class Book:
     def __init__(self, instrument: Instrument, leverage: Decimal, *, through: bool) -> None:
         self.instrument = instrument
         self.leverage = leverage
+        self.maintenance_rate = float(instrument.maintenance_margin_rate)
         self.is_spot = instrument.kind is InstrumentKind.SPOT
         self.quantity = ZERO
         self.cost = ZERO
@@ -177,7 +178,8 @@ class Book:
 
     def closable(self, order: BookOrder) -> Decimal:
         """How much of the position an order of its side could close."""
-        return max(ZERO, -self.quantity if order.is_buy else self.quantity)
+        quantity = -self.quantity if order.is_buy else self.quantity
+        return quantity if quantity > 0 else ZERO
 
     def next_request(self, before: int) -> Request | None:
         """Take the earliest request that arrives before a time, if there is one."""
@@ -196,11 +198,14 @@ class Book:
         if self.fresh:
             self.wake_below, self.wake_above = inf, -inf
         else:
-            self.wake_below = max(self.falling.nearest, self.margin_below)
-            self.wake_above = min(self.rising.nearest, self.margin_above)
+            below, above = self.falling.nearest, self.rising.nearest
+            self.wake_below = max(self.margin_below, below)
+            self.wake_above = min(self.margin_above, above)
             for order in self.trailing.values():
                 self._wake_to_trail(order)
-        self.wake_time = min(self.next_funding, self.requests[0].time if self.requests else NEVER)
+        self.wake_time = self.next_funding
+        if self.requests and self.requests[0].time < self.wake_time:
+            self.wake_time = self.requests[0].time
 
     def _wake_to_trail(self, order: BookOrder) -> None:
         distance, trigger = order.terms.trailing_distance, order.trigger_price

@@ -28,7 +28,8 @@ from quarterdeck.matching.settings import VenueSettings
 class Execution:
     """The venue's orders, its account, and the reports it has yet to hand out.
 
-    `now` is the time of what is being worked through; `orders` are all that were ever taken in, open or not.
+    `now` is the time of what is being worked through; `orders` are all that were ever taken in, open or not, `fills`
+    their trades by link id.
     """
 
     def __init__(self, books: Mapping[str, Book], account: Account, settings: VenueSettings) -> None:
@@ -36,6 +37,7 @@ class Execution:
         self.account = account
         self.settings = settings
         self.orders: dict[str, BookOrder] = {}
+        self.fills: dict[str, list[Filled]] = {}
         self.reports: list[Report] = []
         self.now = 0
         self.next_number = 1
@@ -120,7 +122,7 @@ class Execution:
             cause,
         )
         self.next_trade_number += 1
-        order.fills.append(fill)
+        self.fills.setdefault(order.link_id, []).append(fill)
         self.reports.append(fill)
 
     def _end(self, book: Book, order: BookOrder, state: OrderState) -> None:
@@ -128,10 +130,10 @@ class Execution:
         order.is_open = False
         book.drop(order)
 
-    def taking_price(self, book: Book, order: BookOrder, price: Decimal, quantity: Decimal) -> Decimal:
+    def taking_price(self, book: Book, order: BookOrder, price: Decimal, quantity: Decimal, volume: float) -> Decimal:
         """What taking `quantity` at an observed price costs: on the tick, after slippage, within the order's limit."""
         step = book.instrument.tick_size
-        slip = self.settings.slippage.adverse(price, step, quantity, book.room_for(order).volume)
+        slip = self.settings.slippage.adverse(price, step, quantity, volume)
         limit = order.limit_price
         if order.is_buy:
             worse = ceil_to(price + slip, step)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from quarterdeck.domain.amounts import is_multiple
 from quarterdeck.domain.instrument import Instrument, InstrumentKind
 from quarterdeck.domain.market import Side
 from quarterdeck.domain.order import LIMIT_TYPES, TRIGGER_TYPES, OrderTerms, OrderType, TimeInForce
@@ -46,7 +45,7 @@ def amendment_refusal(order: BookOrder, change: Amendment, instrument: Instrumen
     if change.trigger_price is not None and not order.awaits_trigger:
         return Reason.TRIGGER_PRICE_MISMATCH
     for price in (change.limit_price, change.trigger_price):
-        if price is not None and not _is_on(price, instrument.tick_size):
+        if price is not None and (price <= 0 or price % instrument.tick_size):
             return Reason.PRICE_NOT_ON_TICK
     if change.quantity is not None and change.quantity <= order.filled:
         return Reason.QUANTITY_BELOW_FILLED
@@ -55,11 +54,8 @@ def amendment_refusal(order: BookOrder, change: Amendment, instrument: Instrumen
     return _quantity_refusal(quantity, instrument, reference, reduces=order.terms.reduce_only)
 
 
-def _is_on(value: Decimal, step: Decimal) -> bool:
-    return value > 0 and is_multiple(value, step)
-
-
 def _price_refusal(terms: OrderTerms, instrument: Instrument) -> Reason | None:
+    tick = instrument.tick_size
     for price in (
         terms.limit_price,
         terms.trigger_price,
@@ -67,7 +63,7 @@ def _price_refusal(terms: OrderTerms, instrument: Instrument) -> Reason | None:
         terms.stop_loss,
         terms.take_profit,
     ):
-        if price is not None and not _is_on(price, instrument.tick_size):
+        if price is not None and (price <= 0 or price % tick):
             return Reason.PRICE_NOT_ON_TICK
     return None
 
@@ -76,7 +72,7 @@ def _quantity_refusal(
     quantity: Decimal, instrument: Instrument, reference: Decimal | None, *, reduces: bool
 ) -> Reason | None:
     """Closing may be smaller than the least order, or nobody could get rid of a remainder."""
-    if not _is_on(quantity, instrument.lot_size):
+    if quantity <= 0 or quantity % instrument.lot_size:
         return Reason.QUANTITY_NOT_ON_LOT
     if instrument.max_quantity and quantity > instrument.max_quantity:
         return Reason.QUANTITY_TOO_LARGE

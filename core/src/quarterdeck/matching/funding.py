@@ -34,7 +34,7 @@ def pay_fixed(execution: Execution, book: Book, until: int) -> None:
 
 
 def expect_fixed(execution: Execution, book: Book, after: int) -> None:
-    """Note when the fixed rate first falls due after a time, unless that is known."""
+    """Note when the fixed rate first falls due after a time."""
     fixed = execution.settings.funding
-    if fixed is not None and not book.next_funding:
+    if fixed is not None:
         book.next_funding = (after // fixed.interval + 1) * fixed.interval

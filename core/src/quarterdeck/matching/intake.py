@@ -35,7 +35,7 @@ def accept(execution: Execution, book: Book, link_id: str, terms: OrderTerms) ->
 def arrive(execution: Execution, book: Book, order: BookOrder) -> None:
     """Let an order work."""
     order.has_arrived = True
-    if post_only_crosses(book, order):
+    if order.is_post_only and post_only_crosses(book, order):
         execution.reject(book, order, Reason.POST_ONLY_WOULD_CROSS)
         return
     if order.can_wait:
@@ -204,5 +204,6 @@ def _id_refusal(execution: Execution, order: BookOrder) -> Reason | None:
     terms = order.terms
     if terms.stop_loss is None and terms.take_profit is None:
         return None
-    taken = {order.link_id + STOP_LOSS_SUFFIX, order.link_id + TAKE_PROFIT_SUFFIX} & execution.orders.keys()
-    return Reason.DUPLICATE_LINK_ID if taken else None
+    orders, link_id = execution.orders, order.link_id
+    is_taken = link_id + STOP_LOSS_SUFFIX in orders or link_id + TAKE_PROFIT_SUFFIX in orders
+    return Reason.DUPLICATE_LINK_ID if is_taken else None

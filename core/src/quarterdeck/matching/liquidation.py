@@ -46,6 +46,6 @@ def _close(execution: Execution, book: Book) -> None:
     seen = book.price_for(order)
     if seen is None:
         seen = nearest_to(book.cost / book.quantity, book.instrument.tick_size)
-    price = execution.taking_price(book, order, seen, quantity)
+    price = execution.taking_price(book, order, seen, quantity, book.room_for(order).volume)
     execution.trade(book, order, quantity, price, Liquidity.TAKER, FillCause.LIQUIDATION)
     assert book.quantity == ZERO, f"{book.instrument.symbol} was not closed"

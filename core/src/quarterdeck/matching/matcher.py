@@ -37,7 +37,8 @@ class Matcher:
     def candle(self, book: Book, candle: Candle) -> None:
         """Take a book through a candle."""
         end = candle.open_time + candle.interval
-        self._let_in(book, candle.open_time)
+        if book.requests:
+            self._let_in(book, candle.open_time)
         self._execution.now = candle.open_time
         book.buy_room = book.sell_room = book.offer(candle.volume, self._participation)
         self._improves = True
@@ -50,7 +51,8 @@ class Matcher:
                 self._walk(book, leg)
             self._end(book, candle.close, candle.close, end)
         else:
-            self.tell_triggers(book)
+            if book.trailing:
+                self.tell_triggers(book)
             book.show(candle.close, candle.close, end)
 
     def quote(self, book: Book, quote: Quote) -> None:
@@ -118,11 +120,14 @@ class Matcher:
         book.bid, book.ask = bid, ask
         book.at_bid = from_observation(bid)
         book.at_ask = book.at_bid if bid == ask else from_observation(ask)
-        self._sweep(book, strictly=strictly)
+        if bid <= book.falling.nearest or ask >= book.rising.nearest:
+            self._sweep(book, strictly=strictly)
         if book.fresh:
             self._meet_fresh(book)
-            self._sweep(book, strictly=True)
-        self._trail(book)
+            if bid <= book.falling.nearest or ask >= book.rising.nearest:
+                self._sweep(book, strictly=True)
+        if book.trailing:
+            self._trail(book)
 
     def _walk(self, book: Book, leg: Leg) -> None:
         """Travel along a leg, letting in what arrives on the way."""
@@ -213,21 +218,21 @@ class Matcher:
         """An order that may take liquidity meets a price."""
         if order.awaits_trigger:
             start_trailing(book, order)
-        elif post_only_crosses(book, order):
+        elif order.is_post_only and post_only_crosses(book, order):
             self._execution.reject(book, order, Reason.POST_ONLY_WOULD_CROSS)
-        elif order.crosses(_price_for(book, order)):
-            self._take(book, order)
+        elif order.crosses(price := _price_for(book, order)):
+            self._take(book, order, price)
         elif order.is_immediate:
             self._execution.expire(book, order)
         else:
             book.rest(order)
 
-    def _take(self, book: Book, order: BookOrder) -> None:
-        """Trade at the current price, as much as there is room for."""
-        execution, room = self._execution, book.room_for(order).left
-        wanted = order.leaves if room is None else min(order.leaves, room)
-        price = execution.taking_price(book, order, _price_for(book, order), wanted)
-        quantity = self._account.affordable(book, is_buy=order.is_buy, quantity=wanted, price=price)
+    def _take(self, book: Book, order: BookOrder, seen: Decimal) -> None:
+        """Trade at the price that is seen, as much as there is room for."""
+        execution, room = self._execution, book.room_for(order)
+        wanted = order.leaves if room.left is None else min(order.leaves, room.left)
+        price = execution.taking_price(book, order, seen, wanted, room.volume)
+        quantity = self._affordable(book, order, wanted, price)
         if order.terms.time_in_force is TimeInForce.FOK and quantity < order.leaves:
             execution.expire(book, order)
             return
@@ -245,13 +250,13 @@ class Matcher:
 
     def _fill_resting(self, book: Book, order: BookOrder) -> None:
         """A limit order's price has been reached: it trades there, or at the open of a candle that begins beyond it."""
-        limit = order.level
-        if self._improves and _price_for(book, order) != limit and not order.is_post_only:
-            self._take(book, order)
+        limit, seen = order.level, _price_for(book, order)
+        if self._improves and seen != limit and not order.is_post_only:
+            self._take(book, order, seen)
             return
         room = book.room_for(order).left
         wanted = order.leaves if room is None else min(order.leaves, room)
-        quantity = self._account.affordable(book, is_buy=order.is_buy, quantity=wanted, price=limit)
+        quantity = self._affordable(book, order, wanted, limit)
         self._fill(book, order, quantity, limit, Liquidity.MAKER)
         if not order.is_open:
             return
@@ -259,6 +264,10 @@ class Matcher:
             self._execution.cancel(book, order, Reason.INSUFFICIENT_BALANCE)
         else:
             book.starved.append(order)
+
+    def _affordable(self, book: Book, order: BookOrder, quantity: Decimal, price: Decimal) -> Decimal:
+        """Contracts are held by margin; on spot, the balances must pay for the trade."""
+        return self._account.affordable(book, order, quantity, price) if book.is_spot else quantity
 
     def _fill(self, book: Book, order: BookOrder, quantity: Decimal, price: Decimal, liquidity: Liquidity) -> None:
         if not quantity:

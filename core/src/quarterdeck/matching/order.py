@@ -16,7 +16,6 @@ from quarterdeck.domain.order import (
     OrderType,
     TimeInForce,
 )
-from quarterdeck.domain.report import Filled
 
 _AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 _WITH_FAVOUR = frozenset({OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
@@ -49,7 +48,6 @@ class BookOrder:
     """Its place on a ladder of the book, if it rests on one."""
     told_trigger: Decimal | None = None
     """The trailing trigger that was reported last."""
-    fills: list[Filled] = field(default_factory=list)
     is_buy: bool = field(init=False)
     is_limit: bool = field(init=False)
     """Whether it has a worst price, once triggered."""
@@ -103,12 +101,6 @@ class BookOrder:
     def current_terms(self) -> OrderTerms:
         """Its terms with what was amended since."""
         terms = self.terms
-        if (self.quantity, self.limit_price, self.trigger_price) == (
-            terms.quantity,
-            terms.limit_price,
-            terms.trigger_price,
-        ):
-            return terms
         return OrderTerms(
             terms.symbol,
             terms.side,

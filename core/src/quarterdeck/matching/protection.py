@@ -70,6 +70,7 @@ def _cover(
         book.rest(child)
     elif child.is_open:
         child.quantity += quantity
+        terms = child.current_terms()
     else:
         return
     execution.reports.append(
@@ -78,7 +79,7 @@ def _cover(
             parent.link_id,
             exchange_order_id(link_id),
             role,
-            child.current_terms(),
+            terms,
             execution.now,
         ),
     )

@@ -82,7 +82,7 @@ class Venue:
             if not order.is_open:
                 del execution.orders[link_id]
                 return execution.take_reports()
-        self._after(book)
+        self._wake(book)
         return [Acked(link_id, exchange_order_id(link_id), time), *execution.take_reports()]
 
     def cancel(self, link_id: str, time: int) -> Sequence[Report]:
@@ -121,12 +121,14 @@ class Venue:
             book.send(request)
         else:
             take_in(execution, book, request)
-        self._after(book)
+        self._wake(book)
         return execution.take_reports()
 
-    def _after(self, book: Book) -> None:
-        self._matcher.tell_triggers(book)
-        book.arm()
+    def _wake(self, book: Book) -> None:
+        """Something about its orders is new, so the book has to see the next event."""
+        book.wake_time = 0
+        if book.trailing:
+            self._matcher.tell_triggers(book)
 
     # --- the market
 
@@ -151,7 +153,8 @@ class Venue:
         if bid > book.wake_below and ask < book.wake_above and event.time < book.wake_time:
             book.show(bid, ask, event.time)
             return _NOTHING
-        expect_fixed(self._execution, book, event.time)
+        if not book.next_funding:
+            expect_fixed(self._execution, book, event.time)
         if isinstance(event, Quote):
             self._matcher.quote(book, event)
         else:
@@ -168,7 +171,8 @@ class Venue:
             book.at_bid = book.at_ask = None
             book.seen_until = end
             return _NOTHING
-        expect_fixed(self._execution, book, start)
+        if not book.next_funding:
+            expect_fixed(self._execution, book, start)
         self._matcher.candle(book, candle)
         return self._finish(book, end)
 
@@ -211,8 +215,7 @@ class Venue:
 
     def fills(self, link_id: str) -> Sequence[Filled]:
         """All trades of an order since the venue was built or restored, oldest first."""
-        order = self._execution.orders.get(link_id)
-        return () if order is None else tuple(order.fills)
+        return tuple(self._execution.fills.get(link_id, ()))
 
     def positions(self) -> Sequence[PositionSnapshot]:
         """All positions that are not flat. On spot, what was bought here less what was sold."""
