@@ -214,11 +214,11 @@ def test_every_limit_is_listed_with_what_is_used_of_it() -> None:
         ("daily-loss", "max_daily_loss"): (Decimal("0.03"), Decimal("0.02")),
         ("order-rate", "max_entries_per_minute"): (60, 1),
         ("open-positions", "max_open_positions"): (10, 1),
-        ("price-band", "price_band"): (Decimal("0.05"), 0),
-        ("notional", "max_notional_multiple"): (98_000, 0),
-        ("notional", "max_notional"): (7_000, 0),
+        ("price-band", "price_band"): (Decimal("0.05"), None),
+        ("notional", "max_notional_multiple"): (98_000, None),
+        ("notional", "max_notional"): (7_000, None),
         ("notional", "max_exposure_multiple"): (19_600, 5_000),
-        ("position-risk", "max_position_risk"): (196, 0),
+        ("position-risk", "max_position_risk"): (196, None),
     }
 
 

@@ -122,6 +122,10 @@ class OrderTerms:
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
 
+    def unit_risk(self, entry: Decimal) -> Decimal:
+        """What one unit entered at `entry` loses at the attached stop; all of it when there is none."""
+        return entry if self.stop_loss is None else abs(entry - self.stop_loss)
+
 
 @dataclass(slots=True)
 class Order:

@@ -62,9 +62,12 @@ class Approved(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class LimitStatus:
-    """One limit of one rule, and how much of it is used. Both in the same unit, which the limit's name tells."""
+    """One limit of one rule, and how much of it is used, in the unit the limit's name tells.
+
+    `observed` is None where it depends on the order that is asked about.
+    """
 
     rule: str
     name: str
     limit: Decimal
-    observed: Decimal
+    observed: Decimal | None

@@ -36,7 +36,7 @@ class Settings(BaseModel):
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Factory(Generic[T_co]):
     """One named part a plugin offers. `build` gets validated `settings` and is called once per configured instance."""
 

@@ -51,7 +51,7 @@ class PositionRisk:
 
     def limits(self, view: AccountView) -> Sequence[LimitStatus]:
         """What an instrument may lose, in money; how much of it is used depends on the instrument, so none is shown."""
-        return (LimitStatus(self.name, "max_position_risk", max(self._limit * view.equity, ZERO), ZERO),)
+        return (LimitStatus(self.name, "max_position_risk", max(self._limit * view.equity, ZERO), None),)
 
 
 class Notional:
@@ -85,9 +85,9 @@ class Notional:
         equity = max(view.equity, ZERO)
         found = []
         if self._multiple is not None:
-            found.append(LimitStatus(self.name, "max_notional_multiple", self._multiple * equity, ZERO))
+            found.append(LimitStatus(self.name, "max_notional_multiple", self._multiple * equity, None))
         if self._absolute is not None:
-            found.append(LimitStatus(self.name, "max_notional", self._absolute, ZERO))
+            found.append(LimitStatus(self.name, "max_notional", self._absolute, None))
         if self._exposure is not None:
             used = view.exposure_notional
             found.append(LimitStatus(self.name, "max_exposure_multiple", self._exposure * equity, used))

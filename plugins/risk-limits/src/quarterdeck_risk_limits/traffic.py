@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import ClassVar
 
-from quarterdeck.domain.amounts import ZERO
 from quarterdeck.domain.market import MINUTE
 from quarterdeck.domain.risk import LimitStatus, OrderDraft, Refused
 from quarterdeck.plugin import AccountView
@@ -82,4 +81,4 @@ class PriceBand:
 
     def limits(self, view: AccountView) -> Sequence[LimitStatus]:
         """How far an order may be from the mark; between orders nothing is used."""
-        return (LimitStatus(self.name, "price_band", self._limit, ZERO),)
+        return (LimitStatus(self.name, "price_band", self._limit, None),)
