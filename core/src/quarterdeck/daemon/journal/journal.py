@@ -1,0 +1,176 @@
+"""Owns the journal: entries go in at one end, in order, and are durable before anybody hears of them.
+
+journal = Journal.open("sqlite:///var/quarterdeck/journal.db", account="main")
+await journal.append([Entry(journal.head + 1, time, "OrderPrepared", body)])
+journal.read(after=0, limit=100)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Self
+from uuid import UUID
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from quarterdeck.daemon.journal.database import Database, open_database
+from quarterdeck.daemon.journal.schema import event, meta, snapshot
+from quarterdeck.daemon.journal.writer import Entry, JournalBroken, Writer
+from quarterdeck.domain.errors import ConfigError
+
+__all__ = ["Entry", "Journal", "JournalBroken", "JournalDamaged", "Snapshot"]
+
+#: Entries read at once by `iterate`: a query's own cost vanishes among them, and its transaction is over soon.
+PAGE = 2_000
+
+#: Snapshots kept: the newest, and one to fall back on.
+SNAPSHOTS_KEPT = 2
+
+
+class JournalDamaged(Exception):
+    """What is in the database can't have been written like this: an entry is missing."""
+
+
+class Snapshot(NamedTuple):
+    """A state in bytes, as it was after the entry `sequence`; `format` says which code can read it."""
+
+    sequence: int
+    format: str
+    body: bytes
+
+
+class Journal:
+    """One account's journal, open for writing by this process alone.
+
+    Entries are durable when `append` ends. Reading is for any thread, sees only what is durable, and never holds up the
+    writer. After `JournalBroken` only `close` makes sense.
+    """
+
+    def __init__(self, database: Database, account: str, *, sync: bool = True) -> None:
+        self._database = database
+        with database.reading() as connection:
+            self.journal_id: UUID = connection.execute(select(meta.c.journal_id)).scalar_one()
+            """Names this journal among all: positions of one mean nothing in another."""
+            owner = connection.scalar(select(event.c.account).limit(1))
+            head = connection.scalar(select(func.max(event.c.sequence))) or 0
+        if owner not in (None, account):
+            raise ConfigError(f"the journal {database.name} belongs to the account {owner!r}, not to {account!r}")
+        self._writer = Writer(database, account, head, synced=sync)
+
+    @classmethod
+    def open(cls, url: str, account: str, *, sync: bool = True) -> Self:
+        """Open or create the journal at a database URL such as `sqlite:///var/journal.db`.
+
+        With `sync=False` the disk is not waited for: a crash of this process still loses nothing, but a power failure
+        can lose the newest entries (never one from the middle). For replays and demonstrations.
+
+        Raises:
+            ConfigError: the URL is not understood, its directory is missing, another process has the journal open, or
+                it belongs to another account, to a newer Quarterdeck or to something else.
+        """
+        database = open_database(url)
+        try:
+            return cls(database, account, sync=sync)
+        except BaseException:
+            database.close()
+            raise
+
+    @property
+    def head(self) -> int:
+        """The last durable sequence; 0 when the journal is empty."""
+        return self._writer.head
+
+    def append(self, entries: Sequence[Entry]) -> asyncio.Future[None]:
+        """Write entries that continue the journal; the future of the running event loop is done when they are durable.
+
+        What is appended while a commit is running goes into the next one, together, and the event loop is called once
+        per commit. Canceling the future does not take the entries back.
+
+        Raises:
+            ValueError: their sequences do not continue what was appended before, or the journal is closed.
+            JournalBroken: an earlier write failed. The future raises it too, if this write fails.
+        """
+        done = asyncio.get_running_loop().create_future()
+        self._writer.append(entries, done)
+        return done
+
+    def append_threadsafe(self, entries: Sequence[Entry]) -> Future[None]:
+        """`append`, for a thread without an event loop."""
+        done: Future[None] = Future()
+        self._writer.append(entries, done)
+        return done
+
+    def read(self, after: int, limit: int) -> list[Entry]:
+        """At most `limit` entries after a sequence, in order. Blocks: not for the event loop."""
+        query = select(event.c.sequence, event.c.time, event.c.type, event.c.body).order_by(event.c.sequence)
+        with self.reading() as connection:
+            rows = connection.execute(query.where(event.c.sequence > after).limit(limit))
+            return [Entry._make(row) for row in rows]
+
+    def read_one(self, sequence: int) -> Entry | None:
+        """The entry with this sequence. Blocks: not for the event loop."""
+        found = self.read(sequence - 1, 1)
+        return found[0] if found and found[0].sequence == sequence else None
+
+    def iterate(self, after: int) -> Iterator[Entry]:
+        """Every entry after a sequence, page by page, in short transactions.
+
+        Raises:
+            JournalDamaged: a sequence is missing.
+        """
+        expected = after + 1
+        while page := self.read(expected - 1, PAGE):
+            for entry in page:
+                if entry.sequence != expected:
+                    raise JournalDamaged(
+                        f"{self._database.name}: entry {expected} is missing, {entry.sequence} follows"
+                    )
+                yield entry
+                expected += 1
+
+    def save_snapshot(self, new: Snapshot) -> Future[None]:
+        """Keep a snapshot, and drop the oldest. It may be lost by a power failure: entries are what is durable."""
+
+        def save(connection: Connection) -> None:
+            connection.execute(delete(snapshot).where(snapshot.c.sequence == new.sequence))
+            connection.execute(insert(snapshot), new._asdict())
+            newest = select(snapshot.c.sequence).order_by(snapshot.c.sequence.desc()).limit(SNAPSHOTS_KEPT)
+            connection.execute(delete(snapshot).where(snapshot.c.sequence.not_in(newest)))
+
+        return self.write(new.sequence, save)
+
+    def latest_snapshot(self, snapshot_format: str, at_most: int) -> Snapshot | None:
+        """The newest snapshot of a format that is not beyond a sequence."""
+        query = select(snapshot.c.sequence, snapshot.c.format, snapshot.c.body).order_by(snapshot.c.sequence.desc())
+        query = query.where(snapshot.c.format == snapshot_format, snapshot.c.sequence <= at_most)
+        with self.reading() as connection:
+            row = connection.execute(query.limit(1)).first()
+        return None if row is None else Snapshot._make(row)
+
+    def write(self, sequence: int, action: Callable[[Connection], None]) -> Future[None]:
+        """Run a transaction of what follows from the entries up to `sequence`, on the writer's thread, after them.
+
+        Entries overtake it, it is not waited for by the disk, and if it fails the journal is broken: so its action is
+        short and certain, and what it writes can be derived again.
+
+        Raises:
+            ValueError: that entry was not appended yet, or the journal is closed.
+            JournalBroken: an earlier write failed.
+        """
+        return self._writer.run(sequence, action)
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A connection that sees one moment of the database and can't write. Blocks: not for the event loop."""
+        return self._database.reading()
+
+    def close(self) -> None:
+        """Write what was appended, tidy up for the next start, and let another process in. Blocks."""
+        self._writer.close()
+        try:
+            if not self._writer.is_broken:
+                self._database.checkpoint()
+        finally:
+            self._database.close()

@@ -1,0 +1,38 @@
+"""Owns the promise that one journal has one daemon: an advisory lock on a file beside it, gone with the process."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from quarterdeck.domain.errors import ConfigError
+
+
+class InstanceLock:
+    """Held from construction to `release`, or to the end of the process however it ends.
+
+    Raises:
+        ConfigError: another process holds it; the text names the file and, if it is known, the process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            # Not inheritable by default, so a child that outlives the daemon does not keep the lock.
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise ConfigError(f"cannot open the lock {path}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(self._descriptor, 20, 0).decode("ascii", "replace").strip()
+            os.close(self._descriptor)
+            who = f"process {holder}" if holder else "another process"
+            raise ConfigError(f"{who} is using this journal: it holds the lock {path}") from error
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let another process in. The file stays: removing it would let two processes lock two files of one name."""
+        os.close(self._descriptor)

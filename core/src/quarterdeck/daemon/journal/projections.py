@@ -1,0 +1,177 @@
+"""Owns the tables beside the log: what changed since the last flush is noted as it happens and written when there is time.
+
+Every row is derived from the state, so writing it twice is the same as once. How far the tables are stands in them; after
+a crash whatever follows is noted again while the journal is folded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import fields
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from quarterdeck.daemon.journal import schema
+from quarterdeck.daemon.journal.journal import Journal
+from quarterdeck.domain.order import Order, OrderTerms
+from quarterdeck.domain.position import Position
+from quarterdeck.engine.events import (
+    AccountOpened,
+    BalanceAdjusted,
+    FundingPaid,
+    OrderFilled,
+    PortfolioSnapshotTaken,
+    Recorded,
+)
+from quarterdeck.engine.state import State
+
+#: Rows that make a flush due: few enough to delay the entries behind them by a few milliseconds only.
+ENOUGH = 200
+
+CURSOR = "tables"
+
+Row = dict[str, Any]
+
+# The columns of a table are the fields of what it shows.
+TERMS = tuple(field.name for field in fields(OrderTerms))
+RECORD = tuple(field.name for field in fields(Order) if field.name != "terms")
+FILL = tuple(field.name for field in fields(OrderFilled))
+POSITION = tuple(field.name for field in fields(Position))
+SNAPSHOT = tuple(field.name for field in fields(PortfolioSnapshotTaken))
+
+
+class Projections:
+    """What has to be written into the tables. For the thread that folds; the journal's thread does the writing."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._orders: dict[str, Order] = {}
+        self._symbols: dict[str, None] = {}
+        self._fills: list[Row] = []
+        self._snapshots: list[Row] = []
+        self._is_ledger_touched = False
+        self.cursor = self._stored_cursor()
+        """The sequence the tables reflect, once every flush so far has been written."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is enough to write, so that one should not wait for the next regular flush."""
+        return len(self._orders) + len(self._fills) + len(self._snapshots) >= ENOUGH
+
+    def touch(self, state: State, recorded: Recorded) -> None:
+        """Note what an event has changed, right after it was folded. What the tables have already is left out."""
+        if recorded.sequence <= self.cursor:
+            return
+        event = recorded.event
+        if isinstance(event, PortfolioSnapshotTaken):
+            self._snapshots.append(_event_row(recorded, event, SNAPSHOT))
+        elif isinstance(event, FundingPaid):
+            if event.symbol in state.positions:
+                self._symbols[event.symbol] = None
+            self._is_ledger_touched = True
+        elif isinstance(event, AccountOpened | BalanceAdjusted):
+            self._is_ledger_touched = True
+        else:
+            order = state.order(getattr(event, "order_id", ""))
+            if order is None:
+                return
+            self._orders[order.order_id] = order
+            if isinstance(event, OrderFilled):
+                self._fills.append(_event_row(recorded, event, FILL) | {"bot_id": order.bot_id})
+                self._symbols[event.symbol] = None
+                self._is_ledger_touched = True
+
+    def flush(self, state: State) -> Future[None]:
+        """Bring the tables to where the state is, in one transaction. The future is done when readers see it.
+
+        Raises:
+            ValueError: the state is ahead of what was appended to the journal.
+            JournalBroken: an earlier write failed.
+        """
+        rows = {
+            schema.orders: [_order_row(order) for order in self._orders.values()],
+            schema.fills: self._fills,
+            schema.positions: [_position_row(state.positions[symbol]) for symbol in self._symbols],
+            schema.balances: _balance_rows(state) if self._is_ledger_touched else [],
+            schema.portfolio_snapshots: self._snapshots,
+        }
+        sequence = state.sequence
+        written = self._journal.write(sequence, lambda connection: _write(connection, rows, sequence))
+        self._orders, self._symbols = {}, {}
+        self._fills, self._snapshots = [], []
+        self._is_ledger_touched = False
+        self.cursor = sequence
+        return written
+
+    def reset(self) -> Future[None]:
+        """Empty the tables. Folding the whole journal, as `load_state` does next time, fills them again."""
+        self.cursor = 0
+        return self._journal.write(0, _empty)
+
+    def _stored_cursor(self) -> int:
+        cursor = schema.projection_cursor
+        with self._journal.reading() as connection:
+            row = connection.execute(select(cursor).where(cursor.c.name == CURSOR)).first()
+        if row is None:
+            return 0
+        if row.version != schema.PROJECTION_VERSION:
+            self.reset()
+            return 0
+        return int(row.sequence)
+
+
+def _write(connection: Connection, rows: Mapping[Table, list[Row]], sequence: int) -> None:
+    for table, each in rows.items():
+        if each:
+            connection.execute(_upsert(connection.dialect.name, table), each)
+    cursor = {"name": CURSOR, "version": schema.PROJECTION_VERSION, "sequence": sequence}
+    connection.execute(_upsert(connection.dialect.name, schema.projection_cursor), cursor)
+
+
+def _empty(connection: Connection) -> None:
+    for table in (*schema.PROJECTIONS, schema.projection_cursor):
+        connection.execute(delete(table))
+
+
+#: What a row never changes, much of it indexed: left out of updates, whose cost is the indexes they touch.
+_CONSTANT = {"link_id", "parent_id", "bot_id", "symbol", "side", "type", "role", "correlation_id", "create_time"}
+
+
+@cache
+def _upsert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """Insert, or bring up to date what is there. Portable SQL has no word for it."""
+    statement = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    key = table.primary_key.columns.keys()
+    changing = {
+        name: statement.excluded[name] for name in table.columns.keys() if name not in key and name not in _CONSTANT
+    }
+    return statement.on_conflict_do_update(index_elements=key, set_=changing)
+
+
+# ---------------------------------------------------------------- rows
+
+
+def _order_row(order: Order) -> Row:
+    terms = order.terms
+    return {name: getattr(terms, name) for name in TERMS} | {name: getattr(order, name) for name in RECORD}
+
+
+def _event_row(recorded: Recorded, event: OrderFilled | PortfolioSnapshotTaken, names: Iterable[str]) -> Row:
+    own = {name: getattr(event, name) for name in names}
+    return {"sequence": recorded.sequence, "time": recorded.time} | own
+
+
+def _position_row(position: Position) -> Row:
+    return {name: getattr(position, name) for name in POSITION}
+
+
+def _balance_rows(state: State) -> list[Row]:
+    return [
+        {"currency": currency, "book": book, "amount": amount}
+        for currency, books in state.ledger.totals.items()
+        for book, amount in books.items()
+    ]

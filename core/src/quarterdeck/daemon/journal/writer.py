@@ -1,0 +1,222 @@
+"""Owns the thread that writes: what was asked for while it was busy goes to the disk together, with one sync.
+
+After a transaction that failed nobody knows what the disk holds, and asking it again may get a false yes. So a writer
+that has failed stays broken, and the process has to begin again from what is really there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import Connection, Dialect, Table, insert
+
+from quarterdeck.daemon.journal.database import Database
+from quarterdeck.daemon.journal.schema import event
+
+
+class Entry(NamedTuple):
+    """One line of the journal: its dense number from 1, when it was decided, the event's name, and its bytes."""
+
+    sequence: int
+    time: int
+    type: str
+    body: bytes
+
+
+Done = Future[None] | asyncio.Future[None]
+
+
+class JournalBroken(Exception):
+    """A write failed. Whether it reached the disk is known only after the journal has been opened again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Append:
+    entries: Sequence[Entry]
+    done: Done
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    action: Callable[[Connection], None]
+    done: Future[None]
+
+
+class _Insert:
+    """An insert compiled once: building it anew takes as long as everything else about a small commit together."""
+
+    def __init__(self, table: Table, dialect: Dialect) -> None:
+        compiled = insert(table).compile(dialect=dialect)
+        self._statement = str(compiled)
+        self._names = None if compiled.positional else table.columns.keys()
+
+    def __call__(self, connection: Connection, rows: list[tuple[Any, ...]]) -> None:
+        """Insert rows whose values stand in the order of the table's columns, and are what the driver takes."""
+        names = self._names
+        if names is None:
+            connection.exec_driver_sql(self._statement, rows)
+        else:
+            connection.exec_driver_sql(self._statement, [dict(zip(names, row, strict=True)) for row in rows])
+
+
+Job = TypeVar("Job", _Append, _Task)
+
+
+class Writer:
+    """Writes in the order of the calls, except that entries overtake tasks.
+
+    So a task delays entries by no more than itself. Both methods may be called from any thread and never wait.
+    """
+
+    def __init__(self, database: Database, account: str, head: int, *, synced: bool) -> None:
+        self.head = head
+        """The last sequence that is durable."""
+        self._database = database
+        self._account = account
+        self._synced = synced
+        self._next = head + 1
+        self._lock = threading.Lock()
+        self._queue: queue.SimpleQueue[_Append | _Task | None] = queue.SimpleQueue()
+        self._failure: Exception | None = None
+        self._is_closed = False
+        self._insert = _Insert(event, database.dialect)
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
+
+    def append(self, entries: Sequence[Entry], done: Done) -> None:
+        """Queue entries that continue the journal; `done` is completed when they are durable.
+
+        Raises:
+            ValueError: they do not continue what was appended before, or the journal is closed.
+            JournalBroken: an earlier write failed.
+        """
+        with self._lock:
+            self._check_usable()
+            expected = self._next
+            for entry in entries:
+                if entry.sequence != expected:
+                    raise ValueError(f"entry {entry.sequence} does not continue the journal: {expected} comes next")
+                expected += 1
+            self._next = expected
+            self._queue.put(_Append(entries, done))
+
+    def run(self, sequence: int, action: Callable[[Connection], None]) -> Future[None]:
+        """Queue a transaction over what follows from the entries up to `sequence`, which must have been appended.
+
+        It is not synced: what it writes can be derived again.
+
+        Raises:
+            ValueError: that entry was not appended yet, or the journal is closed.
+            JournalBroken: an earlier write failed.
+        """
+        done: Future[None] = Future()
+        with self._lock:
+            self._check_usable()
+            if sequence >= self._next:
+                raise ValueError(f"entry {sequence} was not appended yet: {self._next} comes next")
+            self._queue.put(_Task(action, done))
+        return done
+
+    def close(self) -> None:
+        """Write what is queued and end the thread. A second call does nothing."""
+        with self._lock:
+            if not self._is_closed:
+                self._is_closed = True
+                self._queue.put(None)
+        self._thread.join()
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether a write has failed."""
+        return self._failure is not None
+
+    def _check_usable(self) -> None:
+        if self._failure is not None:
+            raise _broken(self._failure)
+        if self._is_closed:
+            raise ValueError("the journal is closed")
+
+    def _run(self) -> None:
+        tasks: deque[_Task] = deque()
+        is_closing = False
+        while tasks or not is_closing:
+            appends: list[_Append] = []
+            for job in self._take(wait=not tasks):
+                if job is None:
+                    is_closing = True
+                elif isinstance(job, _Append):
+                    appends.append(job)
+                else:
+                    tasks.append(job)
+            if appends:
+                self._do(self._commit, appends)
+            if tasks:
+                self._do(self._perform, [tasks.popleft()])
+
+    def _take(self, *, wait: bool) -> list[_Append | _Task | None]:
+        """Everything that is queued; if there is nothing and we may wait, whatever comes next."""
+        jobs = [self._queue.get()] if wait else []
+        while not self._queue.empty():
+            jobs.append(self._queue.get())
+        return jobs
+
+    def _do(self, write: Callable[[list[Job]], None], jobs: list[Job]) -> None:
+        """Write, unless an earlier write failed, and tell whoever waits how it went."""
+        if self._failure is None:
+            try:
+                write(jobs)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the disk may differ from what we believe
+                self._failure = error
+        _settle([job.done for job in jobs], self._failure)
+
+    def _commit(self, appends: list[_Append]) -> None:
+        account = self._account
+        rows = [
+            (sequence, time, account, name, body) for append in appends for sequence, time, name, body in append.entries
+        ]
+        if rows:
+            with self._database.transaction(synced=self._synced) as connection:
+                self._insert(connection, rows)
+            self.head += len(rows)
+
+    def _perform(self, tasks: list[_Task]) -> None:
+        for task in tasks:
+            with self._database.transaction(synced=False) as connection:
+                task.action(connection)
+
+
+def _settle(futures: Sequence[Done], failure: Exception | None) -> None:
+    """Complete futures; those of an event loop with one call to it for all."""
+    waiting: dict[asyncio.AbstractEventLoop, list[Done]] = {}
+    for future in futures:
+        if isinstance(future, asyncio.Future):
+            waiting.setdefault(future.get_loop(), []).append(future)
+        else:
+            _complete([future], failure)
+    for loop, group in waiting.items():
+        with suppress(RuntimeError):  # the loop was closed: nobody waits there any more
+            loop.call_soon_threadsafe(_complete, group, failure)
+
+
+def _complete(futures: Sequence[Done], failure: Exception | None) -> None:
+    for future in futures:
+        if future.done():  # canceled by whoever waited; what was written stays written
+            continue
+        if failure is None:
+            future.set_result(None)
+        else:
+            future.set_exception(_broken(failure))
+
+
+def _broken(failure: Exception) -> JournalBroken:
+    broken = JournalBroken(f"a write to the journal failed: {failure}")
+    broken.__cause__ = failure
+    return broken
