@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from quarterdeck.domain.amounts import ONE, ZERO, floor_to, is_multiple
+from quarterdeck.domain.amounts import ONE, ZERO, ceil_to, floor_to, is_multiple
 from quarterdeck.domain.capabilities import Capabilities
 from quarterdeck.domain.deciders import RiskRule, Scaler, Sizer
 from quarterdeck.domain.errors import InvalidRequest, NotFound
 from quarterdeck.domain.instrument import Instrument, InstrumentKind
 from quarterdeck.domain.market import Side
-from quarterdeck.domain.order import LIMIT_TYPES, Order, OrderRole, OrderTerms
+from quarterdeck.domain.order import LIMIT_TYPES, TRIGGER_TYPES, Order, OrderRole, OrderTerms, OrderType, TimeInForce
 from quarterdeck.domain.risk import Approved, OrderDraft, Refused, TradingState
 from quarterdeck.domain.sizing import Sizing, SizingRefused, SizingRequest, SizingStep
 from quarterdeck.engine.inputs import SubmitOrder
@@ -73,7 +73,7 @@ def evaluate(order: SubmitOrder, view: View, deciders: Deciders, basis: Decimal 
     if instrument is None:
         raise NotFound("instrument", order.symbol)
     _check_venue(order, deciders.venue)
-    _check_terms(order, instrument)
+    _check_terms(order, instrument, "order.")
     role = OrderRole.EXIT if order.reduce_only else OrderRole.ENTRY
     reference = order.limit_price or order.trigger_price or view.mark(order.symbol)
     if reference is None:
@@ -120,7 +120,9 @@ def recheck(
     view: View,
     deciders: Deciders,
 ) -> Approved[OrderDraft] | Refused:
-    """Take the new terms of a working order through the gate, judging only what they add to what was approved.
+    """Take the new terms of a working order through the gate, judging what they add to what was approved.
+
+    A rule is asked about the smallest order that would add as much, so that no change of a price adds risk unseen.
 
     Raises:
         InvalidRequest: a price is off the tick or a quantity off the lot.
@@ -140,26 +142,40 @@ def recheck(
         terms.take_profit,
         order.bot_id,
     )
-    _check_terms(changed, instrument)
+    _check_terms(changed, instrument, "")
     reference = terms.limit_price or terms.trigger_price or order.reference_price
-    added = terms.quantity - order.terms.quantity
     if order.role is not OrderRole.ENTRY:
-        draft = OrderDraft(terms, order.role, order.bot_id, reference)
         held = abs(view.share_quantity(terms.symbol, order.bot_id))
-        if added > 0 and terms.quantity > held:
+        if terms.quantity > max(held, order.terms.quantity):
             return Refused(CORE, "MORE_THAN_HELD", held, terms.quantity)
-        return Approved(draft, ())
+        return Approved(OrderDraft(terms, order.role, order.bot_id, reference), ())
     _check_protection(changed, reference)
-    # A smaller order at another price is judged as the smallest order there is: by its price, not by its size.
-    judged = replace(terms, quantity=added if added > 0 else max(instrument.min_quantity, instrument.lot_size))
+    refused = _venue_filters(replace(terms, quantity=terms.quantity - order.filled_quantity), reference, instrument)
+    if refused is not None:
+        return refused
+    added = _added(order, terms, reference)
+    smallest = max(instrument.min_quantity, instrument.lot_size)
+    judged = replace(terms, quantity=max(ceil_to(added, instrument.lot_size), smallest))
     draft = OrderDraft(judged, order.role, order.bot_id, reference)
-    if terms.quantity - order.filled_quantity < instrument.min_quantity:
-        return Refused(CORE, "BELOW_MIN_QUANTITY", instrument.min_quantity, terms.quantity - order.filled_quantity)
     if added > 0:
-        refused = _hard_limits(draft, None, instrument, view, deciders.limits)
-        if refused is not None:
-            return refused
-    return check(draft, view, deciders.rules)
+        refused = _account_limits(draft, None, instrument, view, deciders.limits)
+    return refused or check(draft, view, deciders.rules)
+
+
+def _added(order: Order, terms: OrderTerms, reference: Decimal) -> Decimal:
+    """What a change adds to an order in quantity, notional or risk, whichever is most, as a quantity at its new terms.
+
+    Not above zero when the order becomes smaller in all three.
+    """
+    before = order.terms
+    price = before.limit_price or before.trigger_price or order.reference_price
+    old, new = before.quantity - order.filled_quantity, terms.quantity - order.filled_quantity
+    risk = terms.unit_risk(reference)
+    return max(
+        new - old,
+        (new * reference - old * price) / reference,
+        (new * risk - old * before.unit_risk(price)) / risk,
+    )
 
 
 def _terms(order: SubmitOrder, quantity: Decimal) -> OrderTerms:
@@ -187,27 +203,35 @@ def _check_venue(order: SubmitOrder, venue: Capabilities) -> None:
         raise InvalidRequest("order.stop_loss", "the exchange can't attach protection to an order", "UNSUPPORTED")
 
 
-def _check_terms(order: SubmitOrder, instrument: Instrument) -> None:
+def _check_terms(order: SubmitOrder, instrument: Instrument, at: str) -> None:
+    """`at` is what a caller's field names begin with."""
     for name in ("limit_price", "trigger_price", "trailing_distance", "stop_loss", "take_profit"):
         price = getattr(order, name)
         if price is None:
             continue
         if price <= 0:
-            raise InvalidRequest(f"order.{name}", f"must be above zero, was {price}")
+            raise InvalidRequest(f"{at}{name}", f"must be above zero, was {price}")
         if not is_multiple(price, instrument.tick_size):
-            raise InvalidRequest(f"order.{name}", f"{price} is not a multiple of the tick size {instrument.tick_size}")
+            raise InvalidRequest(f"{at}{name}", f"{price} is not a multiple of the tick size {instrument.tick_size}")
     quantity = order.quantity
     if quantity is None:
         if order.stop_loss is None:
-            raise InvalidRequest("order.quantity", "give a quantity, or a stop_loss to size the order by")
+            raise InvalidRequest(f"{at}quantity", "give a quantity, or a stop_loss to size the order by")
     elif quantity <= 0:
-        raise InvalidRequest("order.quantity", f"must be above zero, was {quantity}")
+        raise InvalidRequest(f"{at}quantity", f"must be above zero, was {quantity}")
     elif not is_multiple(quantity, instrument.lot_size):
-        raise InvalidRequest("order.quantity", f"{quantity} is not a multiple of the lot size {instrument.lot_size}")
+        raise InvalidRequest(f"{at}quantity", f"{quantity} is not a multiple of the lot size {instrument.lot_size}")
     if order.reduce_only and (order.stop_loss is not None or order.take_profit is not None):
-        raise InvalidRequest("order.reduce_only", "an order that only reduces can't carry protection")
-    if (order.type in LIMIT_TYPES) != (order.limit_price is not None):
-        raise InvalidRequest("order.limit_price", f"is given exactly for limit orders; type is {order.type}")
+        raise InvalidRequest(f"{at}reduce_only", "an order that only reduces can't carry protection")
+    kind = order.type
+    if (kind in LIMIT_TYPES) != (order.limit_price is not None):
+        raise InvalidRequest(f"{at}limit_price", f"is given exactly for limit orders; type is {kind}")
+    if (kind in TRIGGER_TYPES) != (order.trigger_price is not None):
+        raise InvalidRequest(f"{at}trigger_price", f"is given exactly for stops and take-profits; type is {kind}")
+    if (kind is OrderType.TRAILING_STOP) != (order.trailing_distance is not None):
+        raise InvalidRequest(f"{at}trailing_distance", f"is given exactly for trailing stops; type is {kind}")
+    if order.time_in_force is TimeInForce.POST_ONLY and kind is not OrderType.LIMIT:
+        raise InvalidRequest(f"{at}time_in_force", f"POST_ONLY needs a LIMIT order; type is {kind}")
 
 
 def _check_protection(order: SubmitOrder, reference: Decimal) -> None:
@@ -238,20 +262,25 @@ def _size(
     if basis is None:
         basis = min(view.wallet, view.equity)
     request = SizingRequest(instrument, order.side, entry, stop, basis)
+    asked = "SIZER_FAILED"
     try:
         sized = deciders.sizer.size(request, view)
         quantity, steps = sized.quantity, list(sized.steps)
+        if quantity.is_infinite():
+            raise ValueError(f"a quantity of {quantity}")
+        lots = floor_to(quantity, instrument.lot_size)
         for scaler in deciders.scalers:
+            asked = f"SCALER_FAILED: {scaler.name}"
             factor = scaler.factor(request, view).factor
             if not ZERO <= factor <= ONE:
                 return Refused(SIZING, f"SCALER_OUT_OF_RANGE: {scaler.name}", ONE, factor)
             steps.append(SizingStep(f"scaler {scaler.name}", quantity, quantity * factor, (("factor", factor),)))
             quantity *= factor
+            lots = floor_to(quantity, instrument.lot_size)
     except SizingRefused as refused:
         return Refused(SIZING, f"{refused.reason}: {refused}"[:200])
     except Exception as error:  # noqa: BLE001 - whatever a plugin raises, there is no size
-        return Refused(SIZING, f"SIZER_FAILED: {type(error).__name__}: {error}"[:200])
-    lots = floor_to(quantity, instrument.lot_size)
+        return Refused(SIZING, f"{asked}: {type(error).__name__}: {error}"[:200])
     steps.append(SizingStep("round down to lot", quantity, lots, (("lot_size", instrument.lot_size),)))
     if instrument.max_quantity and lots > instrument.max_quantity:
         steps.append(SizingStep("venue's maximum", lots, instrument.max_quantity))
@@ -277,24 +306,41 @@ def _hard_limits(
     view: View,
     limits: HardLimits,
 ) -> Refused | None:
-    terms = draft.terms
+    if not draft.increases_exposure:
+        return _venue_filters(draft.terms, None, instrument) or _reduce_limits(draft, view)
+    return _venue_filters(draft.terms, draft.reference_price, instrument) or _account_limits(
+        draft, sizing, instrument, view, limits
+    )
+
+
+def _venue_filters(terms: OrderTerms, entry: Decimal | None, instrument: Instrument) -> Refused | None:
+    """What the venue would refuse anyway; it asks nothing of the notional of an order that only reduces."""
     quantity = terms.quantity
-    if quantity < instrument.min_quantity or not quantity:
+    if quantity < instrument.min_quantity or quantity <= 0:
         return Refused(CORE, "BELOW_MIN_QUANTITY", instrument.min_quantity, quantity)
     if instrument.max_quantity and quantity > instrument.max_quantity:
         return Refused(CORE, "ABOVE_MAX_QUANTITY", instrument.max_quantity, quantity)
-    if not draft.increases_exposure:
-        return _reduce_limits(draft, view)
+    if entry is not None and quantity * entry < instrument.min_notional:
+        return Refused(CORE, "BELOW_MIN_NOTIONAL", instrument.min_notional, quantity * entry)
+    return None
+
+
+def _account_limits(
+    draft: OrderDraft,
+    sizing: Sizing | None,
+    instrument: Instrument,
+    view: View,
+    limits: HardLimits,
+) -> Refused | None:
+    """What the account may not take on."""
+    terms = draft.terms
     if view.trading_state is not TradingState.ACTIVE:
         return Refused(CORE, f"TRADING_{view.trading_state}")
-    notional = draft.notional
-    if notional < instrument.min_notional:
-        return Refused(CORE, "BELOW_MIN_NOTIONAL", instrument.min_notional, notional)
     if view.unknown_orders(terms.symbol):
         return Refused(CORE, "UNKNOWN_ORDER", ZERO, Decimal(view.unknown_orders(terms.symbol)))
     if view.open_order_count >= limits.max_open_orders:
         return Refused(CORE, "MAX_OPEN_ORDERS", Decimal(limits.max_open_orders), Decimal(view.open_order_count))
-    held = view.position_quantity(terms.symbol)
+    held = view.position_quantity(terms.symbol) or view.pending_quantity(terms.symbol)
     if held and (held > 0) != (terms.side is Side.BUY):
         # The account holds one net position per instrument; trading against it would close somebody's share unseen.
         return Refused(CORE, "AGAINST_POSITION", ZERO, held)
@@ -303,7 +349,7 @@ def _hard_limits(
     equity = view.equity
     if equity <= 0:
         return Refused(CORE, "NO_EQUITY", ZERO, equity)
-    leverage = (view.exposure_notional + notional) / equity
+    leverage = (view.exposure_notional + draft.notional) / equity
     if leverage > limits.max_leverage:
         return Refused(CORE, "MAX_LEVERAGE", limits.max_leverage, leverage)
     if sizing is not None and sizing.risk_amount > limits.max_risk_ratio * equity:

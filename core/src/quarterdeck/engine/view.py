@@ -140,11 +140,10 @@ class View:
         if position is None or not position.quantity:
             return exposure.pending_risk
         cost, held = abs(position.cost), abs(position.quantity)
-        covered = min(exposure.stopped_quantity, held)
-        if position.quantity > 0:
-            loss = cost - exposure.stopped_value
-        else:
-            loss = exposure.stopped_value + cost - 2 * covered * cost / held
+        covered, stopped = exposure.stopped_quantity, exposure.stopped_value
+        if covered > held:  # stops that outlive a part of the position can't close more than is left
+            covered, stopped = held, stopped * held / covered
+        loss = cost - stopped if position.quantity > 0 else stopped + cost - 2 * covered * cost / held
         return max(loss, ZERO) + exposure.pending_risk
 
     def is_held_or_pending(self, symbol: str) -> bool:
