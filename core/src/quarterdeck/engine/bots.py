@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from quarterdeck.domain.amounts import from_observation, nearest_to
@@ -14,13 +15,13 @@ from quarterdeck.domain.order import OrderRole, OrderType
 from quarterdeck.domain.signal import Action, Signal
 from quarterdeck.engine import events as e
 from quarterdeck.engine.inputs import CreateBot, FailBot, PauseBot, StartBot, StopBot, SubmitOrder
-from quarterdeck.engine.orders import close_share, record, request_cancel
+from quarterdeck.engine.orders import close_share, next_order_id, record, request_cancel
 from quarterdeck.engine.pipeline import Deciders, evaluate
 from quarterdeck.engine.state import BotRecord, State
 from quarterdeck.engine.turn import Turn
 from quarterdeck.engine.view import View
 
-_FED = frozenset({BotState.RUNNING, BotState.PAUSED})
+_PRICE_END = 10**19
 
 
 class Roster:
@@ -80,9 +81,9 @@ def start(turn: Turn, command: StartBot, roster: Roster) -> None:
         RefusedByState: it needs a strategy object and got none.
     """
     bot = known(turn.state, command.bot_id)
-    if bot.state is not BotState.PAUSED and command.strategy is None:
-        raise RefusedByState("BOT_STATE", f"bot {command.bot_id} is {bot.state}", {"state": bot.state})
-    if command.strategy is not None:
+    if command.bot_id not in roster:
+        if command.strategy is None:
+            raise _wrong_state(bot, "has no strategy")
         roster.attach(bot, command.strategy)
     if bot.state is not BotState.RUNNING:
         turn.emit(e.BotStateChanged(command.bot_id, BotState.RUNNING), command.bot_id)
@@ -99,7 +100,7 @@ def pause(turn: Turn, command: PauseBot) -> None:
     if bot.state is BotState.PAUSED:
         return
     if bot.state is not BotState.RUNNING:
-        raise RefusedByState("BOT_STATE", f"bot {command.bot_id} is {bot.state}, not RUNNING", {"state": bot.state})
+        raise _wrong_state(bot, "does not run")
     turn.emit(e.BotStateChanged(command.bot_id, BotState.PAUSED), command.bot_id)
 
 
@@ -124,7 +125,8 @@ def fail(turn: Turn, command: FailBot, roster: Roster) -> None:
     """A bot can't go on: its entries are withdrawn, its position keeps its stops."""
     bot = known(turn.state, command.bot_id)
     roster.detach(bot)
-    turn.emit(e.BotStateChanged(command.bot_id, BotState.FAILED, command.failure), command.bot_id)
+    if bot.state is not BotState.FAILED:
+        turn.emit(e.BotStateChanged(command.bot_id, BotState.FAILED, command.failure), command.bot_id)
     _withdraw(turn, bot)
 
 
@@ -140,6 +142,11 @@ def known(state: State, bot_id: str) -> BotRecord:
     return bot
 
 
+def _wrong_state(bot: BotRecord, problem: str) -> RefusedByState:
+    name = bot.spec.bot_id
+    return RefusedByState("BOT_STATE", f"bot {name} {problem}: it is {bot.state}", {"name": name, "state": bot.state})
+
+
 def _withdraw(turn: Turn, bot: BotRecord) -> None:
     for order in list(turn.state.orders_of(bot.spec.symbol, bot.spec.bot_id)):
         if order.role is OrderRole.ENTRY:
@@ -149,26 +156,43 @@ def _withdraw(turn: Turn, bot: BotRecord) -> None:
 # ---------------------------------------------------------------- from candle to order
 
 
+def wishes_of(strategy: Strategy, bot: BotRecord, candle: Candle) -> Sequence[Signal]:
+    """Show a strategy a candle.
+
+    Raises:
+        TypeError: it answered something that is no signal.
+        Exception: whatever the strategy raises.
+    """
+    wishes = tuple(strategy.on_candle(candle, bot.holding))
+    for wish in wishes:
+        if not isinstance(wish, Signal):
+            raise TypeError(f"signalled {wish!r}, which is no Signal")
+    return wishes
+
+
 def signal(turn: Turn, bot: BotRecord, wish: Signal, view: View, deciders: Deciders, deployment: str) -> None:
     """Follow one signal: record it, and drop it with a reason or take it through the gate."""
     spec = bot.spec
-    instrument = view.instrument(spec.symbol)
-    if instrument is None:
-        raise NotFound("instrument", spec.symbol)
+    instrument = turn.instruments[spec.symbol]
     share = turn.state.share(spec.symbol, spec.bot_id)
-    dropped = _drop_reason(bot, wish, share.quantity)
     stop_price = _on_tick(wish.stop, instrument)
     take_profit = _on_tick(wish.take_profit, instrument)
-    correlation = f"{spec.bot_id}-{turn.state.next_order_number}"
+    order_id = next_order_id(turn.state, spec.bot_id)
     raised = turn.emit(
         e.SignalRaised(spec.bot_id, spec.symbol, wish.action, stop_price, take_profit, wish.reason),
-        correlation,
+        order_id,
     )
+
+    def drop(reason: str) -> None:
+        turn.emit(e.SignalDropped(spec.bot_id, spec.symbol, wish.action, reason), order_id, raised.sequence)
+
+    dropped = _drop_reason(bot, wish, share.quantity)
     if dropped:
-        turn.emit(e.SignalDropped(spec.bot_id, spec.symbol, wish.action, dropped), correlation, raised.sequence)
+        drop(dropped)
         return
     if wish.action is Action.EXIT:
-        close_share(turn, spec.bot_id, share, view, deployment)
+        if not close_share(turn, spec.bot_id, share, view, deployment, order_id):
+            drop("EXIT_WORKING")
         return
     limit = _on_tick(wish.limit, instrument)
     order = SubmitOrder(
@@ -184,15 +208,19 @@ def signal(turn: Turn, bot: BotRecord, wish: Signal, view: View, deciders: Decid
     try:
         evaluation = evaluate(order, view, deciders)
     except InvalidRequest as error:
-        turn.emit(e.SignalDropped(spec.bot_id, spec.symbol, wish.action, str(error)), correlation, raised.sequence)
+        drop(str(error))
         return
-    record(turn, "", evaluation.draft, evaluation.sizing, evaluation.verdict, deployment)
+    record(turn, order_id, evaluation.draft, evaluation.sizing, evaluation.verdict, deployment)
 
 
 def _drop_reason(bot: BotRecord, wish: Signal, held: Decimal) -> str:
     """Why a signal comes to nothing, or an empty text."""
     if wish.action is Action.EXIT:
         return "" if held else "NOTHING_HELD"
+    for name in ("stop", "take_profit", "limit"):
+        price = getattr(wish, name)
+        if price is not None and not _is_price(price):
+            return f"INVALID_PRICE: {name} {price}"
     if bot.state is BotState.PAUSED:
         return "PAUSED"
     if bot.holding.busy:
@@ -200,5 +228,12 @@ def _drop_reason(bot: BotRecord, wish: Signal, held: Decimal) -> str:
     return "HOLDING" if held else ""
 
 
-def _on_tick(price: float | None, instrument: Instrument) -> Decimal | None:
-    return None if price is None else nearest_to(from_observation(price), instrument.tick_size)
+def _is_price(seen: float) -> bool:
+    """Whether a strategy's price is one the contract can spell; NaN, which compares to nothing, is not."""
+    return 0 < seen < _PRICE_END
+
+
+def _on_tick(seen: float | None, instrument: Instrument) -> Decimal | None:
+    if seen is None or not _is_price(seen):
+        return None
+    return nearest_to(from_observation(seen), instrument.tick_size)

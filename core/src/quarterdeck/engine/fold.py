@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from quarterdeck.domain.bot import BotState
@@ -99,6 +100,11 @@ def _snapshot_taken(state: State, event: e.PortfolioSnapshotTaken, recorded: e.R
 
 def _nothing(state: State, event: e.Event, recorded: e.Recorded) -> None:
     """For events that are worth recording and change nothing."""
+
+
+def _came_to_nothing(state: State, _event: e.SignalDropped | e.OrderRefused, _: e.Recorded) -> None:
+    """The number is spent all the same, so that no later order has the id of a refused one."""
+    state.next_order_number += 1
 
 
 # ---------------------------------------------------------------- orders
@@ -239,9 +245,8 @@ def _order_filled(state: State, event: e.OrderFilled, recorded: e.Recorded) -> N
     if order is None:
         raise ValueError(f"fill {event.trade_id} of an order that is not in memory: {event.order_id}")
     _fill_order(state, order, event, recorded)
-    _fill_positions(state, order, event, recorded.time)
+    state.realized_pnl += _fill_positions(state, order, event, recorded.time)
     state.ledger.post(event.postings)
-    state.realized_pnl += event.realized_pnl
     state.fees += event.fee
     state.fill_count += 1
     bot = state.bots.get(order.bot_id)
@@ -270,14 +275,18 @@ def _fill_order(state: State, order: Order, event: e.OrderFilled, recorded: e.Re
         _retire(state, order)
 
 
-def _fill_positions(state: State, order: Order, event: e.OrderFilled, time: int) -> None:
+def _fill_positions(state: State, order: Order, event: e.OrderFilled, time: int) -> Decimal:
+    """Returns the profit the account realised, as the venue counts it: against the entry price of all shares."""
     symbol = event.symbol
-    shares = state.shares.setdefault(symbol, {})
-    for holder, owner in ((state.positions, symbol), (shares, order.bot_id)):
-        position = holder.get(owner)
-        if position is None:
-            position = holder[owner] = Position(symbol)
-        position.apply(event.side, event.quantity, event.price, event.fee, time)
+    position = state.positions.get(symbol)
+    if position is None:
+        position = state.positions[symbol] = Position(symbol)
+        state.shares[symbol] = {}
+    share = state.shares[symbol].get(order.bot_id)
+    if share is None:
+        share = state.shares[symbol][order.bot_id] = Position(symbol)
+    share.apply(event.side, event.quantity, event.price, event.fee, time)
+    return position.apply(event.side, event.quantity, event.price, event.fee, time)
 
 
 def _funding_paid(state: State, event: e.FundingPaid, recorded: e.Recorded) -> None:
@@ -357,8 +366,7 @@ def _reweigh(state: State, order: Order, sign: int) -> None:
             exposure.pending_sell += leaves
         price = terms.limit_price or terms.trigger_price or order.reference_price
         exposure.pending_notional += leaves * price
-        distance = price if terms.stop_loss is None else abs(price - terms.stop_loss)
-        exposure.pending_risk += leaves * distance
+        exposure.pending_risk += leaves * terms.unit_risk(price)
     elif order.role is OrderRole.STOP_LOSS and terms.trigger_price is not None:
         exposure.stopped_quantity += leaves
         exposure.stopped_value += leaves * terms.trigger_price
@@ -394,9 +402,9 @@ _FOLDS: dict[type[Any], Callable[[State, Any, e.Recorded], None]] = {
     e.BotCreated: _bot_created,
     e.BotStateChanged: _bot_state_changed,
     e.SignalRaised: _nothing,
-    e.SignalDropped: _nothing,
+    e.SignalDropped: _came_to_nothing,
     e.OrderPrepared: _order_prepared,
-    e.OrderRefused: _nothing,
+    e.OrderRefused: _came_to_nothing,
     e.OrderSent: _order_sent,
     e.OrderAcked: _order_acked,
     e.OrderOpened: _order_opened,

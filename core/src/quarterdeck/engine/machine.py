@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from quarterdeck.domain.deciders import Strategy
-from quarterdeck.domain.errors import AlreadyExists
+from quarterdeck.domain.errors import AlreadyExists, CallerError
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import Candle, FundingRate, Quote, Trade
 from quarterdeck.domain.order import OrderRole, OrderState
@@ -50,7 +50,8 @@ class Machine:
     def step(self, item: i.Input, time: int, request: i.Request = i.NO_REQUEST) -> Turn | None:
         """Take one input; `time` is when it is taken, in nanoseconds.
 
-        Returns None when nothing followed from it, as from most market events.
+        Returns None when nothing followed from it, as from most market events, or when the request was handled before:
+        `seen` knows where its outcome is.
 
         Raises:
             CallerError: a command is wrong or not allowed now; nothing was recorded.
@@ -66,12 +67,14 @@ class Machine:
             return self._tick(time)
         if isinstance(item, FundingRate):
             return self._tick(time)
+        if self.seen(request) is not None:
+            return None
         turn = self._turn(time, request)
         if isinstance(item, Report):
             apply_report(turn, item)
             self._beware(turn)
         else:
-            self._obey(turn, item)
+            self._obey_whole(turn, item)
         return turn if turn.events or turn.effects or turn.anomalies else None
 
     def seen(self, request: i.Request) -> int | None:
@@ -109,12 +112,11 @@ class Machine:
         failed: list[tuple[BotRecord, str]] = []
         for bot, strategy in listeners:
             try:
-                wishes = strategy.on_candle(candle, bot.holding)
-                if wishes == ():
-                    continue
-                wishes = list(wishes)
+                wishes = bots.wishes_of(strategy, bot, candle)
             except Exception as error:  # noqa: BLE001 - whatever a strategy raises, only its bot fails
                 failed.append((bot, f"{type(error).__name__}: {error}"[:500]))
+                continue
+            if not wishes:
                 continue
             turn = turn or self._turn(time)
             for wish in wishes:
@@ -125,6 +127,15 @@ class Machine:
         return turn
 
     # ------------------------------------------------------------ commands and notices
+
+    def _obey_whole(self, turn: Turn, item: i.Command | i.Notice) -> None:
+        """Obey; what is refused must have recorded nothing."""
+        try:
+            self._obey(turn, item)
+        except CallerError as error:
+            if turn.events:
+                raise RuntimeError(f"{type(item).__name__} was refused when half of it was recorded") from error
+            raise
 
     def _obey(self, turn: Turn, item: i.Command | i.Notice) -> None:  # noqa: PLR0912 - one line per command
         view, deciders, deployment = self.view, self.deciders, self._deployment

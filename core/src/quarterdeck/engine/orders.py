@@ -14,6 +14,7 @@ from quarterdeck.engine.fold import amended
 from quarterdeck.engine.ids import link_id
 from quarterdeck.engine.inputs import AmendOrder, CancelAllOrders, CancelOrder, ClosePosition, SubmitOrder
 from quarterdeck.engine.pipeline import Deciders, evaluate, recheck
+from quarterdeck.engine.state import State
 from quarterdeck.engine.turn import Turn
 from quarterdeck.engine.view import View
 
@@ -27,8 +28,12 @@ def submit(turn: Turn, command: SubmitOrder, view: View, deciders: Deciders, dep
     """
     if command.order_id and turn.state.order(command.order_id) is not None:
         raise AlreadyExists("ORDER_ID_TAKEN", f"order {command.order_id!r} exists", {"name": command.order_id})
-    if command.bot_id and command.bot_id not in turn.state.bots:
-        raise NotFound("bot", command.bot_id)
+    if command.bot_id:
+        bot = turn.state.bots.get(command.bot_id)
+        if bot is None:
+            raise NotFound("bot", command.bot_id)
+        if bot.spec.symbol != command.symbol:
+            raise InvalidRequest("order.bot", f"bot {command.bot_id} trades {bot.spec.symbol}, not {command.symbol}")
     evaluation = evaluate(command, view, deciders)
     record(turn, command.order_id, evaluation.draft, evaluation.sizing, evaluation.verdict, deployment)
 
@@ -41,13 +46,15 @@ def record(
     verdict: Approved[OrderDraft] | Refused,
     deployment: str,
 ) -> bool:
-    """Record the gate's verdict; an approved order is queued for the venue. Returns whether it was approved."""
-    number = turn.state.next_order_number
-    correlation = order_id = order_id or f"{draft.bot_id or 'order'}-{number}"
+    """Record the gate's verdict; an approved order is queued for the venue. Returns whether it was approved.
+
+    Without an `order_id` one is minted. The id is also what everything that follows is correlated by.
+    """
+    correlation = order_id = order_id or next_order_id(turn.state, draft.bot_id)
     if isinstance(verdict, Refused):
         turn.emit(e.OrderRefused(order_id, draft.terms, draft.role, draft.bot_id, verdict), correlation)
         return False
-    link = link_id(deployment, number, draft.role)
+    link = link_id(deployment, turn.state.next_order_number, draft.role)
     turn.emit(
         e.OrderPrepared(
             order_id,
@@ -63,6 +70,11 @@ def record(
     )
     turn.effects.append(QueueOrder(link))
     return True
+
+
+def next_order_id(state: State, bot_id: str) -> str:
+    """The id that the next order of a bot, or of nobody, gets."""
+    return state.free_order_id(bot_id or "order", state.next_order_number)
 
 
 def cancel(turn: Turn, command: CancelOrder) -> None:
@@ -144,11 +156,11 @@ def close_position(turn: Turn, command: ClosePosition, view: View, deployment: s
         close_share(turn, owner, share, view, deployment)
 
 
-def close_share(turn: Turn, bot_id: str, share: Position, view: View, deployment: str) -> None:
-    """Send the order that closes an owner's share, unless one is on its way."""
+def close_share(turn: Turn, bot_id: str, share: Position, view: View, deployment: str, order_id: str = "") -> bool:
+    """Send the order that closes an owner's share, unless one is on its way; returns whether it was sent."""
     working = turn.state.orders_of(share.symbol, bot_id)
     if any(order.role is OrderRole.EXIT and order.terms.type is OrderType.MARKET for order in working):
-        return
+        return False
     terms = OrderTerms(
         share.symbol,
         Side.SELL if share.quantity > 0 else Side.BUY,
@@ -158,7 +170,7 @@ def close_share(turn: Turn, bot_id: str, share: Position, view: View, deployment
     )
     reference = view.mark(share.symbol) or abs(share.cost / share.quantity)
     draft = OrderDraft(terms, OrderRole.EXIT, bot_id, reference)
-    record(turn, "", draft, None, Approved(draft, ()), deployment)
+    return record(turn, order_id, draft, None, Approved(draft, ()), deployment)
 
 
 def flatten_all(turn: Turn, view: View, deployment: str) -> None:

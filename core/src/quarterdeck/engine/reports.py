@@ -14,8 +14,9 @@ from quarterdeck.domain.ledger import fill_postings
 from quarterdeck.domain.order import TRANSITIONS, Order, OrderRole, OrderState, state_after_fill
 from quarterdeck.domain.position import Position, position_after
 from quarterdeck.engine import events as e
+from quarterdeck.engine.fold import amended
 from quarterdeck.engine.orders import request_cancel
-from quarterdeck.engine.state import BY_HAND
+from quarterdeck.engine.state import BY_HAND, State
 from quarterdeck.engine.turn import Turn
 
 
@@ -25,6 +26,13 @@ def apply_report(turn: Turn, report: r.Report) -> None:
 
 
 _OfOrder = r.Acked | r.Opened | r.Rejected | r.Unknown | r.NotSent | r.Absent | r.Canceled | r.Expired
+
+
+#: News that may come after better news: an answer overtaken by a fill, a timeout of a request that was taken after all.
+_SURPASSED = frozenset({OrderState.ACKED, OrderState.OPEN, OrderState.UNKNOWN})
+
+#: States that say there can be no fill. One that comes is booked all the same, and somebody has to look.
+_NEVER_FILLS = frozenset({OrderState.PREPARED, OrderState.REJECTED, OrderState.NOT_SENT, OrderState.ABSENT})
 
 
 def _known(turn: Turn, link_id: str, report: object) -> Order | None:
@@ -41,7 +49,7 @@ def _move(turn: Turn, report: _OfOrder, wanted: OrderState, event: Callable[[Ord
         return
     if wanted in TRANSITIONS[order.state]:
         turn.emit(event(order), order.correlation_id, order.last_sequence)
-    elif order.is_open and wanted not in (OrderState.ACKED, OrderState.OPEN):
+    elif order.state is OrderState.PREPARED or (order.is_open and wanted not in _SURPASSED):
         turn.anomalies.append(f"order {order.order_id} is {order.state} and was reported {wanted}")
 
 
@@ -91,9 +99,15 @@ def _cancel_rejected(turn: Turn, report: r.CancelRejected) -> None:
 
 def _amended(turn: Turn, report: r.Amended) -> None:
     order = _known(turn, report.link_id, report)
-    if order is not None and order.is_open:
-        event = e.OrderAmended(order.order_id, report.quantity, report.limit_price, report.trigger_price)
-        turn.emit(event, order.correlation_id, order.last_sequence)
+    if order is None or not order.is_open:
+        return
+    event = e.OrderAmended(order.order_id, report.quantity, report.limit_price, report.trigger_price)
+    if amended(order.terms, event) == order.terms:
+        return
+    turn.emit(event, order.correlation_id, order.last_sequence)
+    if order.filled_quantity >= order.terms.quantity:  # fills won the race: nothing more of it will come
+        ended = e.OrderCanceled(order.order_id, order.filled_quantity, "changed to no more than was filled")
+        turn.emit(ended, order.correlation_id, order.last_sequence)
 
 
 def _amend_rejected(turn: Turn, report: r.AmendRejected) -> None:
@@ -108,11 +122,16 @@ def _filled(turn: Turn, report: r.Filled) -> None:
     if order is None or report.trade_id in state.trades.get(order.order_id, ()):
         return
     instrument = turn.instruments.get(report.symbol)
-    if instrument is None:
-        turn.anomalies.append(f"trade {report.trade_id} is in {report.symbol}, which the venue does not list")
+    if instrument is None or not _could_be(order, report):
+        what = f"{report.side} {report.quantity} {report.symbol} at {report.price}"
+        turn.anomalies.append(f"trade {report.trade_id} is none that order {order.order_id} can make: {what}")
         return
     if order.filled_quantity + report.quantity > order.terms.quantity:
         turn.anomalies.append(f"order {order.order_id} was filled beyond its quantity by trade {report.trade_id}")
+    if order.state in _NEVER_FILLS:
+        turn.anomalies.append(f"order {order.order_id} is {order.state} and was filled by trade {report.trade_id}")
+        if order.state is OrderState.PREPARED:  # then it did leave, and must not leave again
+            turn.emit(e.OrderSent(order.order_id, order.attempts + 1), order.correlation_id, order.last_sequence)
     share = state.share(report.symbol, order.bot_id)
     realized = position_after(share.quantity, share.cost, report.side, report.quantity, report.price).realized_pnl
     held = state.positions.get(report.symbol) or Position(report.symbol)
@@ -142,26 +161,32 @@ def _filled(turn: Turn, report: r.Filled) -> None:
                 report.price,
                 report.fee,
                 report.fee_currency,
-                realized,
+                after.realized_pnl,
             ),
         ),
         order.correlation_id,
         order.last_sequence,
     )
     if order.role is not OrderRole.ENTRY:
-        _retire_protection(turn, report.symbol, order.bot_id)
+        _retire_reducers(turn, report.symbol, order.bot_id)
 
 
-def _retire_protection(turn: Turn, symbol: str, bot_id: str) -> None:
-    """Cancel the protection of a share that is flat while others still hold the instrument.
+def _could_be(order: Order, report: r.Filled) -> bool:
+    terms = order.terms
+    is_the_same = report.symbol == terms.symbol and report.side is terms.side
+    return is_the_same and report.quantity > 0 and report.price > 0
 
-    When the whole position is flat the venue cancels its protection itself.
+
+def _retire_reducers(turn: Turn, symbol: str, bot_id: str) -> None:
+    """Cancel what would close a share that is flat, while others still hold the instrument: it would close theirs.
+
+    When the whole position is flat the venue cancels what only reduces by itself.
     """
     state = turn.state
-    if state.share(symbol, bot_id).quantity or not state.positions.get(symbol, Position(symbol)).quantity:
+    if state.share(symbol, bot_id).quantity or not state.positions[symbol].quantity:
         return
     for order in list(state.orders_of(symbol, bot_id)):
-        if order.role in (OrderRole.STOP_LOSS, OrderRole.TAKE_PROFIT):
+        if order.role is not OrderRole.ENTRY:
             request_cancel(turn, order)
 
 
@@ -174,21 +199,33 @@ def _child_opened(turn: Turn, report: r.ChildOpened) -> None:
     if parent is None and report.role is not OrderRole.LIQUIDATION:
         turn.anomalies.append(f"the venue opened an order for one nobody here placed: {report.link_id}")
         return
-    suffix = "sl" if report.role is OrderRole.STOP_LOSS else "tp"
-    order_id = report.link_id.lower() if parent is None else f"{parent.order_id}-{suffix}"
+    order_id = _child_id(state, report, parent) if known is None else known.order_id
     turn.emit(
         e.OrderAdopted(
             order_id,
             report.link_id,
             report.terms,
             report.role,
-            parent.bot_id if parent else BY_HAND,
+            parent.bot_id if parent else _only_holder(state, report.terms.symbol),
             parent.order_id if parent else "",
             report.exchange_order_id,
         ),
         parent.correlation_id if parent else order_id,
         parent.last_sequence if parent else 0,
     )
+
+
+def _child_id(state: State, report: r.ChildOpened, parent: Order | None) -> str:
+    if parent is None:
+        return state.free_order_id(report.link_id.lower())
+    suffix = "sl" if report.role is OrderRole.STOP_LOSS else "tp"
+    return state.free_order_id(parent.order_id, suffix)
+
+
+def _only_holder(state: State, symbol: str) -> str:
+    """Whose position a liquidation closes; nobody's in particular when several hold it."""
+    holders = [owner for owner, share in state.shares.get(symbol, {}).items() if share.quantity]
+    return holders[0] if len(holders) == 1 else BY_HAND
 
 
 def _funding(turn: Turn, report: r.FundingSettled) -> None:

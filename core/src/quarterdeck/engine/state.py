@@ -24,6 +24,9 @@ CLOSED_ORDERS_KEPT = 10_000
 #: Requests whose outcome is remembered, so that a retry finds it.
 REQUESTS_KEPT = 100_000
 
+#: Order ids may have 63 characters; this leaves room for a number and for `-sl`.
+_STEM_LENGTH = 40
+
 #: The owner of what was traded by hand.
 BY_HAND = ""
 
@@ -114,6 +117,15 @@ class State:
         """An order by the id the venue knows."""
         order_id = self.links.get(link_id)
         return None if order_id is None else self.order(order_id)
+
+    def free_order_id(self, stem: str, *parts: object) -> str:
+        """`stem-part-…`, or the nearest id to it that no order in memory has. Callers choose ids too."""
+        wanted = "-".join([stem[:_STEM_LENGTH], *map(str, parts)])
+        free, number = wanted, 1
+        while self.order(free) is not None:
+            number += 1
+            free = f"{wanted}-{number}"
+        return free
 
     def orders_of(self, symbol: str | None = None, bot_id: str | None = None) -> Iterator[Order]:
         """Open orders, oldest first, of one instrument and/or one owner."""
