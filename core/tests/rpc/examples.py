@@ -35,7 +35,7 @@ JSON = st.dictionaries(
         max_leaves=5,
     ),
     max_size=4,
-).map(lambda table: json.dumps(table, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+).map(lambda table: json.dumps(table, sort_keys=True))
 
 _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "order_id": IDS,

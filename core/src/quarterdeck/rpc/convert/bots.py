@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict, ParseDict, SerializeToJsonError
@@ -22,28 +23,31 @@ BOT_STATE_OF = choices(BOT_STATES)
 _EXACT_BELOW = 2**53  # whole numbers a double holds exactly
 
 
-def settings_text(settings: Struct) -> str:
-    """Settings as JSON text: keys sorted, no blanks, whole numbers without a point.
+def settings_text(table: Mapping[str, Any]) -> str:
+    """Settings as the one JSON text that stands for them: keys sorted, whole numbers without a point.
 
     Raises:
-        InvalidRequest: a number is infinite or none.
+        ValueError: a number is infinite or none.
     """
-    try:
-        table = _whole(MessageToDict(settings))
-    except SerializeToJsonError as error:
-        raise InvalidRequest("bot.settings", f"{error}") from error
-    return json.dumps(table, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(_whole(table), sort_keys=True, allow_nan=False)
 
 
 def _whole(value: Any) -> Any:  # noqa: ANN401 - any JSON
     """JSON as it was before protobuf made a double of every number."""
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_BELOW:
         return int(value)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _whole(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_whole(each) for each in value]
     return value
+
+
+def _read_settings(settings: Struct) -> str:
+    try:
+        return settings_text(MessageToDict(settings))
+    except (SerializeToJsonError, ValueError) as error:
+        raise InvalidRequest("bot.settings", str(error)) from error
 
 
 def write_spec(message: bot_pb2.Bot, spec: BotSpec, account: str) -> None:
@@ -67,7 +71,7 @@ def read_spec(message: bot_pb2.Bot, bot_id: str) -> BotSpec:
         message.strategy,
         names.symbol_of(message.instrument),
         span_of(message.interval),
-        settings_text(message.settings),
+        _read_settings(message.settings),
     )
 
 

@@ -27,16 +27,16 @@ def write_sizing(message: sizing_pb2.Sizing, sizing: Sizing) -> None:
 
 
 def read_sizing(message: sizing_pb2.Sizing) -> Sizing:
-    """Read a size and how it was found."""
+    """Read a size and how it was found. What was left out because it could not be spelt reads as zero."""
     return Sizing(
-        _number(message.quantity.value),
-        _number(message.risk_amount.value),
-        _number(message.risk_ratio.value),
+        Decimal(message.quantity.value or 0),
+        Decimal(message.risk_amount.value or 0),
+        Decimal(message.risk_ratio.value or 0),
         message.tier,
-        _number(message.basis.value),
-        _number(message.entry_price.value),
-        _number(message.stop_price.value),
-        _number(message.notional.value),
+        Decimal(message.basis.value or 0),
+        Decimal(message.entry_price.value or 0),
+        Decimal(message.stop_price.value or 0),
+        Decimal(message.notional.value or 0),
         tuple([_read_step(step) for step in message.steps]),
     )
 
@@ -56,14 +56,10 @@ def write_step(message: sizing_pb2.SizingStep, step: SizingStep) -> None:
 def _read_step(message: sizing_pb2.SizingStep) -> SizingStep:
     return SizingStep(
         message.rule,
-        _number(message.before.value),
-        _number(message.after.value),
-        tuple([(each.name, _number(each.value.value)) for each in message.inputs]),
+        Decimal(message.before.value or 0),
+        Decimal(message.after.value or 0),
+        tuple([(each.name, Decimal(each.value.value or 0)) for each in message.inputs]),
     )
-
-
-def _number(spelt: str) -> Decimal:
-    return Decimal(spelt) if spelt else ZERO
 
 
 def write_refusal(message: risk_pb2.Refusal, refusal: Refused) -> None:
@@ -76,7 +72,7 @@ def write_refusal(message: risk_pb2.Refusal, refusal: Refused) -> None:
         message.observed.value = spelt
 
 
-def limits_message(limits: Sequence[LimitStatus]) -> list[risk_pb2.RiskLimit]:
+def limit_messages(limits: Sequence[LimitStatus]) -> list[risk_pb2.RiskLimit]:
     """Every limit, by rule and name."""
     return [_limit(limit) for limit in sorted(limits, key=lambda each: (each.rule, each.name))]
 
@@ -85,8 +81,9 @@ def _limit(status: LimitStatus) -> risk_pb2.RiskLimit:
     message = risk_pb2.RiskLimit(rule=status.rule, name=status.name)
     if spelt := rounded(status.limit):
         message.limit.value = spelt
-    if spelt := rounded(status.observed):
-        message.observed.value = spelt
-    if spelt := rounded(max(status.limit - status.observed, ZERO)):
-        message.headroom.value = spelt
+    if status.observed is not None:
+        if spelt := rounded(status.observed):
+            message.observed.value = spelt
+        if spelt := rounded(max(status.limit - status.observed, ZERO)):
+            message.headroom.value = spelt
     return message

@@ -17,6 +17,7 @@ NANOSECONDS = 1_000_000_000
 
 _FINEST = Decimal("1E-18")
 _WIDE = Context(prec=80, rounding=ROUND_HALF_EVEN)
+_LARGEST_EXPONENT = 18
 _SURELY_SHORT = 20  # a text below this length has neither 20 digits before the point nor 19 after it
 
 
@@ -38,12 +39,15 @@ def text(value: Decimal) -> str:
 
 def rounded(value: Decimal) -> str:
     """A number somebody computed and nobody is owed, to 18 places; empty (absent) if it can't be spelt at all."""
-    try:
-        return text(value)
-    except ValueError:
-        if not value.is_finite() or abs(value) >= 10**19 - 1:
-            return ""
-        return amount_text(value.quantize(_FINEST, context=_WIDE).normalize(_WIDE))
+    if not value:
+        return "0"
+    spelt = str(value)
+    if len(spelt) < _SURELY_SHORT and "E" not in spelt and spelt[-1] <= "9":
+        return spelt
+    if not value.is_finite() or value.adjusted() > _LARGEST_EXPONENT:
+        return ""
+    spelt = format(value.quantize(_FINEST, context=_WIDE), "f").rstrip("0").rstrip(".")
+    return "0" if spelt == "-0" else spelt
 
 
 def read_amount(message: DecimalMessage) -> Decimal | None:
