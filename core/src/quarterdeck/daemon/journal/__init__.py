@@ -5,3 +5,26 @@ messages, how the engine decides.
 
 Reading order: schema, database, writer, journal, snapshots, projections, listings.
 """
+
+from __future__ import annotations
+
+from quarterdeck.daemon.journal.journal import Entry, Journal, JournalBroken, JournalDamaged, Snapshot
+from quarterdeck.daemon.journal.listings import Fill, Listings, OrderKey, Page, PortfolioSnapshot
+from quarterdeck.daemon.journal.projections import Projections
+from quarterdeck.daemon.journal.snapshots import load_state, save_state
+
+__all__ = [
+    "Entry",
+    "Fill",
+    "Journal",
+    "JournalBroken",
+    "JournalDamaged",
+    "Listings",
+    "OrderKey",
+    "Page",
+    "PortfolioSnapshot",
+    "Projections",
+    "Snapshot",
+    "load_state",
+    "save_state",
+]

@@ -1,7 +1,7 @@
-"""Owns the tables beside the log: what changed since the last flush is noted as it happens and written when there is time.
+"""Owns the tables beside the log: what changed is noted as it happens, and written when there is time.
 
-Every row is derived from the state, so writing it twice is the same as once. How far the tables are stands in them; after
-a crash whatever follows is noted again while the journal is folded.
+Every row is derived from the state, so writing it twice is the same as once. How far the tables are stands in them;
+after a crash whatever follows is noted again while the journal is folded.
 """
 
 from __future__ import annotations
@@ -146,9 +146,7 @@ def _upsert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
     """Insert, or bring up to date what is there. Portable SQL has no word for it."""
     statement = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
     key = table.primary_key.columns.keys()
-    changing = {
-        name: statement.excluded[name] for name in table.columns.keys() if name not in key and name not in _CONSTANT
-    }
+    changing = {column.name: column for column in statement.excluded if column.name not in {*key, *_CONSTANT}}
     return statement.on_conflict_do_update(index_elements=key, set_=changing)
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -29,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from quarterdeck.domain.amounts import amount_text
-from quarterdeck.domain.ledger import Book
+from quarterdeck.domain.ledger import Book, Posting
 from quarterdeck.domain.market import Side
 from quarterdeck.domain.order import OrderRole, OrderState, OrderType, TimeInForce
 from quarterdeck.domain.report import FillCause, Liquidity
@@ -72,6 +73,25 @@ class ExactDecimal(TypeDecorator[Decimal]):
     def process_result_value(self, value: str | Decimal | None, dialect: Dialect) -> Decimal | None:
         """The same number, from text or from the driver's own decimal."""
         return value if value is None or isinstance(value, Decimal) else Decimal(value)
+
+
+class Postings(TypeDecorator[tuple[Posting, ...]]):
+    """What a fill moved, as a JSON array of `[book, currency, amount]`, the amount a text."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[Posting, ...] | None, dialect: Dialect) -> list[list[str]] | None:
+        """As texts."""
+        return (
+            None if value is None else [[book.value, currency, amount_text(amount)] for book, currency, amount in value]
+        )
+
+    def process_result_value(self, value: list[list[str]] | None, dialect: Dialect) -> tuple[Posting, ...] | None:
+        """As they were."""
+        if value is None:
+            return None
+        return tuple(Posting(Book(book), currency, Decimal(amount)) for book, currency, amount in value)
 
 
 def _key(name: str) -> Column[int]:
@@ -203,6 +223,11 @@ fills = Table(
     _choice("cause", FillCause),
     _amount("realized_pnl"),
     _number("exchange_time"),
+    _choice("order_state", OrderState),
+    _amount("filled_quantity"),
+    _amount("position_quantity"),
+    _amount("position_average_price", nullable=True),
+    Column("postings", Postings, nullable=False),
     Index(None, "order_id", "sequence"),
     Index(None, "symbol", "sequence"),
     Index(None, "bot_id", "sequence"),
