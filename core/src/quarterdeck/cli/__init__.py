@@ -1,1 +1,35 @@
-"""The `quarterdeck` command line for daemon and client work."""
+"""The `quarterdeck` command line: to run a daemon, and to work with one.
+
+Owns arguments, output and nothing else: what is asked goes to the daemon through `quarterdeck.client`, what is run is
+`quarterdeck.daemon`. Must not know: the engine, the journal, what a plugin does.
+
+Reading order: lazy (the list of commands), options, command (what all commands share), problem, output, figures; then
+one module for each noun. `screen` and `event_text` are what `watch` and `demo` show.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from quarterdeck.cli.lazy import Commands
+from quarterdeck.cli.options import JsonOption, RootAccountOption, RootAddressOption, Shared
+
+app = typer.Typer(cls=Commands, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.callback(invoke_without_command=True, epilog="--address, --account and --json are taken after the command, too.")
+def root(
+    context: typer.Context,
+    address: RootAddressOption = None,
+    account: RootAccountOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Quarterdeck: one engine for live, paper and simulated trading, behind one gRPC API."""
+    context.obj = Shared(address, account, as_json)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    app(prog_name="quarterdeck")

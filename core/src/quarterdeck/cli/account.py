@@ -1,0 +1,45 @@
+"""Owns `quarterdeck account`."""
+
+from __future__ import annotations
+
+from rich.console import RenderableType
+
+from quarterdeck.cli import figures
+from quarterdeck.cli.command import Cli, command, single
+from quarterdeck.cli.output import Column, Figure, fields, table
+from quarterdeck.client import AccountOverview, Balance
+
+app = single()
+
+BALANCES: tuple[Column[Balance], ...] = (
+    Column("currency", lambda each: each.currency),
+    Figure("wallet", lambda each: figures.number(each.wallet)),
+)
+
+
+@command(app)
+def account(cli: Cli) -> None:
+    """Show balances, equity, risk and counts."""
+    with cli.daemon() as daemon:
+        overview = daemon.accounts.overview()
+    cli.out.answer(overview, fields(_shown(overview)))
+
+
+def _shown(overview: AccountOverview) -> dict[str, RenderableType]:
+    settle = overview.account.settle
+    return {
+        "account": f"{overview.account.id} ({figures.word(overview.account.mode)})",
+        "trading": figures.trading_state(overview.trading_state),
+        "equity": f"{figures.money(overview.equity)} {settle}",
+        "wallet": f"{figures.money(overview.wallet_balance)} {settle}",
+        "unrealized": figures.gain(overview.unrealized_pnl),
+        "realized today": figures.gain(overview.realized_pnl_today),
+        "drawdown": f"{figures.percent(overview.drawdown)} from {figures.money(overview.peak_equity)}",
+        "risk per trade": (
+            f"{figures.share(overview.risk_ratio)} ({overview.tier}), "
+            f"at most {figures.money(overview.max_risk_amount)} {settle}"
+        ),
+        "largest position": f"{figures.money(overview.max_position_notional)} {settle}",
+        "open": f"{overview.open_positions} positions, {overview.open_orders} orders",
+        "balances": table(BALANCES, overview.balances, empty="none"),
+    }

@@ -1,0 +1,64 @@
+"""Owns `quarterdeck config`: writing, checking and showing a configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quarterdeck.cli.command import Cli, command, group
+from quarterdeck.cli.problem import Problem
+from quarterdeck.cli.toml import written
+from quarterdeck.daemon.config import TEMPLATE, Config, load
+from quarterdeck.daemon.parts import build_parts
+from quarterdeck.plugin.loader import build, choose
+
+app = group("Write, check and show a configuration.")
+
+DEFAULT_PATH = Path("quarterdeck.toml")
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="FILE", help="The configuration.")]
+
+
+@command(app)
+def init(cli: Cli, path: ConfigPath = DEFAULT_PATH) -> None:
+    """Write a configuration to begin with."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(TEMPLATE)
+    except FileExistsError:
+        raise Problem(
+            f"{path} exists already.",
+            code="ALREADY_EXISTS",
+            metadata={"path": str(path)},
+            hint="Give another name, or remove it first.",
+        ) from None
+    except OSError as error:
+        raise Problem(f"{path} can't be written: {error.strerror}.", metadata={"path": str(path)}) from None
+    said = f"Wrote {path}. Edit it, check it with `quarterdeck config check`, run it with `quarterdeck serve`."
+    cli.out.answer({"path": str(path)}, said)
+
+
+@command(app)
+def check(cli: Cli, path: ConfigPath = DEFAULT_PATH) -> None:
+    """Check a configuration, the plugins it names and their settings, without starting anything."""
+    config = load(path)
+    parts = build_parts(config)
+    for bot in config.bots:
+        where = f"bots.{bot.id}"
+        build(choose(parts.plugins.strategies, bot.strategy, f"{where}.strategy"), bot.settings, f"{where}.settings")
+    said = f"{path} is good: mode {config.mode}, {', '.join(parts.names)}."
+    cli.out.answer({"path": str(path), "mode": config.mode, "plugins": parts.names}, said)
+
+
+@command(app)
+def show(cli: Cli, path: ConfigPath = DEFAULT_PATH) -> None:
+    """Show a configuration whole, with what it leaves to the defaults."""
+    config = load(path)
+    cli.out.answer(config.model_dump(mode="json"), as_toml(config).rstrip())
+
+
+def as_toml(config: Config) -> str:
+    """A configuration as the text of a file."""
+    return written(config.model_dump())

@@ -1,0 +1,105 @@
+"""Owns the list of commands, and that a command's module is imported only when the command is given.
+
+`quarterdeck --help` must not pay for gRPC, tables and databases, so the list says here what each command does; a test
+compares it with the commands themselves.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, NamedTuple, NoReturn
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from quarterdeck.cli.problem import misused, tell
+
+
+class Entry(NamedTuple):
+    """A command: the module of `quarterdeck.cli` it is in, and what it does."""
+
+    module: str
+    summary: str
+
+
+SECTIONS: Mapping[str, Mapping[str, Entry]] = {
+    "Run": {
+        "demo": Entry("demo", "Run a daemon with a paper exchange and a bot, and watch it trade."),
+        "serve": Entry("serve", "Run the daemon until it is told to stop."),
+        "config": Entry("config", "Write, check and show a configuration."),
+        "plugin": Entry("plugin", "Begin a plugin of your own."),
+    },
+    "Look": {
+        "status": Entry("status", "Show how the daemon is."),
+        "watch": Entry("watch", "Watch positions, profit, risk, bots and events as they change."),
+        "account": Entry("account", "Show balances, equity, risk and counts."),
+        "positions": Entry("positions", "List what is held."),
+        "orders": Entry("orders", "List orders, newest first: those that are not over, or all."),
+        "fills": Entry("fills", "List fills, newest first."),
+        "events": Entry("events", "List what happened, oldest first, and follow it."),
+        "candles": Entry("candles", "List the latest closed candles of an instrument, oldest first."),
+        "instruments": Entry("instruments", "List what can be traded."),
+        "plugins": Entry("plugins", "List plugins, what they offer and where they come from."),
+    },
+    "Act": {
+        "size": Entry("size", "Show how large a trade would be, and how that was found."),
+        "order": Entry("order", "Create, change, cancel and read orders."),
+        "close": Entry("close", "Close a position, or one bot's share of it."),
+        "bot": Entry("bot", "Create and run bots."),
+        "risk": Entry("risk", "Show the limits; halt trading and release it."),
+    },
+}
+
+
+class Commands(TyperGroup):
+    """The root command: lists commands in sections, without importing them."""
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - typer passes on what it knows
+        super().__init__(**attributes)
+        self.commands = {
+            name: TyperCommand(name, help=entry.summary)
+            for entries in SECTIONS.values()
+            for name, entry in entries.items()
+        }
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401 - typer's
+        """Find the command that was given, and import it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command and load(command.name or ""), rest
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - typer's own types are private
+        """Write the list of commands, section by section."""
+        for section, entries in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(name, entry.summary) for name, entry in entries.items()])
+
+    def main(  # the base class says what these are for
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,  # noqa: ANN401 - as in the base class
+    ) -> NoReturn:
+        """Run. What is wrong with the command line is told like every other problem."""
+        given = sys.argv[1:] if args is None else list(args)
+        try:
+            code = super().main(given, prog_name, complete_var, False, windows_expand_args, **extra)
+        except typer.Abort:
+            code = 1
+        except typer.TyperException as error:
+            command = getattr(getattr(error, "ctx", None), "command_path", "quarterdeck")
+            tell(misused(error.format_message(), f"See `{command} --help`."), as_json="--json" in given)
+            code = error.exit_code
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def load(name: str) -> Any:  # noqa: ANN401 - typer's own types are private
+    """The command of that name, imported."""
+    entry = next(entries[name] for entries in SECTIONS.values() if name in entries)
+    command = typer.main.get_command(import_module(f"quarterdeck.cli.{entry.module}").app)
+    command.name = name
+    return command

@@ -1,0 +1,72 @@
+"""Owns `quarterdeck serve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quarterdeck.cli.command import Cli, command, single
+from quarterdeck.cli.config import DEFAULT_PATH
+from quarterdeck.cli.logs import log_to_stderr
+from quarterdeck.cli.problem import Problem
+from quarterdeck.cli.toml import written
+from quarterdeck.daemon.app import Daemon, run
+from quarterdeck.daemon.config import Config, Mode, load, parse
+
+app = single()
+
+
+@command(app)
+def serve(
+    cli: Cli,
+    *,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=f"The configuration; {DEFAULT_PATH} if it is there.")
+    ] = None,
+    listen: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Where to listen, instead of what the configuration says.")
+    ] = None,
+    mode: Annotated[Mode | None, typer.Option(help="How real the trading is, instead of what it says.")] = None,
+) -> None:
+    """Run the daemon until it is told to stop.
+
+    SIGTERM and Ctrl-C stop it in order; protective orders stay at the exchange. The log goes to stderr.
+    """
+    chosen = with_changes(configuration(cli, config), listen=listen, mode=mode)
+    log_to_stderr(as_json=cli.out.as_json)
+    code = run(chosen, on_ready=lambda daemon: _ready(cli, daemon))
+    if code:
+        raise Problem("The daemon could not go on.", code="INTERNAL", hint="The log above says why.", exit_code=code)
+
+
+def configuration(cli: Cli, path: Path | None) -> Config:
+    """The configuration the user means: the file that was named, the usual one, or the defaults."""
+    if path is not None:
+        return load(path)
+    if DEFAULT_PATH.exists():
+        return load(DEFAULT_PATH)
+    cli.out.note(f"There is no {DEFAULT_PATH} here: running on defaults. `quarterdeck config init` writes one.")
+    return Config()
+
+
+def with_changes(config: Config, *, listen: str | None = None, mode: Mode | None = None) -> Config:
+    """The configuration with what the command line says instead.
+
+    Raises:
+        ConfigError: that is not allowed.
+    """
+    table = config.model_dump()
+    if listen is not None:
+        table["daemon"]["listen"] = listen
+    if mode is not None:
+        table["mode"] = mode
+    return parse(written(table), "command line")
+
+
+def _ready(cli: Cli, daemon: Daemon) -> None:
+    config = daemon.config
+    data = {"address": daemon.address, "mode": config.mode, "journal": config.journal.url}
+    said = f"Mode {config.mode.upper()}, listening at {daemon.address}. `quarterdeck status` shows how it is."
+    cli.out.answer(data, said)

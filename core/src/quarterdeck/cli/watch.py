@@ -1,0 +1,75 @@
+"""Owns `quarterdeck watch`, and how a daemon is watched until something ends it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+from rich.live import Live
+
+from quarterdeck.cli.command import Cli, command, single
+from quarterdeck.cli.output import Output
+from quarterdeck.cli.screen import Frame, Look, drawn, in_a_line
+from quarterdeck.client import Replica
+
+app = single()
+
+DRAWN_EVERY = 0.5
+TOLD_EVERY = 5.0
+
+
+@command(app)
+def watch(
+    cli: Cli,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Show how everything is now, and end.")] = False,
+    every: Annotated[
+        float | None, typer.Option(min=0.1, metavar="SECONDS", help="How often to look; 0.5 on a terminal, else 5.")
+    ] = None,
+) -> None:
+    """Watch positions, profit, risk, bots and events as they change.
+
+    With --json each look is one object on a line. Ctrl-C ends it.
+    """
+    try:
+        asyncio.run(_watch(cli, once=once, every=every))
+    except KeyboardInterrupt:
+        pass
+
+
+async def _watch(cli: Cli, *, once: bool, every: float | None) -> None:
+    async with cli.daemon_async() as client, Replica(client) as replica:
+        look = Look(client, replica)
+        await look.remember()
+        if once:
+            frame = await look.frame()
+            cli.out.answer(frame.as_json(), drawn(frame, cli.out.console.height))
+        else:
+            await watched(cli.out, look, asyncio.Event(), every=every, footer=lambda: "Ctrl-C ends this.")
+
+
+async def watched(
+    out: Output, look: Look, end: asyncio.Event, *, every: float | None = None, footer: Callable[[], str]
+) -> None:
+    """Show frame after frame until `end` is set: drawn on a terminal, told in lines or as JSON elsewhere."""
+    if not out.is_live:
+        while not end.is_set():
+            frame = await look.frame()
+            out.answer(frame.as_json(), in_a_line(frame))
+            await _pause(end, every or TOLD_EVERY)
+        return
+    with Live(console=out.console, auto_refresh=False, vertical_overflow="crop") as live:
+        while not end.is_set():
+            frame = await look.frame()
+            live.update(drawn(frame, out.console.height, footer()), refresh=True)
+            await _pause(end, every or DRAWN_EVERY)
+
+
+async def _pause(end: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await end.wait()
+    except TimeoutError:
+        pass
