@@ -17,7 +17,7 @@ from quarterdeck.domain.errors import InvalidRequest, NotFound
 from quarterdeck.domain.instrument import Instrument, InstrumentKind
 from quarterdeck.domain.market import Side
 from quarterdeck.domain.order import LIMIT_TYPES, TRIGGER_TYPES, Order, OrderRole, OrderTerms, OrderType, TimeInForce
-from quarterdeck.domain.risk import Approved, OrderDraft, Refused, TradingState
+from quarterdeck.domain.risk import Approved, LimitStatus, OrderDraft, Refused, TradingState
 from quarterdeck.domain.sizing import Sizing, SizingRefused, SizingRequest, SizingStep
 from quarterdeck.engine.inputs import SubmitOrder
 from quarterdeck.engine.view import View
@@ -79,7 +79,7 @@ def evaluate(order: SubmitOrder, view: View, deciders: Deciders, basis: Decimal 
     if reference is None:
         draft = OrderDraft(_terms(order, order.quantity or ZERO), role, order.bot_id, ZERO)
         return Evaluation(draft, None, Refused(CORE, "NO_MARK"))
-    _check_protection(order, reference)
+    _check_protection(order, reference, "order.")
     sizing: Sizing | None = None
     quantity = order.quantity
     if quantity is None:
@@ -90,6 +90,17 @@ def evaluate(order: SubmitOrder, view: View, deciders: Deciders, basis: Decimal 
     draft = OrderDraft(_terms(order, quantity), role, order.bot_id, reference)
     refused = _hard_limits(draft, sizing, instrument, view, deciders.limits)
     return Evaluation(draft, sizing, refused or check(draft, view, deciders.rules))
+
+
+def core_limits(view: View, limits: HardLimits) -> tuple[LimitStatus, ...]:
+    """The core's own limits and how much of each is used, for people to read."""
+    equity = view.equity
+    leverage = view.exposure_notional / equity if equity > 0 else ZERO
+    return (
+        LimitStatus(CORE, "max_leverage", limits.max_leverage, leverage),
+        LimitStatus(CORE, "max_open_orders", Decimal(limits.max_open_orders), Decimal(view.open_order_count)),
+        LimitStatus(CORE, "max_risk_ratio", limits.max_risk_ratio, None),
+    )
 
 
 def check(draft: OrderDraft, view: View, rules: Sequence[RiskRule]) -> Approved[OrderDraft] | Refused:
@@ -149,7 +160,7 @@ def recheck(
         if terms.quantity > max(held, order.terms.quantity):
             return Refused(CORE, "MORE_THAN_HELD", held, terms.quantity)
         return Approved(OrderDraft(terms, order.role, order.bot_id, reference), ())
-    _check_protection(changed, reference)
+    _check_protection(changed, reference, "")
     refused = _venue_filters(replace(terms, quantity=terms.quantity - order.filled_quantity), reference, instrument)
     if refused is not None:
         return refused
@@ -234,16 +245,16 @@ def _check_terms(order: SubmitOrder, instrument: Instrument, at: str) -> None:
         raise InvalidRequest(f"{at}time_in_force", f"POST_ONLY needs a LIMIT order; type is {kind}")
 
 
-def _check_protection(order: SubmitOrder, reference: Decimal) -> None:
+def _check_protection(order: SubmitOrder, reference: Decimal, at: str) -> None:
     """A stop on the wrong side of the entry would trigger at once; so would a target."""
     sign = order.side.sign
     if order.stop_loss is not None and (reference - order.stop_loss) * sign <= 0:
         side = "below" if sign > 0 else "above"
-        raise InvalidRequest("order.stop_loss", f"must be {side} the entry price {reference}, was {order.stop_loss}")
+        raise InvalidRequest(f"{at}stop_loss", f"must be {side} the entry price {reference}, was {order.stop_loss}")
     if order.take_profit is not None and (order.take_profit - reference) * sign <= 0:
         side = "above" if sign > 0 else "below"
         raise InvalidRequest(
-            "order.take_profit",
+            f"{at}take_profit",
             f"must be {side} the entry price {reference}, was {order.take_profit}",
         )
 

@@ -1,0 +1,435 @@
+"""Commands on orders, and their way to the venue."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from core.tests.engine.deciders import RatioSizer, Rule
+from core.tests.engine.desk import Desk, d, order
+from quarterdeck.domain import report as r
+from quarterdeck.domain.errors import AlreadyExists, InvalidRequest, NotFound, RefusedByState
+from quarterdeck.domain.market import Side
+from quarterdeck.domain.order import Order, OrderRole, OrderState, OrderType, TimeInForce
+from quarterdeck.domain.risk import Refused
+from quarterdeck.engine import events as e
+from quarterdeck.engine import inputs as i
+from quarterdeck.engine.effects import AmendAtVenue, CancelAtVenue, QueueOrder, SendOrder
+from quarterdeck.engine.ids import base32, link_id
+from quarterdeck.engine.pipeline import Deciders, HardLimits
+
+LIMIT: dict[str, Any] = {"type": OrderType.LIMIT, "limit_price": "49000"}
+
+
+def kinds(events: list[e.Event]) -> list[str]:
+    """What was recorded, by name."""
+    return [type(event).__name__ for event in events]
+
+
+# ---------------------------------------------------------------- submit
+
+
+def test_an_approved_order_is_recorded_before_it_is_queued(desk: Desk) -> None:
+    desk.took_effects()
+    placed = desk.submit("0.1", stop_loss="49000", take_profit="52000")
+    assert desk.took_effects() == [QueueOrder(placed.link_id)]
+    assert (placed.order_id, placed.link_id) == ("order-1", "a1-TEST-0000000001-E")
+    assert (placed.state, placed.role, placed.correlation_id) == (OrderState.PREPARED, OrderRole.ENTRY, "order-1")
+    assert desk.machine.view.pending_quantity("btcusdt") == d("0.1")
+
+
+def test_it_is_sent_once_and_only_after_that_is_recorded(desk: Desk) -> None:
+    placed = desk.submit("0.1")
+    desk.took_effects()
+    assert desk.take(i.Sending(placed.link_id)) == [e.OrderSent(placed.order_id, 1)]
+    assert desk.took_effects() == [SendOrder(placed.link_id, placed.terms)]
+    assert desk.take(i.Sending(placed.link_id)) == []
+    assert desk.take(i.Sending("a1-TEST-9999999999-E")) == []
+    assert desk.took_effects() == []
+
+
+def test_the_callers_id_is_kept_and_can_be_taken_once(desk: Desk) -> None:
+    assert desk.submit("0.1", order_id="mine").order_id == "mine"
+    with pytest.raises(AlreadyExists) as refused:
+        desk.take(order("0.1", order_id="mine"))
+    assert (refused.value.reason, refused.value.data) == ("ORDER_ID_TAKEN", {"name": "mine"})
+
+
+def test_a_minted_id_is_never_one_a_caller_chose(desk: Desk) -> None:
+    desk.submit("0.1", order_id="order-2")
+    assert desk.submit("0.1").order_id == "order-2-2"
+    assert desk.submit("0.1").order_id == "order-3"
+
+
+def test_a_refused_order_spends_its_id(desk: Desk) -> None:
+    desk.take(order("1000"))
+    assert desk.last(e.OrderRefused).order_id == "order-1"
+    assert desk.submit("0.1").order_id == "order-2"
+
+
+def test_minted_ids_fit_the_contract() -> None:
+    desk = Desk()
+    desk.bot("b" * 63)
+    placed = desk.hold("0.1", bot_id="b" * 63, stop_loss="49000")
+    desk.submit("0.1", order_id="c" * 63, stop_loss="49000")
+    child = desk.protect(desk.order("c" * 63))
+    assert placed.order_id == "b" * 40 + "-1"
+    for name in (placed.order_id, child.order_id):
+        assert re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", name)
+
+
+def test_an_unknown_bot_or_one_of_another_instrument(desk: Desk) -> None:
+    with pytest.raises(NotFound):
+        desk.take(order("0.1", bot_id="nobody"))
+    desk.bot("sma", "btcusdt-spot")
+    with pytest.raises(InvalidRequest) as refused:
+        desk.take(order("0.1", bot_id="sma"))
+    assert refused.value.data == {"field": "order.bot"}
+
+
+def test_link_ids_are_short_unique_and_sort_like_their_numbers() -> None:
+    links = [link_id("7F3K", number, OrderRole.ENTRY) for number in (0, 1, 31, 32, 1_023, 1_024, 10**12, 32**10 - 1)]
+    assert links == sorted(set(links))
+    assert {len(link) for link in links} == {20}
+    assert len(f"{links[0]}-sl") <= 36
+    assert base32(1_025, 4) == "0101"
+    assert link_id("7F3K", 1, OrderRole.EXIT).endswith("-E")
+
+
+# ---------------------------------------------------------------- cancel
+
+
+def test_what_is_cancelled_before_it_is_sent_never_leaves(desk: Desk) -> None:
+    placed = desk.submit("0.1")
+    desk.took_effects()
+    assert kinds(desk.take(i.CancelOrder(placed.order_id))) == ["OrderCancelRequested"]
+    assert desk.took_effects() == []
+    assert kinds(desk.take(i.Sending(placed.link_id))) == ["OrderNotSent"]
+    assert desk.took_effects() == []
+    assert placed.state is OrderState.NOT_SENT
+    assert desk.machine.view.pending_quantity("btcusdt") == 0
+
+
+@pytest.mark.parametrize("state", [OrderState.SENT, OrderState.ACKED, OrderState.OPEN, OrderState.UNKNOWN])
+def test_a_cancel_is_asked_for_once_until_it_is_answered(desk: Desk, state: OrderState) -> None:
+    placed = in_state(desk, state)
+    desk.took_effects()
+    desk.take(i.CancelOrder(placed.order_id))
+    assert desk.took_effects() == [CancelAtVenue(placed.link_id, "btcusdt")]
+    assert desk.take(i.CancelOrder(placed.order_id)) == []
+    assert desk.took_effects() == []
+    desk.take(r.CancelRejected(placed.link_id, "try later", desk.now))
+    assert kinds(desk.take(i.CancelOrder(placed.order_id))) == ["OrderCancelRequested"]
+    assert desk.took_effects() == [CancelAtVenue(placed.link_id, "btcusdt")]
+
+
+def in_state(desk: Desk, state: OrderState) -> Order:
+    """A limit order in one of the working states."""
+    placed = desk.send(desk.submit("0.1", **LIMIT))
+    if state is OrderState.UNKNOWN:
+        desk.take(r.Unknown(placed.link_id, "timeout", desk.now))
+    if state in (OrderState.ACKED, OrderState.OPEN, OrderState.PARTIALLY_FILLED):
+        desk.take(r.Acked(placed.link_id, "x", desk.now))
+    if state in (OrderState.OPEN, OrderState.PARTIALLY_FILLED):
+        desk.take(r.Opened(placed.link_id, "x", desk.now))
+    if state is OrderState.PARTIALLY_FILLED:
+        desk.fill(placed, "0.04", 49_000)
+    assert placed.state is state
+    return placed
+
+
+def test_what_is_over_or_unknown_can_not_be_cancelled(desk: Desk) -> None:
+    done = desk.hold("0.1")
+    with pytest.raises(RefusedByState) as refused:
+        desk.take(i.CancelOrder(done.order_id))
+    assert (refused.value.reason, refused.value.data) == ("ORDER_CLOSED", {"name": done.order_id, "state": "FILLED"})
+    with pytest.raises(NotFound) as missing:
+        desk.take(i.CancelOrder("none"))
+    assert missing.value.reason == "ORDER_NOT_FOUND"
+
+
+def test_cancel_all_leaves_protection_and_others_alone(desk: Desk) -> None:
+    desk.bot("sma")
+    entry = desk.hold("0.1", stop_loss="49000", take_profit="52000")
+    stop, target = desk.protect(entry), desk.protect(entry, OrderRole.TAKE_PROFIT)
+    limit = desk.work(desk.submit("0.1", **LIMIT))
+    leave = desk.work(desk.submit("0.05", Side.SELL, reduce_only=True, type=OrderType.LIMIT, limit_price="53000"))
+    bots = desk.work(desk.submit("0.1", bot_id="sma", **LIMIT))
+    spot = desk.work(desk.submit("0.1", symbol="btcusdt-spot", **LIMIT))
+    desk.take(i.CancelAllOrders(symbol="btcusdt", bot_id=""))
+    assert [each.cancel_requested for each in (limit, leave, bots, spot, stop, target)] == [True, True] + [False] * 4
+    desk.take(i.CancelAllOrders(bot_id="sma"))
+    assert [each.cancel_requested for each in (bots, spot)] == [True, False]
+    desk.take(i.CancelAllOrders())
+    assert [each.cancel_requested for each in (spot, stop, target)] == [True, False, False]
+    assert desk.take(i.CancelAllOrders()) == []
+
+
+# ---------------------------------------------------------------- amend
+
+
+def test_a_change_is_asked_for_and_made_when_the_venue_says_so(desk: Desk) -> None:
+    placed = in_state(desk, OrderState.PARTIALLY_FILLED)
+    desk.took_effects()
+    wish = i.AmendOrder(placed.order_id, quantity=d("0.08"), limit_price=d(48_000))
+    assert kinds(desk.take(wish)) == ["OrderAmendRequested"]
+    assert placed.terms.quantity == d("0.1")
+    assert desk.took_effects() == [AmendAtVenue(placed.link_id, "btcusdt", d("0.08"), d(48_000), None)]
+    desk.take(r.Amended(placed.link_id, desk.now, quantity=d("0.08"), limit_price=d(48_000)))
+    assert (placed.terms.quantity, placed.terms.limit_price) == (d("0.08"), d(48_000))
+    assert desk.machine.view.pending_quantity("btcusdt") == d("0.04")
+    assert desk.state.exposure("btcusdt").pending_notional == d("0.04") * 48_000
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({}, "quantity"),
+        ({"quantity": "0.04"}, "quantity"),
+        ({"quantity": "0.0805"}, "quantity"),
+        ({"limit_price": "48000.05"}, "limit_price"),
+        ({"limit_price": "-1"}, "limit_price"),
+        ({"limit_price": "47000"}, "stop_loss"),
+        ({"trigger_price": "48000"}, "trigger_price"),
+    ],
+)
+def test_a_change_that_makes_no_sense_is_named_and_leaves_no_trace(
+    desk: Desk, change: dict[str, str], field: str
+) -> None:
+    placed = desk.work(desk.submit("0.1", stop_loss="47500", **LIMIT))
+    desk.fill(placed, "0.04", 49_000)
+    before = desk.state.sequence
+    with pytest.raises(InvalidRequest) as refused:
+        desk.take(i.AmendOrder(placed.order_id, **{name: d(value) for name, value in change.items()}))
+    assert refused.value.data == {"field": field}
+    assert desk.state.sequence == before
+
+
+def test_a_market_order_has_no_price_to_change(desk: Desk) -> None:
+    placed = desk.work(desk.submit("0.1"))
+    with pytest.raises(InvalidRequest):
+        desk.take(i.AmendOrder(placed.order_id, limit_price=d(48_000)))
+
+
+@pytest.mark.parametrize("state", [OrderState.SENT, OrderState.UNKNOWN])
+def test_only_a_working_order_can_be_changed(desk: Desk, state: OrderState) -> None:
+    placed = in_state(desk, state)
+    with pytest.raises(RefusedByState):
+        desk.take(i.AmendOrder(placed.order_id, quantity=d("0.05")))
+
+
+# Risk at stake with a stop at 47 000: 0.1 at 49 000 is 200; 0.1 at 50 000 is 300; 0.15 at 49 000 is 300.
+@pytest.mark.parametrize(
+    ("change", "judged"),
+    [
+        ({"quantity": "0.15"}, "0.05"),
+        ({"limit_price": "50000"}, "0.034"),  # 100 more at risk, 3 000 a unit
+        ({"limit_price": "48000"}, "0.001"),  # nearer to its stop: the smallest order there is
+        ({"quantity": "0.05"}, "0.001"),
+        ({"quantity": "0.05", "limit_price": "50000"}, "0.001"),  # 150 at risk: less than before
+        ({"quantity": "0.2", "limit_price": "48000"}, "0.1"),  # no more at risk, but more of it
+    ],
+)
+def test_a_change_is_judged_by_what_it_adds(change: dict[str, str], judged: str) -> None:
+    rule = Rule()
+    desk = Desk(Deciders(RatioSizer(), rules=[rule]))
+    placed = desk.work(desk.submit("0.1", stop_loss="47000", **LIMIT))
+    desk.take(i.AmendOrder(placed.order_id, **{name: d(value) for name, value in change.items()}))
+    assert kinds([desk.journal[-1].event]) == ["OrderAmendRequested"]
+    assert rule.seen[-1].terms.quantity == d(judged)
+
+
+def test_a_change_that_is_refused_is_recorded_and_changes_nothing() -> None:
+    desk = Desk(Deciders(RatioSizer(), rules=[Rule()], limits=HardLimits(max_leverage=d(1))))
+    placed = desk.work(desk.submit("0.2", **LIMIT))
+    desk.took_effects()
+    desk.take(i.AmendOrder(placed.order_id, quantity=d("0.21")))
+    refused = desk.last(e.OrderRefused)
+    assert (refused.order_id, refused.refusal.reason) == (placed.order_id, "MAX_LEVERAGE")
+    assert desk.took_effects() == []
+    desk.take(i.AmendOrder(placed.order_id, limit_price=d(51_000)))
+    assert desk.last(e.OrderRefused).refusal.reason == "MAX_LEVERAGE"
+
+
+def test_an_order_can_not_be_made_too_small_for_the_venue(desk: Desk) -> None:
+    placed = in_state(desk, OrderState.PARTIALLY_FILLED)
+    desk.take(i.AmendOrder(placed.order_id, limit_price=d("0.1")))
+    assert desk.last(e.OrderRefused).refusal == Refused("core", "BELOW_MIN_NOTIONAL", d(5), d("0.006"))
+
+
+def test_halted_trading_takes_no_larger_entries(desk: Desk) -> None:
+    placed = in_state(desk, OrderState.OPEN)
+    desk.take(i.EngageKillSwitch("enough"))
+    desk.take(i.AmendOrder(placed.order_id, quantity=d("0.2")))
+    assert desk.last(e.OrderRefused).refusal.reason == "TRADING_HALTED"
+
+
+def test_protection_can_be_moved_but_not_grown_beyond_what_is_held(desk: Desk) -> None:
+    stop = desk.protect(desk.hold("0.1", stop_loss="49000"))
+    assert kinds(desk.take(i.AmendOrder(stop.order_id, trigger_price=d(49_500)))) == ["OrderAmendRequested"]
+    desk.take(i.AmendOrder(stop.order_id, quantity=d("0.11")))
+    assert desk.last(e.OrderRefused).refusal == Refused("core", "MORE_THAN_HELD", d("0.1"), d("0.11"))
+
+
+# ---------------------------------------------------------------- close
+
+
+def test_a_position_is_closed_share_by_share(desk: Desk) -> None:
+    desk.bot("sma")
+    desk.hold("0.3", bot_id="sma")
+    desk.hold("0.1")
+    desk.take(i.ClosePosition("btcusdt"))
+    closing = {each.bot_id: each for each in desk.state.orders_of()}
+    assert {bot: (o.terms.side, o.terms.quantity) for bot, o in closing.items()} == {
+        "sma": (Side.SELL, d("0.3")),
+        "": (Side.SELL, d("0.1")),
+    }
+    assert all(o.terms.reduce_only and o.role is OrderRole.EXIT for o in closing.values())
+    assert desk.take(i.ClosePosition("btcusdt")) == []
+
+
+def test_one_bots_share_is_closed_alone(desk: Desk) -> None:
+    desk.bot("sma")
+    desk.hold("0.3", bot_id="sma")
+    desk.hold("0.1")
+    desk.take(i.ClosePosition("btcusdt", "sma"))
+    assert [each.bot_id for each in desk.state.orders_of()] == ["sma"]
+
+
+def test_a_short_is_bought_back(desk: Desk) -> None:
+    desk.hold("0.1", Side.SELL)
+    desk.take(i.ClosePosition("btcusdt"))
+    assert [each.terms.side for each in desk.state.orders_of()] == [Side.BUY]
+
+
+def test_nothing_held_nothing_closed(desk: Desk) -> None:
+    with pytest.raises(NotFound) as refused:
+        desk.take(i.ClosePosition("btcusdt"))
+    assert refused.value.reason == "POSITION_NOT_FOUND"
+    desk.hold("0.1")
+    with pytest.raises(NotFound):
+        desk.take(i.ClosePosition("btcusdt", "sma"))
+
+
+def test_closing_works_while_trading_is_halted_and_no_price_was_seen(desk: Desk) -> None:
+    desk.hold("0.1", price=50_000)
+    desk.take(i.EngageKillSwitch("enough"))
+    desk.machine.market.prices.clear()
+    desk.take(i.ClosePosition("btcusdt"))
+    closing = next(desk.state.orders_of())
+    assert closing.reference_price == 50_000
+    desk.send(closing)
+    assert closing.state is OrderState.SENT
+
+
+# ---------------------------------------------------------------- the kill switch
+
+
+def test_the_kill_switch_halts_first_then_cancels_then_closes(desk: Desk) -> None:
+    desk.protect(desk.hold("0.1", stop_loss="49000"))
+    desk.work(desk.submit("0.1", **LIMIT))
+    desk.work(desk.submit("0.05", Side.SELL, reduce_only=True, type=OrderType.LIMIT, limit_price="53000"))
+    desk.took_effects()
+    events = desk.take(i.EngageKillSwitch("enough", flatten=True))
+    assert kinds(events) == ["TradingStateChanged", "OrderCancelRequested", "OrderPrepared"]
+    assert [type(effect).__name__ for effect in desk.took_effects()] == ["CancelAtVenue", "QueueOrder"]
+    working = {(each.role, each.cancel_requested) for each in desk.state.orders_of()}
+    assert (OrderRole.STOP_LOSS, False) in working
+    assert desk.take(i.EngageKillSwitch("again", flatten=True)) == []
+
+
+def test_an_entry_on_its_way_out_is_stopped_by_the_kill_switch(desk: Desk) -> None:
+    waiting = desk.submit("0.1")
+    desk.take(i.EngageKillSwitch("enough"))
+    desk.took_effects()
+    desk.send(waiting)
+    assert waiting.state is OrderState.NOT_SENT
+    assert desk.took_effects() == []
+
+
+def test_no_entry_leaves_while_trading_is_not_active_even_if_nobody_cancelled_it(desk: Desk) -> None:
+    waiting = desk.submit("0.1")
+    desk.take(r.Acked("a1-OTHER-1-E", "x", desk.now))  # an anomaly: only reducing from here on
+    desk.send(waiting)
+    assert waiting.state is OrderState.NOT_SENT
+
+
+def test_releasing_makes_active_again_and_is_recorded_once(desk: Desk) -> None:
+    desk.take(i.EngageKillSwitch("enough"))
+    assert desk.take(i.ReleaseKillSwitch("looked"))
+    assert desk.take(i.ReleaseKillSwitch("looked")) == []
+    desk.submit("0.1")
+
+
+# ---------------------------------------------------------------- requests
+
+
+def test_a_request_is_handled_once_and_its_outcome_is_known(desk: Desk) -> None:
+    request = i.Request("r1", "digest")
+    assert desk.machine.seen(request) is None
+    desk.take(order("0.1"), request)
+    sequence = desk.state.sequence
+    assert desk.machine.seen(request) == sequence
+    assert desk.take(order("0.1"), request) == []
+    assert desk.state.sequence == sequence
+    assert [recorded.request_id for recorded in desk.journal if recorded.request_id] == ["r1"]
+
+
+def test_a_request_with_several_events_is_answered_by_the_first(desk: Desk) -> None:
+    desk.work(desk.submit("0.1", **LIMIT))
+    before = desk.state.sequence
+    request = i.Request("kill", "digest")
+    desk.take(i.EngageKillSwitch("enough"), request)
+    assert desk.state.sequence > before + 1
+    assert desk.machine.seen(request) == before + 1
+
+
+def test_the_same_id_for_something_else_is_refused(desk: Desk) -> None:
+    desk.take(order("0.1"), i.Request("r1", "one"))
+    before = desk.state.sequence
+    for ask in (desk.machine.seen, lambda request: desk.take(order("0.2"), request)):
+        with pytest.raises(AlreadyExists) as refused:
+            ask(i.Request("r1", "other"))
+        assert refused.value.reason == "REQUEST_ID_REUSED"
+        assert refused.value.data == {"sequence": str(before)}
+    assert desk.state.sequence == before
+
+
+def test_a_request_that_was_refused_outright_may_be_mended(desk: Desk) -> None:
+    request = i.Request("r1", "digest")
+    with pytest.raises(NotFound):
+        desk.take(i.CancelOrder("none"), request)
+    assert desk.machine.seen(request) is None
+    assert desk.machine.seen(i.NO_REQUEST) is None
+
+
+def test_what_is_refused_half_way_is_a_fault_of_the_core(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(turn: Any, *rest: Any) -> None:
+        turn.emit(e.TradingStateChanged(desk.state.trading_state, "", automatic=True))
+        raise NotFound("order", "x")
+
+    monkeypatch.setattr("quarterdeck.engine.orders.cancel_all", half)
+    with pytest.raises(RuntimeError, match="half of it was recorded"):
+        desk.take(i.CancelAllOrders())
+
+
+def test_orders_of_every_kind_reach_the_venue_as_they_were_asked_for(desk: Desk) -> None:
+    desk.took_effects()
+    placed = desk.send(
+        desk.submit(
+            "0.1",
+            type=OrderType.STOP_LIMIT,
+            limit_price="52000",
+            trigger_price="51900",
+            time_in_force=TimeInForce.IOC,
+            stop_loss="50000",
+            take_profit="55000",
+        )
+    )
+    sent = desk.took_effects()[-1]
+    assert isinstance(sent, SendOrder)
+    assert sent.terms is placed.terms
+    assert (placed.terms.limit_price, placed.terms.trigger_price) == (d(52_000), d(51_900))
+    assert (placed.terms.time_in_force, placed.terms.stop_loss) == (TimeInForce.IOC, d(50_000))
