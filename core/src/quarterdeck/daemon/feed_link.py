@@ -25,7 +25,7 @@ class FeedLink:
         self._clock = clock
         self._market_data = market_data
         self.events = 0
-        self.last_event_at = 0.0
+        self.last_event_at: float | None = None
         """Event loop's time of the latest market event; for its age."""
 
     async def run(self, after: int) -> None:

@@ -31,7 +31,8 @@ class Committer(Protocol):
         """Start writing; `done` is called on the event loop once all of them are durable, or with what went wrong."""
 
 
-Answer = Recorded | None
+#: The first event a command led to; its sequence alone if the same request was handled before; None if there is none.
+Answer = Recorded | int | None
 Publish = Callable[[Sequence[Recorded]], None]
 Act = Callable[[Effect], None]
 _Waiting = tuple[asyncio.Future[Answer], Answer]
@@ -74,7 +75,7 @@ class Loop:
             self.pump()
 
     def ask(self, item: Input, request: Request = NO_REQUEST) -> asyncio.Future[Answer]:
-        """Take a command. The future is done once its outcome is durable: its first event, or None if nothing followed.
+        """Take a command. The future is done once its outcome is durable.
 
         It fails with the CallerError the engine raised; then nothing was recorded.
         """
@@ -98,6 +99,11 @@ class Loop:
             item, request, answer = inputs.popleft()
             taken += 1
             try:
+                repeated = self._machine.seen(request)
+                if repeated is not None:
+                    if answer is not None:
+                        waiting.append((answer, repeated))
+                    continue
                 turn = step(item, now(), request)
             except QuarterdeckError as error:
                 if answer is not None and not answer.cancelled():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from quarterdeck.domain.market import Candle, MarketEvent, Quote, Trade
 
@@ -48,6 +48,10 @@ class MarketData:
             self._watchers.append(watcher)
             await watcher
         return self.version
+
+    def series(self) -> Collection[tuple[str, int]]:
+        """The instruments and intervals there are candles of."""
+        return self._candles.keys()
 
     def candles(self, symbol: str, interval: int) -> Sequence[Candle]:
         """The recent closed candles, oldest first."""

@@ -153,6 +153,13 @@ class Sending:
     link_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """The venue, when asked, says otherwise than the journal."""
+
+    detail: str
+
+
 class Timer(StrEnum):
     """The daemon's clock moved on; nothing else happened."""
 
@@ -173,7 +180,7 @@ Command = (
     | ReleaseKillSwitch
 )
 
-Notice = OpenAccount | StartDaemon | StopDaemon | FailBot | Sending | Timer
+Notice = OpenAccount | StartDaemon | StopDaemon | FailBot | Sending | Disagreement | Timer
 
 Input = Candle | Quote | Trade | FundingRate | Report | Command | Notice
 

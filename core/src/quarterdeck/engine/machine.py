@@ -172,6 +172,9 @@ class Machine:
                 turn.emit(e.DaemonStarted(item.version, item.mode, item.plugins))
             case i.StopDaemon():
                 turn.emit(e.DaemonStopped(item.reason))
+            case i.Disagreement():
+                turn.anomalies.append(item.detail)
+                self._beware(turn)
             case i.Timer():
                 self._snapshot_if_due(turn)
             case _:

@@ -1,0 +1,288 @@
+"""Owns putting the daemon together, and the order in which it starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Self
+
+import structlog
+from sqlalchemy import make_url
+
+from quarterdeck.daemon import reconcile
+from quarterdeck.daemon.bots import check_spec, warm_strategy
+from quarterdeck.daemon.clock import Clock, ReplayClock, SystemClock
+from quarterdeck.daemon.config import Config, interval_ns
+from quarterdeck.daemon.deck import DaemonDeck
+from quarterdeck.daemon.event_log import EventLog
+from quarterdeck.daemon.feed_link import FeedLink
+from quarterdeck.daemon.journal import Journal
+from quarterdeck.daemon.keeper import History, Keeper
+from quarterdeck.daemon.loop import Loop
+from quarterdeck.daemon.market_data import MarketData
+from quarterdeck.daemon.order_link import OrderLink
+from quarterdeck.daemon.parts import Parts, build_parts
+from quarterdeck.daemon.records import Records
+from quarterdeck.domain.amounts import use_money_context
+from quarterdeck.domain.bot import BotSpec, BotState
+from quarterdeck.domain.deciders import Strategy
+from quarterdeck.domain.errors import ConfigError, QuarterdeckError
+from quarterdeck.engine.ids import base32
+from quarterdeck.engine.inputs import (
+    CreateBot,
+    Disagreement,
+    FailBot,
+    OpenAccount,
+    StartBot,
+    StartDaemon,
+    StopDaemon,
+    Timer,
+)
+from quarterdeck.engine.machine import Machine
+from quarterdeck.plugin.exchange import EmbeddedExchange
+from quarterdeck.rpc.server import Server
+
+if sys.platform != "win32":
+    import uvloop
+
+log = structlog.get_logger(__name__)
+
+#: How often the clock is shown to the engine when no market event does.
+TICK_SECONDS = 1.0
+
+VERSION = version("quarterdeck")
+
+
+class Daemon:
+    """A running daemon. `start` brings everything up in order, `stop` takes it down in the reverse one."""
+
+    def __init__(self, config: Config, parts: Parts, journal: Journal) -> None:
+        self.config = config
+        self._parts = parts
+        self._journal = journal
+        self._background: list[asyncio.Task[None]] = []
+        self._ended = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._stopped = False
+        self.address = ""
+        """Where it can be reached, once started."""
+
+    @classmethod
+    async def start(cls, config: Config) -> Self:
+        """Bring up a daemon; returns once it takes calls and its bots are fed.
+
+        Raises:
+            ConfigError: the configuration, a plugin, the data or the journal can't be used; nothing is left running.
+        """
+        use_money_context()
+        parts = build_parts(config)
+        _make_room(config.journal.url)
+        journal = await asyncio.to_thread(Journal.open, config.journal.url, config.account.id)
+        daemon = cls(config, parts, journal)
+        try:
+            await daemon._bring_up()
+        except BaseException:
+            await daemon.stop("the start failed")
+            raise
+        return daemon
+
+    @property
+    def feed_events(self) -> int:
+        """Market events delivered so far."""
+        return self._feed_link.events
+
+    async def ended(self) -> None:
+        """Wait until the feed has come to its end, or the daemon has to stop.
+
+        Raises:
+            BaseException: what broke it.
+        """
+        await self._ended.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    # ------------------------------------------------------------ start
+
+    async def _bring_up(self) -> None:
+        config, parts, journal = self.config, self._parts, self._journal
+        instruments = {one.symbol: one for one in await parts.exchange.instruments()}
+        await parts.feed.open(tuple(instruments.values()))
+        self._log = EventLog(journal)
+        self._keeper = Keeper(journal)
+        state = await asyncio.to_thread(self._keeper.load)
+        self._clock: Clock = ReplayClock(state.time) if parts.feed.is_replay else SystemClock()
+        self._machine = Machine(state, instruments, parts.deciders, _deployment(journal))
+        self._loop = loop = Loop(self._machine, Records(journal, self._log, config.account.id), self._clock)
+        self._link = OrderLink(parts.exchange, loop, self._clock)
+        loop.connect(self._link.act, [lambda events: self._keeper.note(state, events)])
+        loop.broken.add_done_callback(self._broke)
+        self._market_data = MarketData()
+        self._feed_link = FeedLink(parts.feed, parts.exchange, loop, self._clock, self._market_data)
+        deck = DaemonDeck(
+            config=config,
+            version=VERSION,
+            parts=parts,
+            machine=self._machine,
+            loop=loop,
+            journal_id=str(journal.journal_id),
+            events=self._log,
+            market_data=self._market_data,
+            history=History(journal, self._keeper, loop, state),
+            feed_link=self._feed_link,
+            clock=self._clock,
+        )
+        self._server = Server(deck)
+        self.address = await self._server.start(config.daemon.listen)
+        await self._take_up_account()
+        await self._take_up_bots()
+        self._background.append(asyncio.create_task(self._feed(state.time), name="feed"))
+        self._background.append(asyncio.create_task(self._tick(), name="tick"))
+        deck.ready = True
+        log.info("ready", address=self.address, mode=config.mode, head=journal.head)
+
+    async def _take_up_account(self) -> None:
+        config, state, exchange, loop = self.config, self._machine.state, self._parts.exchange, self._loop
+        if state.is_new:
+            if isinstance(self._clock, ReplayClock):
+                self._clock.advance(self._parts.feed.start_time)
+            balances = tuple(sorted((await exchange.balances()).items()))
+            await loop.ask(OpenAccount(config.mode, config.account.settle, balances))
+        elif isinstance(exchange, EmbeddedExchange):
+            exchange.restore(reconcile.venue_account(state))
+        if state.mode != config.mode:
+            raise ConfigError(
+                f"mode: the journal {config.journal.url} was kept in mode {state.mode!r}, not {config.mode!r}"
+            )
+        await exchange.open(loop.post)
+        await loop.ask(StartDaemon(VERSION, config.mode, self._parts.names))
+        await reconcile.resolve_unanswered(state, exchange, loop, self._clock)
+        for difference in await reconcile.differences(state, exchange):
+            loop.post(Disagreement(difference))
+        await loop.idle()
+
+    async def _take_up_bots(self) -> None:
+        loop, state, parts = self._loop, self._machine.state, self._parts
+        for section in self.config.bots:
+            spec = BotSpec(
+                section.id,
+                section.strategy,
+                section.instrument,
+                interval_ns(section.interval),
+                json.dumps(section.settings, sort_keys=True, default=str),
+            )
+            known = state.bots.get(section.id)
+            if known is None:
+                try:
+                    check_spec(spec, parts.plugins, parts.feed)
+                    await loop.ask(CreateBot(spec))
+                except QuarterdeckError as error:
+                    raise ConfigError(f"bots.{section.id}: {error}") from error
+                if section.autostart:
+                    await loop.ask(StartBot(spec.bot_id, self._warm(spec)))
+            elif known.spec != spec:
+                raise ConfigError(
+                    f"bots.{section.id}: the journal knows this bot with other settings; give the new one another id",
+                )
+        for bot in list(state.bots.values()):
+            if bot.state in (BotState.RUNNING, BotState.PAUSED) and bot.spec.bot_id not in self._machine.roster:
+                try:
+                    self._machine.attach(bot.spec.bot_id, self._warm(bot.spec))
+                except Exception as error:  # noqa: BLE001 - one bot that can't run does not keep the daemon down
+                    await loop.ask(FailBot(bot.spec.bot_id, f"{type(error).__name__}: {error}"[:500]))
+
+    def _warm(self, spec: BotSpec) -> Strategy:
+        return warm_strategy(spec, self._parts.plugins, self._parts.feed, self._clock.now())
+
+    # ------------------------------------------------------------ run
+
+    async def _feed(self, after: int) -> None:
+        try:
+            await self._feed_link.run(after)
+            await self._loop.idle()
+        except Exception as error:
+            log.exception("feed_failed", feed=self.config.feed.plugin)
+            self._failure = error
+        self._ended.set()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            if not isinstance(self._clock, ReplayClock):
+                self._loop.post(Timer.TICK)
+            await self._loop.settled()
+            self._keeper.keep(self._machine.state)
+
+    def _broke(self, broken: asyncio.Future[BaseException]) -> None:
+        if not broken.cancelled():
+            self._failure = broken.result()
+            log.error("broken", error=repr(self._failure))
+            self._ended.set()
+
+    # ------------------------------------------------------------ stop
+
+    async def stop(self, reason: str) -> None:
+        """Stop taking calls, let what is under way end, write the last event, and close everything. Stops stay."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self._ended.set()
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        if hasattr(self, "_server"):
+            await self._server.stop()
+        if hasattr(self, "_loop") and not self._loop.broken.done():
+            await self._link.drain()
+            await self._loop.idle()
+            if not self._machine.state.is_new:
+                await self._loop.ask(StopDaemon(reason))
+                await asyncio.wrap_future(self._keeper.snapshot(self._machine.state))
+        await self._parts.feed.close()
+        await self._parts.exchange.close()
+        await asyncio.to_thread(self._journal.close)
+
+
+def run(config: Config, on_ready: Callable[[Daemon], None] = lambda _: None) -> int:
+    """Run a daemon until it is told to stop (SIGTERM or SIGINT) or can't go on; returns the exit code.
+
+    Raises:
+        ConfigError: it can't start.
+    """
+
+    async def main() -> int:
+        daemon = await Daemon.start(config)
+        loop = asyncio.get_running_loop()
+        asked = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, asked.set)
+        on_ready(daemon)
+        asking = asyncio.create_task(asked.wait())
+        ending = asyncio.create_task(daemon.ended())
+        await asyncio.wait({asking, ending}, return_when=asyncio.FIRST_COMPLETED)
+        failed = ending.done() and ending.exception() is not None
+        if ending.done() and not failed and not asked.is_set():
+            log.info("feed_ended", events=daemon.feed_events)
+            await asked.wait()  # history is over; the account can still be looked at
+        for task in (asking, ending):
+            task.cancel()
+        await daemon.stop("asked to" if not failed else "failed")
+        return 1 if failed else 0
+
+    return asyncio.run(main()) if sys.platform == "win32" else uvloop.run(main())
+
+
+def _make_room(url: str) -> None:
+    """Create the folder of a SQLite journal, which SQLite itself does not do."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _deployment(journal: Journal) -> str:
+    """The four letters this journal's link ids carry."""
+    return base32(journal.journal_id.int % 32**4, 4)

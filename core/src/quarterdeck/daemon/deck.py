@@ -1,0 +1,191 @@
+"""Owns the daemon as the gRPC skin sees it. Implements `rpc.facade.Deck`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from quarterdeck.daemon.bots import check_spec, warm_strategy
+from quarterdeck.daemon.clock import Clock
+from quarterdeck.daemon.config import Config
+from quarterdeck.daemon.event_log import EventLog
+from quarterdeck.daemon.feed_link import FeedLink
+from quarterdeck.daemon.keeper import History
+from quarterdeck.daemon.loop import Loop
+from quarterdeck.daemon.market_data import MarketData
+from quarterdeck.daemon.parts import Parts
+from quarterdeck.domain.bot import BotState
+from quarterdeck.domain.errors import RefusedByState, Unavailable
+from quarterdeck.domain.instrument import Instrument
+from quarterdeck.domain.risk import LimitStatus, TradingState
+from quarterdeck.domain.sizing import RiskRatio
+from quarterdeck.engine.bots import known
+from quarterdeck.engine.events import Recorded
+from quarterdeck.engine.inputs import Command, CreateBot, EngageKillSwitch, Request, StartBot, SubmitOrder
+from quarterdeck.engine.machine import Machine
+from quarterdeck.engine.pipeline import Evaluation, core_limits, evaluate
+from quarterdeck.engine.state import State
+from quarterdeck.engine.view import View
+from quarterdeck.rpc.convert.envelope import decode
+from quarterdeck.rpc.facade import DaemonState, DaemonStatus, PluginInfo
+
+_NANOSECONDS = 1_000_000_000
+
+
+@dataclass(slots=True)
+class DaemonDeck:
+    """One account and its journal, for callers. It takes commands once `ready` is set; the kill switch always."""
+
+    config: Config
+    version: str
+    parts: Parts
+    machine: Machine
+    loop: Loop
+    journal_id: str
+    events: EventLog
+    market_data: MarketData
+    history: History
+    feed_link: FeedLink
+    clock: Clock
+    start_time: int = field(default_factory=time.time_ns)
+    ready: bool = False
+
+    @property
+    def account_id(self) -> str:
+        """The account's id."""
+        return self.config.account.id
+
+    @property
+    def state(self) -> State:
+        """The account. To be read when settled."""
+        return self.machine.state
+
+    @property
+    def view(self) -> View:
+        """The account valued at the latest marks. To be read when settled."""
+        return self.machine.view
+
+    @property
+    def instruments(self) -> Mapping[str, Instrument]:
+        """What can be traded, by id."""
+        return self.machine.instruments
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything in memory is durable."""
+        return self.loop.is_settled
+
+    async def settled(self) -> int:
+        """Wait until everything in memory is durable, and return its sequence."""
+        return await self.loop.settled()
+
+    # ------------------------------------------------------------ commands
+
+    async def submit(self, command: Command, request: Request) -> Recorded | None:
+        """Have a command carried out; returns its first event once that is durable, None if there was none.
+
+        Raises:
+            QuarterdeckError: nothing was recorded.
+        """
+        self._check_ready(command)
+        if isinstance(command, CreateBot):
+            check_spec(command.spec, self.parts.plugins, self.parts.feed)
+        return await self._ask(command, request)
+
+    async def start_bot(self, bot_id: str, request: Request) -> Recorded | None:
+        """Build and warm up a bot's strategy if it has none, and run it."""
+        command = StartBot(bot_id, None)
+        self._check_ready(command)
+        bot = known(self.state, bot_id)
+        if bot_id not in self.machine.roster and bot.state is not BotState.RUNNING:
+            spec, now = bot.spec, self.clock.now()
+            command = StartBot(bot_id, warm_strategy(spec, self.parts.plugins, self.parts.feed, now))
+        return await self._ask(command, request)
+
+    async def _ask(self, command: Command, request: Request) -> Recorded | None:
+        answer = await self.loop.ask(command, request)
+        if not isinstance(answer, int):
+            return answer
+        entries = await self.events.read(answer - 1, 1)
+        return decode(entries[0].body)
+
+    def _check_ready(self, command: Command) -> None:
+        if self.loop.broken.done():
+            raise Unavailable("NOT_READY", "the journal failed; the daemon is stopping")
+        if not self.ready and not isinstance(command, EngageKillSwitch):
+            raise Unavailable("NOT_READY", "the daemon is still agreeing with the venue; try again in a moment")
+
+    # ------------------------------------------------------------ questions
+
+    def evaluate(self, order: SubmitOrder, basis: Decimal | None = None) -> Evaluation:
+        """What would become of an order, without making it."""
+        return evaluate(order, self.view.at(self.clock.now()), self.machine.deciders, basis)
+
+    def risk_ratio(self, basis: Decimal) -> RiskRatio:
+        """The part of `basis` one new trade may lose.
+
+        Raises:
+            RefusedByState: the sizer fails.
+        """
+        try:
+            return self.machine.deciders.sizer.risk_ratio(basis)
+        except Exception as error:
+            raise RefusedByState("SIZING_REFUSED", f"the sizer has no ratio for {basis}: {error}") from error
+
+    def limits(self) -> Sequence[LimitStatus]:
+        """Every limit of every rule, the core's own included. A rule that can't list its limits is left out."""
+        view, deciders = self.view.at(self.clock.now()), self.machine.deciders
+        listed = list(core_limits(view, deciders.limits))
+        for rule in deciders.rules:
+            try:
+                listed += rule.limits(view)
+            except Exception:  # noqa: BLE001 - what a plugin can't show keeps nobody from seeing the rest
+                listed.append(LimitStatus(rule.name, "failed to list its limits", Decimal(0), None))
+        return listed
+
+    def status(self) -> DaemonStatus:
+        """How the daemon is."""
+        last = self.feed_link.last_event_at
+        age = None if last is None else int((asyncio.get_running_loop().time() - last) * _NANOSECONDS)
+        return DaemonStatus(
+            mode=self.config.mode,
+            state=self._state(),
+            reasons=self._reasons(),
+            version=self.version,
+            start_time=self.start_time,
+            current_time=time.time_ns(),
+            exchange=self.config.exchange.plugin,
+            feed=self.config.feed.plugin,
+            market_data_age=age,
+            exchange_age=age,
+        )
+
+    def _state(self) -> DaemonState:
+        if self.state.trading_state is TradingState.HALTED:
+            return DaemonState.KILLED
+        if not self.ready:
+            return DaemonState.SYNCING
+        return DaemonState.SAFE if self.state.trading_state is TradingState.REDUCING else DaemonState.READY
+
+    def _reasons(self) -> list[str]:
+        reasons = [] if self.state.trading_state is TradingState.ACTIVE else [self.state.trading_reason]
+        return reasons + [one for one in self.loop.anomalies if one not in reasons]
+
+    def plugins(self) -> Sequence[PluginInfo]:
+        """What the loaded plugins offer; those that are configured or run a bot are enabled."""
+        used = {(one.kind.noun, one.name) for one in self.parts.used}
+        used |= {("strategy", bot.spec.strategy) for bot in self.state.bots.values()}
+        return [
+            PluginInfo(
+                one.kind.noun.removesuffix(" rule"),
+                one.name,
+                one.distribution,
+                one.version,
+                one.summary,
+                (one.kind.noun, one.name) in used,
+            )
+            for one in self.parts.plugins.all()
+        ]

@@ -1,0 +1,125 @@
+"""Owns what is kept beside the journal: the tables for SQL, and snapshots that make the next start short."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import TypeVar
+
+from quarterdeck.daemon.journal import (
+    Entry,
+    Fill,
+    Journal,
+    Listings,
+    OrderKey,
+    Page,
+    Projections,
+    load_state,
+    save_state,
+)
+from quarterdeck.daemon.loop import Loop
+from quarterdeck.domain.order import Order
+from quarterdeck.engine.events import Recorded
+from quarterdeck.engine.fold import fold
+from quarterdeck.engine.state import State
+from quarterdeck.rpc.convert.envelope import decode
+
+#: Events between two snapshots of the state.
+SNAPSHOT_AFTER = 50_000
+
+T = TypeVar("T")
+
+
+class Keeper:
+    """Follows the journal with tables and snapshots, off the way of orders."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._projections = Projections(journal)
+        self._snapshot_sequence = 0
+
+    def load(self) -> State:
+        """The state at the journal's head. Blocks.
+
+        Raises:
+            JournalDamaged: an entry is missing.
+        """
+        state = load_state(self._journal, _fold_entry, self._projections)
+        self._snapshot_sequence = state.sequence
+        return state
+
+    def note(self, state: State, events: Sequence[Recorded]) -> None:
+        """Note what durable events changed."""
+        touch = self._projections.touch
+        for recorded in events:
+            touch(state, recorded)
+
+    def keep(self, state: State) -> None:
+        """Bring the tables up to date, and take a snapshot now and then. Only while everything is settled."""
+        if state.sequence - self._snapshot_sequence >= SNAPSHOT_AFTER:
+            self.snapshot(state)
+        else:
+            self.flush(state)
+
+    def flush(self, state: State) -> Future[None] | None:
+        """Bring the tables up to date; None if they are. Only while everything is settled."""
+        return self._projections.flush(state) if self._projections.cursor < state.sequence else None
+
+    def snapshot(self, state: State) -> Future[None]:
+        """Keep the state for the next start. Only while everything is settled."""
+        self._snapshot_sequence = state.sequence
+        return save_state(self._journal, state, self._projections)
+
+
+def _fold_entry(state: State, entry: Entry) -> Recorded:
+    recorded = decode(entry.body)
+    fold(state, recorded)
+    return recorded
+
+
+class History:
+    """Listings as new as the journal. Implements `rpc.facade.History`."""
+
+    def __init__(self, journal: Journal, keeper: Keeper, loop: Loop, state: State) -> None:
+        self._listings = Listings(journal)
+        self._keeper = keeper
+        self._loop = loop
+        self._state = state
+
+    async def order(self, order_id: str) -> Order | None:
+        """One order, however old."""
+        return await self._read(lambda: self._listings.order(order_id))
+
+    async def orders(
+        self,
+        limit: int,
+        before: tuple[int, str] | None,
+        *,
+        symbol: str | None,
+        bot_id: str | None,
+    ) -> Page[Order]:
+        """Orders, newest first, before the one of that create time and id."""
+        key = None if before is None else OrderKey(*before)
+        return await self._read(lambda: self._listings.orders(limit, key, symbol=symbol, bot_id=bot_id))
+
+    async def fills(
+        self,
+        limit: int,
+        before: int | None,
+        *,
+        order_id: str | None,
+        symbol: str | None,
+        bot_id: str | None,
+    ) -> Page[Fill]:
+        """Fills, newest first, recorded before a sequence."""
+        return await self._read(
+            lambda: self._listings.fills(limit, before, order_id=order_id, symbol=symbol, bot_id=bot_id),
+        )
+
+    async def _read(self, query: Callable[[], T]) -> T:
+        await self._loop.settled()
+        written = self._keeper.flush(self._state)
+        if written is not None:
+            await asyncio.wrap_future(written)
+        return await asyncio.to_thread(query)
