@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from heapq import heappop, heappush
 from math import inf
-from sys import maxsize
 
 from quarterdeck.domain.amounts import ZERO, floor_to, from_observation
 from quarterdeck.domain.instrument import Instrument, InstrumentKind
 from quarterdeck.matching.ladder import Ladder
 from quarterdeck.matching.order import BookOrder
 
-NEVER = maxsize
+NEVER = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Amendment:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Request:
-    """Something on its way to the venue: a new order, an amendment if there is one, else a wish to cancel."""
+    """Something on its way to the market: a new order, an amendment if there is one, else a wish to cancel."""
 
     time: int
     number: int

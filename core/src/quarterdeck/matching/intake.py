@@ -32,9 +32,8 @@ def accept(execution: Execution, book: Book, link_id: str, terms: OrderTerms) ->
     return order
 
 
-def arrive(execution: Execution, book: Book, order: BookOrder) -> None:
-    """Let an order work."""
-    order.has_arrived = True
+def announce(execution: Execution, book: Book, order: BookOrder) -> None:
+    """Say that an order works, unless it may not."""
     if order.is_post_only and post_only_crosses(book, order):
         execution.reject(book, order, Reason.POST_ONLY_WOULD_CROSS)
         return
@@ -42,7 +41,6 @@ def arrive(execution: Execution, book: Book, order: BookOrder) -> None:
         execution.open(order)
     if order.terms.reduce_only and order.leaves > book.closable(order):
         execution.shrink(book, order, book.closable(order))
-    put_to_work(book, order)
 
 
 def resume(execution: Execution, book: Book, shown: OrderSnapshot) -> None:
@@ -84,6 +82,7 @@ def _role_of(shown: OrderSnapshot) -> OrderRole | None:
 
 def put_to_work(book: Book, order: BookOrder) -> None:
     """Place an order where the next price finds it."""
+    order.has_arrived = True
     if order.is_trailing and order.awaits_trigger:
         start_trailing(book, order)
     elif order.awaits_trigger or (order.is_post_only and book.price_for(order) is not None):
@@ -124,8 +123,10 @@ def take_in(execution: Execution, book: Book, request: Request) -> None:
     """Do what a request that has arrived asks for."""
     order = execution.orders[request.link_id]
     if request.is_new:
+        if order.state is OrderState.ACKED:
+            announce(execution, book, order)
         if order.is_open:
-            arrive(execution, book, order)
+            put_to_work(book, order)
     elif request.amendment is None:
         _cancel(execution, book, order)
     else:

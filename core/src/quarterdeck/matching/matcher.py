@@ -19,7 +19,7 @@ from quarterdeck.matching.intake import post_only_crosses, start_trailing, take_
 from quarterdeck.matching.liquidation import liquidate
 from quarterdeck.matching.order import BookOrder
 from quarterdeck.matching.path import Leg, legs_of
-from quarterdeck.matching.protection import after_trade
+from quarterdeck.matching.protection import after_trade, after_trigger
 from quarterdeck.matching.reasons import Reason
 
 
@@ -45,8 +45,8 @@ class Matcher:
         self._jump(book, candle.open, candle.open, strictly=False)
         self._improves = False
         self.settle(book)
-        expects = bool(book.requests) and book.requests[0].time < end
-        if expects or candle.low <= book.wake_below or candle.high >= book.wake_above:
+        is_busy = book.starved or (book.requests and book.requests[0].time < end)
+        if is_busy or candle.low <= book.wake_below or candle.high >= book.wake_above:
             for leg in legs_of(candle, book.quantity):
                 self._walk(book, leg)
             self._end(book, candle.close, candle.close, end)
@@ -206,6 +206,8 @@ class Matcher:
             del book.trailing[order.link_id]
         order.awaits_trigger = False
         self._execution.reports.append(Triggered(order.link_id, self._execution.now))
+        if order.parent_link_id:
+            after_trigger(self._execution, book, order)
         self._meet(book, order)
 
     def _meet_fresh(self, book: Book) -> None:

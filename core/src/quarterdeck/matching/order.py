@@ -42,6 +42,7 @@ class BookOrder:
     is_open: bool = True
     """Whether any of it may still trade."""
     has_arrived: bool = False
+    """Whether prices can find it; until then it is on its way."""
     reserved: Decimal = ZERO
     """Notional (or, for a sale on spot, quantity) it holds against the account's means."""
     rung: tuple[Decimal, int, int, BookOrder] | None = None

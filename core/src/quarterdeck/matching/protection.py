@@ -1,4 +1,4 @@
-"""Owns what a trade sets off: attached protection opens and grows, one cancels the other, reduce-only orders shrink."""
+"""Owns what a trade sets off: attached protection opens and grows, one side ends the other, reduce-only orders shrink."""
 
 from __future__ import annotations
 
@@ -14,10 +14,17 @@ from quarterdeck.matching.order import BookOrder, exchange_order_id
 from quarterdeck.matching.reasons import Reason
 
 
+def after_trigger(execution: Execution, book: Book, order: BookOrder) -> None:
+    """When protection starts to work, what is left of the entry it belongs to ends."""
+    parent = execution.orders.get(order.parent_link_id)
+    if parent is not None and parent.is_open:
+        execution.cancel(book, parent, Reason.PROTECTION_TRIGGERED)
+
+
 def after_trade(execution: Execution, book: Book, order: BookOrder, quantity: Decimal) -> None:
     """Do what a trade of `quantity` of an order sets off."""
     if order.parent_link_id:
-        _end_the_others(execution, book, order)
+        _balance_other_side(execution, book, order)
     if book.reducing:
         keep_reducing(execution, book)
     terms = order.terms
@@ -85,14 +92,10 @@ def _cover(
     )
 
 
-def _end_the_others(execution: Execution, book: Book, child: BookOrder) -> None:
-    """When one side of the protection trades, the other covers that much less and the parent opens nothing more."""
-    parent_link_id = child.parent_link_id
-    parent = execution.orders.get(parent_link_id)
-    if parent is not None and parent.is_open:
-        execution.cancel(book, parent, Reason.OTHER_SIDE_FILLED)
+def _balance_other_side(execution: Execution, book: Book, child: BookOrder) -> None:
+    """When one side of the protection trades, the other covers that much less."""
     suffix = TAKE_PROFIT_SUFFIX if child.role is OrderRole.STOP_LOSS else STOP_LOSS_SUFFIX
-    other = execution.orders.get(parent_link_id + suffix)
+    other = execution.orders.get(child.parent_link_id + suffix)
     if other is None or not other.is_open:
         return
     if not child.leaves:

@@ -14,7 +14,7 @@ from quarterdeck.matching.account import Account
 from quarterdeck.matching.book import NEVER, Amendment, Book, Request
 from quarterdeck.matching.execution import Execution
 from quarterdeck.matching.funding import expect_fixed, pay, pay_fixed
-from quarterdeck.matching.intake import accept, arrive, resume, take_in
+from quarterdeck.matching.intake import accept, announce, put_to_work, resume, take_in
 from quarterdeck.matching.matcher import Matcher
 from quarterdeck.matching.order import BookOrder, exchange_order_id
 from quarterdeck.matching.reasons import Reason
@@ -74,14 +74,17 @@ class Venue:
         order = accept(execution, book, link_id, terms)
         if isinstance(order, Reason):
             return [Rejected(link_id, order, time)]
-        delay = self._settings.latency.delay(link_id)
-        if delay:
-            book.send(Request(time + delay, order.number, link_id, is_new=True))
-        else:
-            arrive(execution, book, order)
+        arrival = time + self._settings.latency.delay(link_id)
+        if arrival == time:
+            announce(execution, book, order)
             if not order.is_open:
                 del execution.orders[link_id]
                 return execution.take_reports()
+        if arrival > book.seen_until:
+            # The next candle may have opened before: the order joins its path where it had got to by then.
+            book.send(Request(arrival, order.number, link_id, is_new=True))
+        else:
+            put_to_work(book, order)
         self._wake(book)
         return [Acked(link_id, exchange_order_id(link_id), time), *execution.take_reports()]
 
