@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.tests.rpc.examples import EVENT_CLASSES, examples_of, recorded
+from quarterdeck.domain.bot import BotState
 from quarterdeck.domain.market import Side
 from quarterdeck.domain.order import OrderRole, OrderTerms, OrderType
 from quarterdeck.domain.risk import Refused
@@ -28,7 +29,7 @@ def test_an_event_is_read_as_it_was_written(kind: type[Any], data: st.DataObject
 
 
 def test_every_event_is_known_by_the_name_of_its_message() -> None:
-    messages = {field.message_type.name for field in Envelope.DESCRIPTOR.oneofs_by_name["event"].fields}
+    messages = {str(field.message_type and field.message_type.name) for field in Envelope.DESCRIPTOR.oneofs_by_name["event"].fields}
     assert messages == EVENT_TYPES == {kind.__name__ for kind in EVENT_CLASSES}
     assert event_type(e.OrderTriggered("o-1")) == "OrderTriggered"
 
@@ -61,7 +62,7 @@ def test_what_is_owed_is_never_rounded(quantity: str) -> None:
     ("observed", "written"),
     [
         (Decimal(1) / Decimal(3), "0.333333333333333333"),
-        (Decimal("-1") / Decimal(3), "-0.333333333333333333"),
+        (Decimal(-1) / Decimal(3), "-0.333333333333333333"),
         (Decimal("1E-30"), "0"),
         (Decimal("NaN"), ""),
         (Decimal("-Infinity"), ""),
@@ -76,7 +77,7 @@ def test_what_was_computed_for_people_is_rounded_or_left_out(observed: Decimal, 
 
 
 def test_text_that_is_no_unicode_does_not_stop_the_journal() -> None:
-    event = e.BotStateChanged("sma", e.BotState.FAILED, "no file \udcff")
+    event = e.BotStateChanged("sma", BotState.FAILED, "no file \udcff")
     assert decode(encode(e.Recorded(1, 0, event), "main")).event.failure == "no file ?"  # type: ignore[union-attr]  # the event above
 
 

@@ -7,7 +7,8 @@ log, under an id that the caller is given.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import structlog
@@ -19,7 +20,7 @@ from grpc import StatusCode
 from protovalidate import ValidationError, Violation
 
 from quarterdeck.domain.amounts import amount_text
-from quarterdeck.domain.errors import QuarterdeckError, RefusedByState
+from quarterdeck.domain.errors import InvalidRequest, QuarterdeckError, RefusedByState
 from quarterdeck.domain.risk import Refused
 from quarterdeck.engine.pipeline import CORE, SIZING
 from quarterdeck.rpc.convert.values import prose
@@ -125,6 +126,19 @@ def refused(refusal: Refused, sequence: int, trading_since: int) -> RefusedBySta
     nothing_left = refusal.rule == CORE and refusal.reason == "BELOW_MIN_QUANTITY" and not refusal.observed
     reason = "SIZING_REFUSED" if refusal.rule == SIZING or nothing_left else "RISK_REFUSED"
     return RefusedByState(reason, text, {"rule": refusal.rule, "reason": refusal.reason, **data, **place})
+
+
+@contextmanager
+def fields_called(fields: Mapping[str, str]) -> Iterator[None]:
+    """Name a field as the caller's own request does, where the engine knows it under another name."""
+    try:
+        yield
+    except InvalidRequest as error:
+        field = error.data["field"]
+        if field not in fields:
+            raise
+        problem = str(error).removeprefix(f"{field}: ")
+        raise InvalidRequest(fields[field], problem, error.reason) from error
 
 
 def _invalid(error: ValidationError) -> Answer:

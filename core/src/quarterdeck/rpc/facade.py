@@ -96,7 +96,7 @@ class EventLog(Protocol):
 
 
 class MarketData(Protocol):
-    """The recent market, for watching: the latest of everything, and word of any change. What a watcher misses is gone."""
+    """The recent market, for watching: the latest of everything, and word of changes. What a watcher misses is gone."""
 
     @property
     def version(self) -> int:
@@ -218,11 +218,11 @@ class Deck(Protocol):
     async def submit(self, command: Command, request: Request) -> Recorded | None:
         """Have a command carried out; returns the first event it led to once that is durable, None if there was none.
 
-        A request that was handled before gets the event it got then, and nothing is recorded. That an order is refused is
-        an event too. For CreateBot the strategy and its settings are checked.
+        A request that was handled before gets the event it got then, and nothing is recorded. That an order is refused
+        is an event too. For CreateBot the strategy and its settings are checked.
 
         Raises:
-            QuarterdeckError: the command is wrong or not allowed now, or the daemon can't take it; nothing was recorded.
+            QuarterdeckError: the command is wrong or not allowed now, or can't be taken; nothing was recorded.
         """
 
     async def start_bot(self, bot_id: str, request: Request) -> Recorded | None:
@@ -232,7 +232,7 @@ class Deck(Protocol):
         """What would become of an order, without making it. `basis` replaces the money that sizing starts from.
 
         Raises:
-            NotFound, InvalidRequest: see `engine.pipeline.evaluate`.
+            QuarterdeckError: what `submit` would raise for it.
         """
 
     def risk_ratio(self, basis: Decimal) -> RiskRatio:

@@ -15,20 +15,18 @@ from quarterdeck.engine import events as e
 from quarterdeck.rpc import names
 from quarterdeck.rpc.convert.orders import (
     CAUSE_OF,
-    CAUSES,
-    LIQUIDITIES,
     LIQUIDITY_OF,
     ROLE_OF,
     ROLES,
     SIDE_OF,
-    SIDES,
     STATE_OF,
     STATES,
     read_terms,
+    write_fill,
     write_terms,
 )
 from quarterdeck.rpc.convert.sizing import read_sizing, write_sizing
-from quarterdeck.rpc.convert.values import choices, numbers, prose, read_amount, rounded, set_time, text, time_of
+from quarterdeck.rpc.convert.values import choices, numbers, prose, read_amount, rounded, text, time_of
 from quarterdeck.rpc.names import ORDERS
 from quarterdeck.v1 import event_pb2, ledger_pb2, order_pb2
 
@@ -51,12 +49,15 @@ class Codec(NamedTuple):
 # ---------------------------------------------------------------- approval
 
 
-def write_prepared(message: event_pb2.OrderPrepared, event: e.OrderPrepared, account: str) -> None:
-    """Write an approved order."""
-    order = message.order
-    _write_order(order, event, account)
-    order.link_id = event.link_id
-    order.state = _PREPARED
+def write_prepared(message: order_pb2.Order, event: e.OrderPrepared, account: str) -> None:
+    """Write an order as it was when it was approved."""
+    _write_order(message, event, account)
+    message.link_id = event.link_id
+    message.state = _PREPARED
+
+
+def _write_prepared(message: event_pb2.OrderPrepared, event: e.OrderPrepared, account: str) -> None:
+    write_prepared(message.order, event, account)
     if event.sizing is not None:
         write_sizing(message.sizing, event.sizing)
     message.rules.extend(event.rules)
@@ -136,19 +137,7 @@ def _write_order(
 
 
 def _write_filled(message: event_pb2.OrderFilled, event: e.OrderFilled, account: str) -> None:
-    fill = message.fill
-    fill.order = account + ORDERS + event.order_id
-    fill.exchange_trade_id = event.trade_id
-    fill.instrument = names.instrument(event.symbol)
-    fill.side = SIDES[event.side]
-    fill.quantity.value = text(event.quantity)
-    fill.price.value = text(event.price)
-    fill.fee.value = text(event.fee)
-    fill.fee_currency = event.fee_currency
-    fill.liquidity = LIQUIDITIES[event.liquidity]
-    fill.cause = CAUSES[event.cause]
-    fill.realized_pnl.value = text(event.realized_pnl)
-    set_time(fill.exchange_time, event.exchange_time)
+    write_fill(message.fill, event, account)
     message.order_state = STATES[event.order_state]
     message.filled_quantity.value = text(event.filled_quantity)
     message.position_quantity.value = text(event.position_quantity)
@@ -292,7 +281,7 @@ def _reason(message: _WithReason) -> tuple[str, str]:
 
 
 ORDER_EVENTS: Sequence[Codec] = (
-    Codec(e.OrderPrepared, "order_prepared", write_prepared, _read_prepared),
+    Codec(e.OrderPrepared, "order_prepared", _write_prepared, _read_prepared),
     Codec(e.OrderRefused, "order_refused", _write_refused, _read_refused),
     Codec(e.OrderSent, "order_sent", _write_sent, _read_sent),
     Codec(e.OrderAcked, "order_acked", _write_at_exchange, _read_acked),

@@ -7,6 +7,8 @@ from decimal import Decimal
 from quarterdeck.domain.market import Side
 from quarterdeck.domain.order import Order, OrderRole, OrderState, OrderTerms, OrderType, TimeInForce
 from quarterdeck.domain.report import FillCause, Liquidity
+from quarterdeck.domain.risk import OrderDraft
+from quarterdeck.engine.events import OrderFilled
 from quarterdeck.engine.inputs import AmendOrder, SubmitOrder
 from quarterdeck.rpc import names
 from quarterdeck.rpc.convert.values import asked_amount, choices, numbers, prose, read_amount, rounded, set_time, text
@@ -87,6 +89,39 @@ def order_message(order: Order, account: str) -> order_pb2.Order:
         message.parent_order = account + names.ORDERS + order.parent_id
     set_time(message.create_time, order.create_time)
     set_time(message.update_time, order.update_time)
+    return message
+
+
+def write_draft(message: order_pb2.Order, draft: OrderDraft, order_id: str, account: str) -> None:
+    """Write an order that was approved and not made."""
+    message.name = account + names.ORDERS + order_id
+    message.bot = names.bot(draft.bot_id)
+    message.role = ROLES[draft.role]
+    message.state = STATES[OrderState.PREPARED]
+    write_terms(message, draft.terms)
+
+
+def write_fill(message: fill_pb2.Fill, event: OrderFilled, account: str) -> None:
+    """Write a trade as its event has it."""
+    message.order = account + names.ORDERS + event.order_id
+    message.exchange_trade_id = event.trade_id
+    message.instrument = names.instrument(event.symbol)
+    message.side = SIDES[event.side]
+    message.quantity.value = text(event.quantity)
+    message.price.value = text(event.price)
+    message.fee.value = text(event.fee)
+    message.fee_currency = event.fee_currency
+    message.liquidity = LIQUIDITIES[event.liquidity]
+    message.cause = CAUSES[event.cause]
+    message.realized_pnl.value = text(event.realized_pnl)
+    set_time(message.exchange_time, event.exchange_time)
+
+
+def fill_message(event: OrderFilled, sequence: int, time: int, bot_id: str, account: str) -> fill_pb2.Fill:
+    """A trade that was recorded at a sequence and time, for an order of a bot."""
+    message = fill_pb2.Fill(name=f"{account}{names.FILLS}{sequence}", bot=names.bot(bot_id))
+    write_fill(message, event, account)
+    set_time(message.record_time, time)
     return message
 
 

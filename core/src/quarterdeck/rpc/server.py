@@ -1,0 +1,163 @@
+"""Owns the server: which services there are, how connections are kept, and who may reach it."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from quarterdeck.domain.errors import ConfigError
+from quarterdeck.rpc import names
+from quarterdeck.rpc.facade import Deck
+from quarterdeck.rpc.interceptor import Guard
+from quarterdeck.rpc.pages import Listings
+from quarterdeck.rpc.servicers import events
+from quarterdeck.rpc.servicers.accounts import AccountServicer
+from quarterdeck.rpc.servicers.bots import BotServicer
+from quarterdeck.rpc.servicers.events import EventServicer
+from quarterdeck.rpc.servicers.market_data import MarketDataServicer
+from quarterdeck.rpc.servicers.orders import OrderServicer
+from quarterdeck.rpc.servicers.positions import PositionServicer
+from quarterdeck.rpc.servicers.risk import RiskServicer
+from quarterdeck.rpc.servicers.sizing import SizingServicer
+from quarterdeck.rpc.servicers.system import SystemServicer
+from quarterdeck.rpc.tape import Tape
+from quarterdeck.v1 import (
+    account_service_pb2_grpc,
+    bot_service_pb2_grpc,
+    market_data_service_pb2_grpc,
+    order_service_pb2_grpc,
+    position_service_pb2_grpc,
+    risk_service_pb2_grpc,
+    sizing_service_pb2_grpc,
+    system_service_pb2_grpc,
+)
+
+#: The largest request; none of the contract's comes near it.
+REQUEST_BYTES = 256 * 1024
+
+_OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.so_reuseport", 0),  # a second daemon on the same port is an error, not a partner
+    ("grpc.max_receive_message_length", REQUEST_BYTES),
+    ("grpc.max_send_message_length", 64 * 1024 * 1024),
+    ("grpc.max_metadata_size", 16 * 1024),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+SERVICES = (
+    "quarterdeck.v1.AccountService",
+    "quarterdeck.v1.BotService",
+    events.SERVICE,
+    "quarterdeck.v1.MarketDataService",
+    "quarterdeck.v1.OrderService",
+    "quarterdeck.v1.PositionService",
+    "quarterdeck.v1.RiskService",
+    "quarterdeck.v1.SizingService",
+    "quarterdeck.v1.SystemService",
+)
+"""The contract's services."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How the streams are timed, in seconds."""
+
+    heartbeat: float = 1.0
+    """An event stream says after so long that there was nothing."""
+    patience: float = 60.0
+    """An event stream is ended whose reader takes nothing for so long."""
+    market: float = 0.1
+    """A market stream sends at most so often."""
+    farewell: float = 2.0
+    """Calls under way may go on for so long when the server stops."""
+
+
+class Server:
+    """Offers a deck to clients of this machine. There is no authentication yet, so no other machine is let in."""
+
+    def __init__(self, deck: Deck, pace: Pace | None = None) -> None:
+        self._deck = deck
+        self._pace = pace or Pace()
+        self._tape = Tape(deck.events, deck.journal_id, self._pace.heartbeat)
+        self._health = health.aio.HealthServicer()
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self, listen: str) -> str:
+        """Listen on `host:port` (0 picks a free port) or `unix:path`; returns the address that clients can use.
+
+        Raises:
+            ConfigError: the address is not this machine's own, or is taken.
+        """
+        check_local(listen)
+        server = grpc.aio.server(
+            interceptors=(Guard(names.account(self._deck.account_id)),),
+            options=_OPTIONS,
+        )
+        self._add_services(server)
+        try:
+            port = server.add_insecure_port(listen)
+        except RuntimeError as error:
+            await server.stop(None)
+            raise ConfigError(f"daemon.listen: cannot listen on {listen}: is another daemon there?") from error
+        await server.start()
+        self._tape.start()
+        self._server = server
+        for service in ("", *SERVICES):
+            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
+
+    async def stop(self) -> None:
+        """Tell health checks and streams that this is the end, wait a little for calls under way, and close."""
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        await self._health.enter_graceful_shutdown()
+        await self._tape.stop()
+        await server.stop(self._pace.farewell)
+        await asyncio.sleep(0)  # what the closing has scheduled
+
+    def _add_services(self, server: grpc.aio.Server) -> None:
+        deck, listings = self._deck, Listings()
+        account_service_pb2_grpc.add_AccountServiceServicer_to_server(AccountServicer(deck, listings), server)
+        bot_service_pb2_grpc.add_BotServiceServicer_to_server(BotServicer(deck, listings), server)
+        EventServicer(deck, self._tape, self._pace.patience).add_to(server)
+        market = MarketDataServicer(deck, listings, self._pace.market)
+        market_data_service_pb2_grpc.add_MarketDataServiceServicer_to_server(market, server)
+        order_service_pb2_grpc.add_OrderServiceServicer_to_server(OrderServicer(deck, listings), server)
+        position_service_pb2_grpc.add_PositionServiceServicer_to_server(PositionServicer(deck, listings), server)
+        risk_service_pb2_grpc.add_RiskServiceServicer_to_server(RiskServicer(deck, listings), server)
+        sizing_service_pb2_grpc.add_SizingServiceServicer_to_server(SizingServicer(deck), server)
+        system_service_pb2_grpc.add_SystemServiceServicer_to_server(SystemServicer(deck, listings), server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+
+
+def check_local(listen: str) -> None:
+    """Refuse an address that other machines can reach.
+
+    Raises:
+        ConfigError: it is neither a Unix socket nor a loopback address with a port.
+    """
+    if listen.startswith("unix:"):
+        return
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ConfigError(f"daemon.listen: {listen!r} is neither host:port nor unix:path")
+    if host == "localhost":
+        return
+    try:
+        is_local = ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
+    except ValueError:
+        is_local = False
+    if not is_local:
+        raise ConfigError(
+            f"daemon.listen: {host} can be reached from other machines, and there is no authentication yet: "
+            "listen on 127.0.0.1, [::1] or a unix: socket"
+        )

@@ -1,0 +1,133 @@
+"""Owns MarketDataService: what can be traded, and what the market does.
+
+The streams are conflated: a reader gets the newest state, at most every `pace` seconds, and never what it missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from typing_extensions import override
+
+from quarterdeck.domain.errors import NotFound
+from quarterdeck.domain.market import Candle, Quote
+from quarterdeck.rpc import names, pages
+from quarterdeck.rpc.convert.market import candle_message, instrument_message, quote_message
+from quarterdeck.rpc.convert.values import span_of, time_of
+from quarterdeck.rpc.facade import Deck
+from quarterdeck.rpc.servicers.base import Context, Servicer
+from quarterdeck.v1.market_data_service_pb2 import (
+    GetInstrumentRequest,
+    GetInstrumentResponse,
+    ListCandlesRequest,
+    ListCandlesResponse,
+    ListInstrumentsRequest,
+    ListInstrumentsResponse,
+    StreamCandlesRequest,
+    StreamCandlesResponse,
+    StreamQuotesRequest,
+    StreamQuotesResponse,
+)
+from quarterdeck.v1.market_data_service_pb2_grpc import MarketDataServiceServicer
+
+
+class MarketDataServicer(Servicer, MarketDataServiceServicer):
+    """Instruments, candles and quotes."""
+
+    def __init__(self, deck: Deck, listings: pages.Listings, pace: float) -> None:
+        super().__init__(deck)
+        self._listings = listings
+        self._pace = pace
+
+    @override
+    async def GetInstrument(self, request: GetInstrumentRequest, context: Context) -> GetInstrumentResponse:
+        symbol = self._known(request.name)
+        sequence = await self._settled()
+        message = instrument_message(self._deck.instruments[symbol])
+        return GetInstrumentResponse(instrument=message, snapshot_sequence=sequence)
+
+    @override
+    async def ListInstruments(self, request: ListInstrumentsRequest, context: Context) -> ListInstrumentsResponse:
+        sequence = await self._settled()
+        page = self._listings.page(
+            request,
+            sequence,
+            lambda: [instrument_message(each) for _, each in sorted(self._deck.instruments.items())],
+        )
+        return ListInstrumentsResponse(
+            instruments=page.items, next_page_token=page.next_page_token, snapshot_sequence=page.snapshot_sequence
+        )
+
+    @override
+    async def ListCandles(self, request: ListCandlesRequest, context: Context) -> ListCandlesResponse:
+        symbol = self._known(request.instrument)
+        sequence = await self._settled()
+        token = pages.read_token(request)
+        start = time_of(request.start_time) if request.HasField("start_time") else None
+        if token is not None:
+            start, sequence = token.number, token.sequence
+        end = time_of(request.end_time) if request.HasField("end_time") else None
+        found = [
+            candle
+            for candle in self._deck.market_data.candles(symbol, span_of(request.interval))
+            if (start is None or candle.open_time >= start) and (end is None or candle.open_time < end)
+        ]
+        size = pages.size_of(request)
+        more = ""
+        if len(found) > size:
+            more = pages.make_token(request, pages.Token(sequence, str(found[size].open_time)))
+        return ListCandlesResponse(
+            candles=[candle_message(candle) for candle in found[:size]],
+            next_page_token=more,
+            snapshot_sequence=sequence,
+        )
+
+    @override
+    async def StreamQuotes(self, request: StreamQuotesRequest, context: Context) -> AsyncIterator[StreamQuotesResponse]:
+        symbols = self._followed(request.instruments)
+        seen: dict[str, Quote] = {}
+        market = self._deck.market_data
+        while True:
+            version = market.version
+            for symbol in symbols:
+                quote = market.quote(symbol)
+                if quote is not None and quote != seen.get(symbol):
+                    seen[symbol] = quote
+                    yield StreamQuotesResponse(quote=quote_message(quote))
+            await self._next(version)
+
+    @override
+    async def StreamCandles(
+        self, request: StreamCandlesRequest, context: Context
+    ) -> AsyncIterator[StreamCandlesResponse]:
+        symbols = frozenset(self._followed(request.instruments))
+        interval = span_of(request.interval) if request.HasField("interval") else None
+        seen: dict[tuple[str, int], Candle] = {}
+        market = self._deck.market_data
+        while True:
+            version = market.version
+            for series in sorted(market.series()):
+                if series[0] not in symbols or interval not in (None, series[1]):
+                    continue
+                candle = market.latest_candle(*series)
+                if candle is not None and candle is not seen.get(series):
+                    seen[series] = candle
+                    yield StreamCandlesResponse(candle=candle_message(candle))
+            await self._next(version)
+
+    async def _next(self, version: int) -> None:
+        """Wait for a change, and for the pace: however fast the market is, watching it costs the same."""
+        await asyncio.sleep(self._pace)
+        await self._deck.market_data.changed(version)
+
+    def _followed(self, instruments: Sequence[str]) -> Sequence[str]:
+        if not instruments:
+            return sorted(self._deck.instruments)
+        return [self._known(name) for name in instruments]
+
+    def _known(self, name: str) -> str:
+        symbol = names.symbol_of(name)
+        if symbol not in self._deck.instruments:
+            raise NotFound("instrument", name)
+        return symbol

@@ -1,0 +1,46 @@
+"""Owns SystemService: how the daemon is, and of what it is made."""
+
+from __future__ import annotations
+
+from typing_extensions import override
+
+from quarterdeck.rpc import pages
+from quarterdeck.rpc.convert.system import plugin_message, status_message
+from quarterdeck.rpc.facade import Deck
+from quarterdeck.rpc.servicers.base import Context, Servicer
+from quarterdeck.v1.system_pb2 import Plugin
+from quarterdeck.v1.system_service_pb2 import (
+    GetStatusRequest,
+    GetStatusResponse,
+    ListPluginsRequest,
+    ListPluginsResponse,
+)
+from quarterdeck.v1.system_service_pb2_grpc import SystemServiceServicer
+
+
+class SystemServicer(Servicer, SystemServiceServicer):
+    """The daemon itself."""
+
+    def __init__(self, deck: Deck, listings: pages.Listings) -> None:
+        super().__init__(deck)
+        self._listings = listings
+
+    @override
+    async def GetStatus(self, request: GetStatusRequest, context: Context) -> GetStatusResponse:
+        # It answers in every state, so it waits for nothing: what is durable is all it tells of the journal.
+        head = self._deck.events.head
+        status = status_message(self._deck.status(), self._deck.journal_id, head)
+        return GetStatusResponse(status=status, snapshot_sequence=head)
+
+    @override
+    async def ListPlugins(self, request: ListPluginsRequest, context: Context) -> ListPluginsResponse:
+        page = self._listings.page(request, self._deck.events.head, lambda: self._plugins(request))
+        return ListPluginsResponse(
+            plugins=page.items, next_page_token=page.next_page_token, snapshot_sequence=page.snapshot_sequence
+        )
+
+    def _plugins(self, request: ListPluginsRequest) -> list[Plugin]:
+        found = [plugin_message(plugin) for plugin in self._deck.plugins()]
+        if request.HasField("kind"):
+            found = [plugin for plugin in found if plugin.kind == request.kind]
+        return sorted(found, key=lambda plugin: (plugin.kind, plugin.name))

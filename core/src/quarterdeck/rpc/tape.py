@@ -1,0 +1,173 @@
+"""Owns the newest events as the messages that streams send: each is made once, however many read it.
+
+A `StreamEventsResponse` is put together from the bytes of its parts, because the envelope is bytes already: the
+journal's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import structlog
+
+from quarterdeck.domain.errors import InvalidRequest, RefusedByState
+from quarterdeck.rpc.bell import Bell
+from quarterdeck.rpc.facade import EventLog, LoggedEvent
+from quarterdeck.v1.event_service_pb2 import Progress, StreamEventsResponse
+
+#: Messages kept ready; a reader further behind reads the journal at its own pace.
+KEPT = 8_192
+
+log = structlog.get_logger(__name__)
+
+
+class Frame(NamedTuple):
+    """One event as a stream sends it: `message` is the serialized response, still without its `prev_sequence`."""
+
+    sequence: int
+    type: str
+    message: bytes
+
+
+class Tape:
+    """Follows the event log. One task reads it; every stream reads from here.
+
+    `heartbeat` is after how many seconds without an event the streams are woken all the same, to say so.
+    """
+
+    def __init__(self, events: EventLog, journal_id: str, heartbeat: float) -> None:
+        self._events = events
+        self._heartbeat = heartbeat
+        self._frames: list[Frame] = []
+        self._task: asyncio.Task[None] | None = None
+        self.tokens = Tokens(journal_id)
+        self.bell = Bell()
+        self.head = events.head
+        """The last event that streams may know of."""
+        self.beats = 0
+        """How many times the streams were woken for nothing."""
+
+    def start(self) -> None:
+        """Begin to follow the log."""
+        self._task = asyncio.get_running_loop().create_task(self._follow(), name="tape")
+        self._task.add_done_callback(self._ended)
+
+    async def stop(self) -> None:
+        """Stop following, and let the streams end."""
+        self.bell.close()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            log.error("the event streams can't go on", exc_info=task.exception())
+        self.bell.close()
+
+    def after(self, sequence: int) -> Sequence[Frame] | None:
+        """All there is after a sequence; None if some of it is not kept here any more."""
+        behind = self.head - sequence
+        if behind <= 0:
+            return ()
+        return None if behind > len(self._frames) else self._frames[-behind:]
+
+    async def read(self, after: int, limit: int) -> Sequence[Frame]:
+        """At most `limit` frames after a sequence, from the journal."""
+        return [self._frame(event) for event in await self._events.read(after, limit) if event.sequence <= self.head]
+
+    def progress(self, sequence: int) -> bytes:
+        """The message that nothing more has happened up to a sequence, still without its `prev_sequence`."""
+        token = self.tokens.make(sequence)
+        return StreamEventsResponse(progress=Progress(sequence=sequence), resume_token=token).SerializeToString()
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._heartbeat):
+                    await self._events.wait_beyond(self.head)
+            except TimeoutError:
+                self.beats += 1
+            else:
+                await self._extend()
+            self.bell.ring()
+
+    async def _extend(self) -> None:
+        news = self._events.recent(self.head)
+        if news is None:
+            news = await self._events.read(self.head, KEPT)
+        frames = self._frames
+        frames.extend([self._frame(event) for event in news])
+        if len(frames) > 2 * KEPT:  # trimmed by halves, so that slices from the end stay cheap
+            del frames[:-KEPT]
+        self.head = frames[-1].sequence
+
+    def _frame(self, event: LoggedEvent) -> Frame:
+        body, token = event.body, self.tokens.make(event.sequence)
+        message = b"".join((_ENVELOPE, varint(len(body)), body, _TOKEN, varint(len(token)), token))
+        return Frame(event.sequence, event.type, message)
+
+
+class Tokens:
+    """Resume tokens: opaque to callers, they name the journal as well as the place in it."""
+
+    def __init__(self, journal_id: str) -> None:
+        self._journal_id = journal_id
+        self._prefix = f"1:{journal_id}:".encode()
+
+    def make(self, sequence: int) -> bytes:
+        """The token of a place."""
+        return b"%b%d" % (self._prefix, sequence)
+
+    def read(self, token: bytes) -> int:
+        """The place a token names.
+
+        Raises:
+            RefusedByState: it belongs to another journal.
+            InvalidRequest: it is no token of ours.
+        """
+        version, _, rest = token.partition(b":")
+        journal_id, _, place = rest.rpartition(b":")
+        if version != b"1" or not journal_id or not place.isdigit():
+            raise InvalidRequest("resume_token", "is none that this service gave out")
+        if not token.startswith(self._prefix):
+            text = f"the resume token belongs to another journal; this one is {self._journal_id}"
+            raise RefusedByState("JOURNAL_MISMATCH", text, {"journalId": self._journal_id})
+        return int(place)
+
+
+def varint(number: int) -> bytes:
+    """A length or a positive number as protobuf writes it."""
+    if number < 0x80:
+        return bytes((number,))
+    groups = bytearray()
+    while number >= 0x80:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    groups.append(number)
+    return bytes(groups)
+
+
+def length_tag(number: int) -> bytes:
+    """What stands before a field of bytes, text or a message."""
+    return varint(number << 3 | 2)
+
+
+def number_tag(number: int) -> bytes:
+    """What stands before a field that is a whole number."""
+    return varint(number << 3)
+
+
+def _field(name: str) -> int:
+    return StreamEventsResponse.DESCRIPTOR.fields_by_name[name].number
+
+
+_ENVELOPE = length_tag(_field("envelope"))
+_TOKEN = length_tag(_field("resume_token"))
+_PREVIOUS = number_tag(_field("prev_sequence"))
+
+
+def with_previous(message: bytes, sequence: int) -> bytes:
+    """The message with its `prev_sequence`."""
+    return message + _PREVIOUS + varint(sequence) if sequence else message
