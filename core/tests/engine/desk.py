@@ -116,8 +116,9 @@ class Desk:
 
     def submit(self, quantity: str | None = "0.1", side: Side = Side.BUY, **terms: Any) -> Order:
         """Submit an order that must be approved; a MARKET order on the perpetual unless said otherwise."""
-        self.take(order(quantity, side, **terms))
-        return self.order(self.last(e.OrderPrepared).order_id)
+        (event,) = self.take(order(quantity, side, **terms))
+        assert isinstance(event, e.OrderPrepared), event
+        return self.order(event.order_id)
 
     def order(self, order_id: str) -> Order:
         """An order that is in memory."""

@@ -241,6 +241,14 @@ def test_a_change_is_judged_by_what_it_adds(change: dict[str, str], judged: str)
     assert rule.seen[-1].terms.quantity == d(judged)
 
 
+def test_a_change_that_is_worth_more_adds_even_if_it_risks_less() -> None:
+    rule = Rule()
+    desk = Desk(Deciders(RatioSizer(), rules=[rule]))
+    placed = desk.work(desk.submit("0.1", Side.SELL, type=OrderType.LIMIT, limit_price="51000", stop_loss="53000"))
+    desk.take(i.AmendOrder(placed.order_id, limit_price=d(52_000)))
+    assert rule.seen[-1].terms.quantity == d("0.002")  # 100 more of notional, at 52 000
+
+
 def test_a_change_that_is_refused_is_recorded_and_changes_nothing() -> None:
     desk = Desk(Deciders(RatioSizer(), rules=[Rule()], limits=HardLimits(max_leverage=d(1))))
     placed = desk.work(desk.submit("0.2", **LIMIT))
