@@ -56,11 +56,17 @@ def _interval(text: str | None) -> str | None:
 
 Symbol = Annotated[str, typer.Argument(metavar="SYMBOL", callback=_lower, help="The instrument, such as btcusdt.")]
 SymbolFilter = Annotated[str, typer.Option("--symbol", metavar="SYMBOL", callback=_lower, help="Only this instrument.")]
+SymbolOption = Annotated[
+    str | None, typer.Option("--symbol", metavar="SYMBOL", callback=_lower, help="The instrument, such as btcusdt.")
+]
 BotFilter = Annotated[str, typer.Option("--bot", metavar="ID", help="Only of this bot.")]
 BotOption = Annotated[str, typer.Option("--bot", metavar="ID", help="The bot whose share of the position it moves.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="At most this many.")]
 IntervalText = Annotated[
     str, typer.Option("--interval", metavar="INTERVAL", callback=_interval, help="Candles of this length: 30s, 5m, 1h.")
+]
+IntervalOption = Annotated[
+    str | None, typer.Option("--interval", metavar="INTERVAL", callback=_interval, help="Length of a candle.")
 ]
 RequestId = Annotated[
     str | None,

@@ -86,7 +86,7 @@ def one(thing: object, **beside: object) -> dict[str, Any]:
     return {**to_dict(thing), **beside}
 
 
-def table(columns: Iterable[Column[T]], rows: Iterable[T], empty: str) -> RenderableType:
+def table(columns: Iterable[Column[T]], rows: Iterable[T], empty: RenderableType) -> RenderableType:
     """A compact table, or what to say when there are no rows."""
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     columns = tuple(columns)

@@ -56,7 +56,7 @@ class Look:
 
     async def remember(self) -> None:
         """Begin with what happened last."""
-        head = self._replica.book.sequence
+        head = self._replica.state.sequence
         for event in await self._client.events.list(max(0, head - LATEST)):
             if event.sequence <= head:
                 self._events.append(event)
@@ -67,7 +67,7 @@ class Look:
         status, overview, held, bots = await asyncio.gather(
             client.system.status(), client.accounts.overview(), client.positions.list(), client.bots.list()
         )
-        orders = tuple(self._replica.book.orders.values())
+        orders = tuple(self._replica.state.orders.values())
         return Frame(status, overview, tuple(held), tuple(bots), orders, tuple(self._events))
 
 

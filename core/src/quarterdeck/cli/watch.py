@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -33,10 +34,8 @@ def watch(
 
     With --json each look is one object on a line. Ctrl-C ends it.
     """
-    try:
+    with suppress(KeyboardInterrupt):
         asyncio.run(_watch(cli, once=once, every=every))
-    except KeyboardInterrupt:
-        pass
 
 
 async def _watch(cli: Cli, *, once: bool, every: float | None) -> None:
@@ -47,29 +46,36 @@ async def _watch(cli: Cli, *, once: bool, every: float | None) -> None:
             frame = await look.frame()
             cli.out.answer(frame.as_json(), drawn(frame, cli.out.console.height))
         else:
-            await watched(cli.out, look, asyncio.Event(), every=every, footer=lambda: "Ctrl-C ends this.")
+            await watched(
+                cli.out,
+                look,
+                asyncio.Event(),
+                footer=lambda: "Ctrl-C ends this.",
+                tell=lambda frame: cli.out.answer(frame.as_json(), in_a_line(frame)),
+                every=every,
+            )
+
+
+Tell = Callable[[Frame], None]
 
 
 async def watched(
-    out: Output, look: Look, end: asyncio.Event, *, every: float | None = None, footer: Callable[[], str]
+    out: Output, look: Look, end: asyncio.Event, *, footer: Callable[[], str], tell: Tell, every: float | None = None
 ) -> None:
-    """Show frame after frame until `end` is set: drawn on a terminal, told in lines or as JSON elsewhere."""
+    """Show frame after frame until `end` is set: drawn on a terminal, told elsewhere."""
     if not out.is_live:
         while not end.is_set():
-            frame = await look.frame()
-            out.answer(frame.as_json(), in_a_line(frame))
-            await _pause(end, every or TOLD_EVERY)
+            tell(await look.frame())
+            await pause(end, every or TOLD_EVERY)
         return
     with Live(console=out.console, auto_refresh=False, vertical_overflow="crop") as live:
         while not end.is_set():
-            frame = await look.frame()
-            live.update(drawn(frame, out.console.height, footer()), refresh=True)
-            await _pause(end, every or DRAWN_EVERY)
+            live.update(drawn(await look.frame(), out.console.height, footer()), refresh=True)
+            await pause(end, every or DRAWN_EVERY)
 
 
-async def _pause(end: asyncio.Event, seconds: float) -> None:
-    try:
+async def pause(end: asyncio.Event, seconds: float) -> None:
+    """Wait so long, or until `end` is set."""
+    with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await end.wait()
-    except TimeoutError:
-        pass
