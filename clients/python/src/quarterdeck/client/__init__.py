@@ -6,9 +6,9 @@
         print(client.system.status().state)
 
 Reading order: `resources.py`, `events.py` and `answers.py` say what comes back, `groups/` what can be asked,
-`client.py` puts it together. Below that, `calls.py` says what a call is, `rpc.py` lets one description serve both clients, `aio.py`
-and `sync.py` make calls, `cursor.py` keeps a reader's place in the event stream; `state.py` and `replica.py` follow an
-account.
+`client.py` puts it together. Below that, `calls.py` says what a call is, `rpc.py` lets one description serve both
+clients, `aio.py` and `sync.py` make calls, `cursor.py` keeps a reader's place in the event stream; `state.py` and
+`replica.py` follow an account.
 """
 
 from quarterdeck.client import events

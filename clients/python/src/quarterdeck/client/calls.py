@@ -70,6 +70,11 @@ def method_of(request: Message) -> Method:
     return METHODS[request.DESCRIPTOR.full_name]
 
 
+def serialize(request: Message) -> bytes:
+    """A request as bytes."""
+    return request.SerializeToString()
+
+
 def new_request_id() -> str:
     """An id for one mutation, kept through all tries of it."""
     return str(uuid4())

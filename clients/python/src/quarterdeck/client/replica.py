@@ -28,10 +28,10 @@ class Replica:
         async with Client.connect() as client, Replica(client) as replica:
             state = await replica.wait_for(lambda state: "btcusdt" in state.positions, timeout=60)
 
-    `state` is always whole and as of one sequence. While the daemon is away it stays as it was and `connected` is false;
-    when the daemon is back, every event in between is applied. Where that is impossible (history compacted, another
-    journal) the replica begins anew from lists, and counts that in `resyncs`. Anything else ends it: `state`, `wait_for`
-    and `states` then raise what ended it.
+    `state` is always whole and as of one sequence. While the daemon is away it stays as it was and `connected` is
+    false; when the daemon is back, every event in between is applied. Where that is impossible (history compacted,
+    another journal) the replica begins anew from lists, and counts that in `resyncs`. Anything else ends it: `state`,
+    `wait_for` and `states` then raise what ended it.
     """
 
     def __init__(self, client: Client, *, keep_closed: int = 1000) -> None:

@@ -12,10 +12,9 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 import grpc
-from google.protobuf.message import Message
 from tenacity import Retrying
 
-from quarterdeck.client.calls import Pages, Stream, Unary, method_of
+from quarterdeck.client.calls import Pages, Stream, Unary, method_of, serialize
 from quarterdeck.client.errors import QuarterdeckError, error_from
 from quarterdeck.client.options import Deadline, Options, Reconnection
 
@@ -32,9 +31,7 @@ class SyncLink:
     def unary(self, call: Unary[T]) -> T:
         """Make a call with one answer, trying again as the options say."""
         method = method_of(call.request)
-        invoke = self.channel.unary_unary(
-            method.path, request_serializer=Message.SerializeToString, response_deserializer=method.read
-        )
+        invoke = self.channel.unary_unary(method.path, request_serializer=serialize, response_deserializer=method.read)
         deadline = Deadline(self.options)
 
         def attempt() -> Any:  # noqa: ANN401 - the answer of any method
@@ -146,7 +143,7 @@ class SyncStream(Generic[T]):
         request = self._call.request()
         method = method_of(request)
         invoke = self._link.channel.unary_stream(
-            method.path, request_serializer=Message.SerializeToString, response_deserializer=method.read
+            method.path, request_serializer=serialize, response_deserializer=method.read
         )
         self._open = invoke(request)
         if self._closing.is_set():  # by another thread, which did not see this call yet
