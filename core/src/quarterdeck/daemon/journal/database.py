@@ -73,12 +73,12 @@ class Database(ABC):
 class SqliteDatabase(Database):
     """A file in WAL mode, so that readers and the writer do not wait for each other; locked for one process."""
 
-    def __init__(self, url: URL) -> None:
-        path = _file(url)
+    def __init__(self, name: str, url: URL) -> None:
+        path = _file(name, url)
         self._lock = InstanceLock(path.with_name(f"{path.name}.lock"))
         self._is_synced = True
         try:
-            super().__init__(url.render_as_string(), _sqlite(url, _set_up_writer), _sqlite(url, _set_up_reader))
+            super().__init__(name, _sqlite(url, _set_up_writer), _sqlite(url, _set_up_reader))
         except ConfigError:
             self._lock.release()
             raise
@@ -113,7 +113,7 @@ def open_database(url: str) -> Database:
         raise ConfigError(f"the journal's URL {url!r} is not one: write sqlite:///path/to/journal.db") from error
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
         raise ConfigError(f"the journal's URL {parsed.render_as_string()!r}: {parsed.drivername} is none of: sqlite")
-    database = SqliteDatabase(parsed)
+    database = SqliteDatabase(url, parsed)
     try:
         _check_schema(database)
     except SQLAlchemyError as error:
@@ -145,14 +145,12 @@ def _check_schema(database: Database) -> None:
         )
 
 
-def _file(url: URL) -> Path:
+def _file(name: str, url: URL) -> Path:
     if not url.database or url.database == ":memory:" or "uri" in url.query:
-        raise ConfigError(
-            f"the journal's URL {url.render_as_string()!r} names no file: write sqlite:///path/journal.db"
-        )
+        raise ConfigError(f"the journal's URL {name!r} names no file: write sqlite:///path/journal.db")
     path = Path(url.database)
     if not path.parent.is_dir():
-        raise ConfigError(f"the journal's URL {url.render_as_string()!r}: there is no directory {path.parent}")
+        raise ConfigError(f"the journal's URL {name!r}: there is no directory {path.parent}")
     return path
 
 

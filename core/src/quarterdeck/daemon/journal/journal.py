@@ -150,7 +150,7 @@ class Journal:
             row = connection.execute(query.limit(1)).first()
         return None if row is None else Snapshot._make(row)
 
-    def write(self, sequence: int, action: Callable[[Connection], None]) -> Future[None]:
+    def write(self, sequence: int, action: Callable[[Connection], object]) -> Future[None]:
         """Run a transaction of what follows from the entries up to `sequence`, on the writer's thread, after them.
 
         Entries overtake it, it is not waited for by the disk, and if it fails the journal is broken: so its action is

@@ -6,7 +6,7 @@ Everything but `meta` and `event` can be thrown away and built again from the ev
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -41,6 +41,9 @@ SCHEMA_VERSION = 1
 #: Raised when a projection's columns or their meaning change: what is there is then built again.
 PROJECTION_VERSION = 1
 
+_FINEST = Decimal("1E-18")
+_WIDE = Context(prec=80)
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -73,6 +76,18 @@ class ExactDecimal(TypeDecorator[Decimal]):
     def process_result_value(self, value: str | Decimal | None, dialect: Dialect) -> Decimal | None:
         """The same number, from text or from the driver's own decimal."""
         return value if value is None or isinstance(value, Decimal) else Decimal(value)
+
+
+class Figure(ExactDecimal):
+    """A number somebody computed and nobody is owed, to 18 places: as many as the log itself keeps of it."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | Decimal | None:
+        """Round, then as an amount."""
+        if isinstance(value, Decimal):
+            value = value if value == (short := value.quantize(_FINEST, context=_WIDE)) else short
+        return super().process_bind_param(value, dialect)
 
 
 class Postings(TypeDecorator[tuple[Posting, ...]]):
@@ -116,6 +131,10 @@ def _flag(name: str) -> Column[bool]:
 
 def _amount(name: str, *, nullable: bool = False) -> Column[Any]:
     return Column(name, ExactDecimal, nullable=nullable)
+
+
+def _figure(name: str, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, Figure, nullable=nullable)
 
 
 def _choice(name: str, kind: type[StrEnum], *, primary_key: bool = False) -> Column[Any]:
@@ -226,7 +245,7 @@ fills = Table(
     _choice("order_state", OrderState),
     _amount("filled_quantity"),
     _amount("position_quantity"),
-    _amount("position_average_price", nullable=True),
+    _figure("position_average_price", nullable=True),
     Column("postings", Postings, nullable=False),
     Index(None, "order_id", "sequence"),
     Index(None, "symbol", "sequence"),
@@ -266,8 +285,9 @@ portfolio_snapshots = Table(
     _amount("fees"),
     _amount("funding"),
     _amount("peak_equity"),
-    _amount("drawdown"),
+    _figure("drawdown"),
     Column("open_positions", Integer, nullable=False),
+    _figure("risk_ratio"),
     Index(None, "time"),
 )
 

@@ -46,7 +46,7 @@ class _Append:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    action: Callable[[Connection], None]
+    action: Callable[[Connection], object]
     done: Future[None]
 
 
@@ -108,7 +108,7 @@ class Writer:
             self._next = expected
             self._queue.put(_Append(entries, done))
 
-    def run(self, sequence: int, action: Callable[[Connection], None]) -> Future[None]:
+    def run(self, sequence: int, action: Callable[[Connection], object]) -> Future[None]:
         """Queue a transaction over what follows from the entries up to `sequence`, which must have been appended.
 
         It is not synced: what it writes can be derived again.
