@@ -121,23 +121,20 @@ def post_only_crosses(book: Book, order: BookOrder) -> bool:
 
 def take_in(execution: Execution, book: Book, request: Request) -> None:
     """Do what a request that has arrived asks for."""
-    order = execution.orders[request.link_id]
-    if request.is_new:
+    order, amendment = execution.orders.get(request.link_id), request.amendment
+    if order is None or not order.is_open:
+        if not request.is_new:
+            answer = CancelRejected if amendment is None else AmendRejected
+            execution.reports.append(answer(request.link_id, Reason.ORDER_CLOSED, execution.now))
+    elif request.is_new:
         if order.state is OrderState.ACKED:
             announce(execution, book, order)
         if order.is_open:
             put_to_work(book, order)
-    elif request.amendment is None:
-        _cancel(execution, book, order)
-    else:
-        _amend(execution, book, order, request.amendment)
-
-
-def _cancel(execution: Execution, book: Book, order: BookOrder) -> None:
-    if order.is_open:
+    elif amendment is None:
         execution.cancel(book, order, Reason.CANCELED_ON_REQUEST)
     else:
-        execution.reports.append(CancelRejected(order.link_id, Reason.ORDER_CLOSED, execution.now))
+        _amend(execution, book, order, amendment)
 
 
 def _amend(execution: Execution, book: Book, order: BookOrder, change: Amendment) -> None:
@@ -173,8 +170,6 @@ def _change(order: BookOrder, change: Amendment) -> None:
 
 
 def _amend_refusal(execution: Execution, book: Book, order: BookOrder, change: Amendment) -> Reason | None:
-    if not order.is_open:
-        return Reason.ORDER_CLOSED
     reason = amendment_refusal(order, change, book.instrument)
     if reason is not None:
         return reason

@@ -1,4 +1,4 @@
-"""Owns what a trade sets off: attached protection opens and grows, one side ends the other, reduce-only orders shrink."""
+"""Owns what a trade sets off: protection opens and grows, one side ends the other, reduce-only orders shrink."""
 
 from __future__ import annotations
 
