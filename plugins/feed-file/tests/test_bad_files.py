@@ -178,6 +178,14 @@ async def test_a_column_of_another_type_is_refused(tmp_path: Path, columns: dict
     assert complaint in await refusal(parquet(tmp_path, **columns), **unit)
 
 
+async def test_sides_of_another_type_are_refused(tmp_path: Path) -> None:
+    path = parquet(
+        tmp_path, ts=MOMENTS, price=pa.array([1.0, 1.0]), size=pa.array([1.0, 1.0]), side=pa.array([1.0, -1.0])
+    )
+    complaint = "file.parquet: column side has type double; must be 'buy' and 'sell', or 1 and -1"
+    assert await refusal(path, kind="trades") == complaint
+
+
 @pytest.mark.parametrize("kind", [pa.float32(), pa.int32(), pa.decimal128(20, 8)])
 async def test_any_number_will_do(tmp_path: Path, kind: pa.DataType) -> None:
     feed = await opened(parquet(tmp_path, ts=MOMENTS, close=pa.array([Decimal(1), Decimal(1)]).cast(kind)))
