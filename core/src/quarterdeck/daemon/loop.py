@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from quarterdeck.daemon.clock import Clock
-from quarterdeck.domain.errors import QuarterdeckError
+from quarterdeck.domain.errors import QuarterdeckError, Unavailable
 from quarterdeck.engine.effects import Effect
 from quarterdeck.engine.events import Recorded
 from quarterdeck.engine.inputs import NO_REQUEST, Input, Request
@@ -110,7 +110,7 @@ class Loop:
                     answer.set_exception(error)
                 continue
             except BaseException as error:  # noqa: BLE001 - a bug in the core: what is in memory can't be trusted
-                self._break(error)
+                self._break(error, waiting if answer is None else [*waiting, (answer, None)])
                 return
             if turn is None:
                 if answer is not None:
@@ -138,7 +138,7 @@ class Loop:
     ) -> None:
         self._busy = False
         if failure is not None:
-            self._break(failure)
+            self._break(failure, waiting)
             return
         for publish in self._publish:
             publish(events)
@@ -161,13 +161,15 @@ class Loop:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self.pump)
 
-    def _break(self, error: BaseException) -> None:
+    def _break(self, error: BaseException, waiting: Sequence[_Waiting]) -> None:
+        """Nothing more is taken. Whoever waits is told; whether what they asked for is durable, nobody knows."""
         if not self.broken.done():
             self.broken.set_result(error)
-        for _, _, answer in self._inputs:
-            if answer is not None and not answer.done():
-                answer.set_exception(QuarterdeckError("INTERNAL", "the daemon is stopping"))
+        unheard = [answer for answer, _ in waiting] + [answer for _, _, answer in self._inputs if answer is not None]
         self._inputs.clear()
+        for answer in unheard:
+            if not answer.done():
+                answer.set_exception(Unavailable("NOT_READY", "the daemon is stopping; ask again when it is back"))
         _wake(self._readers)
         _wake(self._idlers)
 
