@@ -30,11 +30,15 @@ def live(journal: Journal, events: Sequence[Recorded], seed: int) -> Projections
     chance = Random(seed)
     noted = Projections(journal)
     state = State()
-    for recorded in events:
-        write(journal, [recorded])
-        fold(state, recorded)
-        noted.touch(state, recorded)
-        if chance.random() < 0.1:
+    written = 0
+    while written < len(events):
+        batch = events[written : written + chance.randint(1, 20)]
+        written += len(batch)
+        write(journal, batch)
+        for recorded in batch:
+            fold(state, recorded)
+            noted.touch(state, recorded)
+        if chance.random() < 0.5:
             noted.flush(state)
     noted.flush(state).result()
     assert noted.cursor == events[-1].sequence

@@ -99,9 +99,9 @@ def test_a_restart_finds_the_state_wherever_snapshots_were_taken(url: str, place
     journal = Journal.open(url, "main")
     tables = Projections(journal)
     state = State()
+    write(journal, events)
     for place in range(EVENTS + 1):
         if place:
-            write(journal, events[place - 1 : place])
             fold(state, events[place - 1])
             tables.touch(state, events[place - 1])
         if place in places:
