@@ -33,8 +33,8 @@ def with_block(text: str, name: str, body: str) -> str:
 def difference(page: Path, render: Callable[[str], str]) -> str:
     """What `--write` would change, as a diff; empty when the page is current."""
     old = page.read_text(encoding="utf-8")
-    name = str(page.relative_to(ROOT))
-    return "".join(unified_diff(old.splitlines(True), render(old).splitlines(True), name, f"{name} (generated)"))
+    lines = old.splitlines(keepends=True), render(old).splitlines(keepends=True)
+    return "".join(unified_diff(*lines, page.name, f"{page.name}, generated"))
 
 
 def main(page: Path, render: Callable[[str], str], arguments: Sequence[str] | None = None) -> int:
