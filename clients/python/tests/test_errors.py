@@ -10,6 +10,7 @@ from clients.python.tests.conftest import Face
 from clients.python.tests.fake_daemon import FakeDaemon, refuse
 from quarterdeck.client import (
     AlreadyExists,
+    Backoff,
     Conflict,
     DeadlineExceeded,
     FailedPrecondition,
@@ -26,13 +27,15 @@ from quarterdeck.client import (
     errors,
 )
 
+NEVER_AGAIN = Backoff(initial=60, maximum=60)  # longer than any call may take
+
 
 async def raised_by(
     face: Face, daemon: FakeDaemon, code: str, reason: str, metadata: dict[str, str] | None = None
 ) -> QuarterdeckError:
     daemon.steps["GetStatus"].append(refuse(grpc.StatusCode[code], reason, metadata, message="as it is"))
     with pytest.raises(QuarterdeckError) as raised:
-        await face.call(face.client.with_options(timeout=0.0).system.status())
+        await face.call(face.client.with_options(backoff=NEVER_AGAIN).system.status())
     assert (raised.value.code, raised.value.reason) == (code, reason)
     assert raised.value.metadata == (metadata or {})
     return raised.value

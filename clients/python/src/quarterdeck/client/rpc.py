@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Coroutine
+from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from quarterdeck.client.aio import AsyncLink, AsyncListing, AsyncStream
@@ -56,9 +57,9 @@ class rpc(Generic[P, C]):  # noqa: N801 - a decorator, used like `property`
     def __get__(self, group: Group[Any] | None, owner: type[Any]) -> Any:
         if group is None:
             return self
-        describe = functools.partial(self._describe, group)
+        describe = MethodType(self._describe, group)
 
-        @functools.wraps(self._describe)
+        @functools.wraps(describe)
         def call(*args: P.args, **kwargs: P.kwargs) -> Any:  # noqa: ANN401 - see the overloads
             described = describe(*args, **kwargs)
             if isinstance(described, Unary):
