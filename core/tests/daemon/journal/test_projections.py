@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from core.tests.daemon.journal.test_journal import Gate
 from core.tests.daemon.journal.test_snapshots import folded, history
-from core.tests.daemon.journal.trading import fold_entry, write
+from core.tests.daemon.journal.trading import entries_of, fold_entry, write
 from quarterdeck.daemon.journal import Journal, Projections, load_state, projections, save_state, schema
 from quarterdeck.engine.events import OrderFilled, PortfolioSnapshotTaken, Recorded
 from quarterdeck.engine.fold import fold
@@ -75,7 +76,11 @@ def test_the_tables_say_what_the_state_says(journal: Journal) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_building_the_tables_from_nothing_gives_the_same_rows(url: str, seed: int) -> None:
+def test_building_the_tables_from_nothing_gives_the_same_rows(
+    url: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projections, "ENOUGH", 50)
+    monkeypatch.setattr(projections, "PIECE", 11)
     journal = Journal.open(url, "main")
     noted = live(journal, history(seed), seed)
     before = tables(journal)
@@ -142,6 +147,29 @@ def test_touching_again_what_the_tables_have_adds_nothing(journal: Journal) -> N
     assert tables(journal) == before
 
 
+def test_a_large_flush_lets_entries_through_and_moves_the_cursor_last(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projections, "PIECE", 7)
+    events = history(6)
+    write(journal, events[:-1])
+    gate = Gate(journal)
+    noted = Projections(journal)
+    state = State()
+    for recorded in events[:-1]:
+        fold(state, recorded)
+        noted.touch(state, recorded)
+    written = noted.flush(state)
+    seen: list[int] = []
+    appended = journal.append_threadsafe(entries_of(events[-1:]))
+    appended.add_done_callback(lambda _: seen.append(Projections(journal).cursor))
+    gate.open()
+    written.result()
+    assert seen == [0], "the entry waited for the whole flush"
+    assert Projections(journal).cursor == 399
+    assert len(tables(journal)["orders"]) == len(state.open_orders | state.closed_orders) > 7
+
+
 def test_tables_of_another_version_are_built_again(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = Journal.open(url, "main")
     live(journal, history(8), seed=8)
@@ -177,8 +205,9 @@ def test_a_state_ahead_of_the_journal_is_not_written(journal: Journal) -> None:
         Projections(journal).flush(folded(events))
 
 
-def test_a_flush_is_due_after_enough_rows(journal: Journal) -> None:
-    events = history(5, 2_000)
+def test_a_flush_is_due_after_enough_rows(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projections, "ENOUGH", 100)
+    events = history(5)
     write(journal, events)
     noted = Projections(journal)
     state = State()
@@ -188,6 +217,6 @@ def test_a_flush_is_due_after_enough_rows(journal: Journal) -> None:
         noted.touch(state, recorded)
         if noted.is_due:
             break
-    assert projections.ENOUGH <= state.sequence < 2_000
+    assert 100 <= state.sequence < 400
     noted.flush(state)
     assert not noted.is_due

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import fields
-from functools import cache
+from functools import cache, partial
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, select
@@ -29,12 +30,16 @@ from quarterdeck.engine.events import (
 )
 from quarterdeck.engine.state import State
 
-#: Rows that make a flush due: few enough to delay the entries behind them by a few milliseconds only.
-ENOUGH = 200
+#: Rows that make a flush due before its regular time.
+ENOUGH = 2_000
+
+#: Rows written in one transaction: it delays the entries behind it by a few milliseconds at most.
+PIECE = 200
 
 CURSOR = "tables"
 
 Row = dict[str, Any]
+Piece = list[tuple[Table, list[Row]]]
 
 # The columns of a table are the fields of what it shows.
 TERMS = tuple(field.name for field in fields(OrderTerms))
@@ -86,7 +91,7 @@ class Projections:
                 self._is_ledger_touched = True
 
     def flush(self, state: State) -> Future[None]:
-        """Bring the tables to where the state is, in one transaction. The future is done when readers see it.
+        """Bring the tables to where the state is. The future is done when readers see it.
 
         Raises:
             ValueError: the state is ahead of what was appended to the journal.
@@ -100,7 +105,10 @@ class Projections:
             schema.portfolio_snapshots: self._snapshots,
         }
         sequence = state.sequence
-        written = self._journal.write(sequence, lambda connection: _write(connection, rows, sequence))
+        *pieces, last = _pieces(rows)
+        for piece in pieces:
+            self._journal.write(sequence, partial(_write, piece))
+        written = self._journal.write(sequence, partial(_write, [*last, _cursor_row(sequence)]))
         self._orders, self._symbols = {}, {}
         self._fills, self._snapshots = [], []
         self._is_ledger_touched = False
@@ -124,12 +132,25 @@ class Projections:
         return int(row.sequence)
 
 
-def _write(connection: Connection, rows: Mapping[Table, list[Row]], sequence: int) -> None:
-    for table, each in rows.items():
-        if each:
-            connection.execute(_upsert(connection.dialect.name, table), each)
-    cursor = {"name": CURSOR, "version": schema.PROJECTION_VERSION, "sequence": sequence}
-    connection.execute(_upsert(connection.dialect.name, schema.projection_cursor), cursor)
+def _pieces(rows: Mapping[Table, list[Row]]) -> list[Piece]:
+    """The rows in the same order, cut so that no piece is too large. At least one piece, if only an empty one."""
+    pieces: list[Piece] = [[]]
+    room = PIECE
+    for table, left in rows.items():
+        rest = left
+        while rest:
+            if not room:
+                pieces.append([])
+                room = PIECE
+            part, rest = rest[:room], rest[room:]
+            pieces[-1].append((table, part))
+            room -= len(part)
+    return pieces
+
+
+def _write(piece: Piece, connection: Connection) -> None:
+    for table, rows in piece:
+        connection.execute(_upsert(connection.dialect.name, table), rows)
 
 
 def _empty(connection: Connection) -> None:
@@ -153,9 +174,11 @@ def _upsert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
 # ---------------------------------------------------------------- rows
 
 
+_order_fields = attrgetter(*(f"terms.{name}" for name in TERMS), *RECORD)
+
+
 def _order_row(order: Order) -> Row:
-    terms = order.terms
-    return {name: getattr(terms, name) for name in TERMS} | {name: getattr(order, name) for name in RECORD}
+    return dict(zip((*TERMS, *RECORD), _order_fields(order), strict=True))
 
 
 def _event_row(recorded: Recorded, event: OrderFilled | PortfolioSnapshotTaken, names: Iterable[str]) -> Row:
@@ -165,6 +188,11 @@ def _event_row(recorded: Recorded, event: OrderFilled | PortfolioSnapshotTaken, 
 
 def _position_row(position: Position) -> Row:
     return {name: getattr(position, name) for name in POSITION}
+
+
+def _cursor_row(sequence: int) -> tuple[Table, list[Row]]:
+    row = {"name": CURSOR, "version": schema.PROJECTION_VERSION, "sequence": sequence}
+    return schema.projection_cursor, [row]
 
 
 def _balance_rows(state: State) -> list[Row]:
