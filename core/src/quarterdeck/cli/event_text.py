@@ -27,7 +27,7 @@ def line(event: Event) -> Text:
     return Text.assemble(
         (f"{event.sequence:>7,}  {figures.clock(event.record_time)}  ", "dim"),
         (f"{event.type:<22} ", LOUD.get(event.type, "")),
-        told(event.body),
+        " ".join(told(event.body).split()),
     )
 
 

@@ -43,8 +43,8 @@ def percent(part: Decimal | None) -> str:
 
 
 def share(part: Decimal | None) -> str:
-    """A small part of one, with the digits a risk ratio has."""
-    return NONE if part is None else f"{(part * 100).normalize():.6g} %"
+    """A small part of one, such as a risk ratio: no more digits than there are, at most four."""
+    return NONE if part is None else f"{part * 100:.4f}".rstrip("0").rstrip(".") + " %"
 
 
 def moment(time: datetime) -> str:

@@ -43,7 +43,7 @@ def _is_tables(value: object) -> bool:
 
 def _key(key: str) -> str:
     bare = key.isascii() and key.replace("-", "").replace("_", "").isalnum()
-    return key if bare else json.dumps(key)
+    return key if bare else _text(key)
 
 
 def _value(value: Any) -> str:  # noqa: ANN401 - whatever a table holds
@@ -56,7 +56,12 @@ def _value(value: Any) -> str:  # noqa: ANN401 - whatever a table holds
     if isinstance(value, Decimal):
         return f'"{value:f}"'
     if isinstance(value, str):
-        return json.dumps(str(value))
+        return _text(value)
     if isinstance(value, Sequence):
         return f"[{', '.join(map(_value, value))}]"
     raise TypeError(f"{type(value).__name__} is nothing that stands in a configuration")
+
+
+def _text(text: str) -> str:
+    """JSON's spelling is TOML's, but for characters beyond sixteen bits and the one control character JSON allows."""
+    return json.dumps(str(text), ensure_ascii=False).replace("\x7f", "\\u007f")
