@@ -18,6 +18,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
+from clients.python.tests.messages import filled
 from quarterdeck.client.calls import METHODS, serialize
 from quarterdeck.v1 import event_pb2
 from quarterdeck.v1.event_service_pb2 import Progress, StreamEventsRequest, StreamEventsResponse
@@ -67,7 +68,7 @@ def stall(seconds: float) -> Step:
 class FakeDaemon(grpc.GenericRpcHandler):
     """Answers every method of the contract, over a unix socket, from what a test puts into its attributes.
 
-    `answers`: by method, how to answer (an empty answer if nothing is said); for streams, the messages to send.
+    `answers`: by method, how to answer (anything, if nothing is said); for streams, the messages to send.
     `steps`: by method, what to do before answering; each is used up by one call.
     `journal`: what StreamEvents sends. `interruptions`: after how many messages each connection is broken off.
     `overlap`: how many events before the wanted position a connection begins; after it, if negative.
@@ -87,7 +88,12 @@ class FakeDaemon(grpc.GenericRpcHandler):
         self._more = threading.Condition()
         self._server: grpc.Server | None = None
         self._generation = 0
-        self.answers["GetStatus"] = lambda _: GetStatusResponse(snapshot_sequence=len(self.journal))
+        self.answers["GetStatus"] = self._status
+
+    def _status(self, request: Message) -> Message:
+        answer = _anything(request)
+        answer.MergeFrom(GetStatusResponse(snapshot_sequence=len(self.journal)))
+        return answer
 
     def start(self) -> None:
         """Begin to serve."""
@@ -133,13 +139,12 @@ class FakeDaemon(grpc.GenericRpcHandler):
 
     def _unary(self, name: str, request: Message, context: grpc.ServicerContext) -> Message:
         self._begin(name, request, context)
-        answer = self.answers.get(name)
-        empty: Message = METHODS[request.DESCRIPTOR.full_name].read(b"")
-        return empty if answer is None else answer(request)
+        answer: Message = self.answers.get(name, _anything)(request)
+        return answer
 
     def _stream(self, name: str, request: Message, context: grpc.ServicerContext) -> Iterator[Message]:
         self._begin(name, request, context)
-        yield from self.answers.get(name, lambda _: ())(request)
+        yield from self.answers.get(name, lambda request: [_anything(request)])(request)
 
     def _events(
         self, name: str, request: StreamEventsRequest, context: grpc.ServicerContext
@@ -191,6 +196,11 @@ class FakeDaemon(grpc.GenericRpcHandler):
     def _wanted(request: StreamEventsRequest, envelope: event_pb2.Envelope) -> bool:
         kind = envelope.WhichOneof("event") or ""
         return not request.event_types or kind.replace("_", "") in {each.lower() for each in request.event_types}
+
+
+def _anything(request: Message) -> Message:
+    """Some answer to a request, complete but meaningless."""
+    return filled(METHODS[request.DESCRIPTOR.full_name].read(b""))
 
 
 def request_class(name: str) -> type[Message]:

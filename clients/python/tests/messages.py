@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from quarterdeck.v1 import event_pb2, order_pb2
@@ -52,3 +54,26 @@ def envelope(sequence: int, **event: Any) -> event_pb2.Envelope:
 def history(length: int) -> list[event_pb2.Envelope]:
     """That many events, from 1."""
     return [envelope(sequence) for sequence in range(1, length + 1)]
+
+
+def filled(message: Message) -> Message:
+    """A message with something in every field, as a daemon would send it; the first of each oneof."""
+    for field in message.DESCRIPTOR.fields:
+        if field.name == "next_page_token" or (field.containing_oneof and field != field.containing_oneof.fields[0]):
+            continue
+        kind = field.message_type
+        if kind is not None and kind.name == "Struct":
+            getattr(message, field.name)["fast"] = 5
+        elif kind is not None and field.is_repeated:
+            filled(getattr(message, field.name).add())
+        elif kind is not None:
+            getattr(message, field.name).SetInParent()
+            filled(getattr(message, field.name))
+        elif field.is_repeated:
+            getattr(message, field.name).append("x")
+        else:
+            is_text = field.cpp_type == FieldDescriptor.CPPTYPE_STRING
+            setattr(
+                message, field.name, "1" if is_text else True if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL else 1
+            )
+    return message

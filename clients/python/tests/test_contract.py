@@ -16,7 +16,9 @@ import pytest
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from clients.python.tests.conftest import Face
 from clients.python.tests.fake_daemon import request_class
+from clients.python.tests.test_public import METHODS as PUBLIC
 from quarterdeck import v1
 from quarterdeck.client import answers, events, new_request_id, resources, words
 from quarterdeck.client.calls import METHODS
@@ -292,3 +294,16 @@ def test_every_service_of_the_contract_is_known() -> None:
         for service in importlib.import_module(f"{v1.__name__}.{name}").DESCRIPTOR.services_by_name.values()
     ]
     assert sum(len(service.methods) for service in services) == len(METHODS)
+
+
+async def test_every_answer_can_be_read(face: Face) -> None:
+    for group, methods in PUBLIC.items():
+        for name in methods:
+            method = getattr(getattr(face.client, group), name)
+            made = method(**{each: ARGUMENTS.get(each, "2") for each in inspect.signature(method).parameters})
+            if (group, name) == ("events", "stream"):
+                await face.close(made)
+            elif hasattr(made, "__iter__") or hasattr(made, "__aiter__"):
+                assert len(await face.items(made, 1)) == 1
+            else:
+                assert dataclasses.is_dataclass(await face.call(made))

@@ -205,6 +205,7 @@ async def test_patience_ends(face: Face, daemon: FakeDaemon) -> None:
 
 
 async def test_patience_ends_with_a_daemon_that_keeps_hanging_up(face: Face, daemon: FakeDaemon) -> None:
+    daemon.answers["StreamQuotes"] = lambda _: ()
     hasty = face.client.with_options(stream_patience=0.03)
     with pytest.raises(Unavailable, match="keeps ending"):
         await face.items(hasty.market.stream_quotes(), 1)

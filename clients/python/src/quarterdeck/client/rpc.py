@@ -23,7 +23,7 @@ L = TypeVar("L", AsyncLink, SyncLink)
 
 
 class Group(Generic[L]):
-    """Methods that belong together, on one link, for one account unless another is named."""
+    """Methods that belong together, on one link, for one account."""
 
     def __init__(self, link: L, account: str) -> None:
         self.link: L = link
