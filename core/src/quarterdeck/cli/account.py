@@ -26,7 +26,7 @@ def account(cli: Cli) -> None:
 
 
 def _shown(overview: AccountOverview) -> dict[str, RenderableType]:
-    settle = overview.account.settle
+    settle, largest = overview.account.settle, overview.max_position_notional
     return {
         "account": f"{overview.account.id} ({figures.word(overview.account.mode)})",
         "trading": figures.trading_state(overview.trading_state),
@@ -39,7 +39,9 @@ def _shown(overview: AccountOverview) -> dict[str, RenderableType]:
             f"{figures.share(overview.risk_ratio)} ({overview.tier}), "
             f"at most {figures.money(overview.max_risk_amount)} {settle}"
         ),
-        "largest position": f"{figures.money(overview.max_position_notional)} {settle}",
-        "open": f"{overview.open_positions} positions, {overview.open_orders} orders",
+        "largest position": "no limit" if largest is None else f"{figures.money(largest)} {settle}",
+        "open": ", ".join(
+            (figures.count(overview.open_positions, "position"), figures.count(overview.open_orders, "order"))
+        ),
         "balances": table(BALANCES, overview.balances, empty="none"),
     }

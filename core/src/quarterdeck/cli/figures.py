@@ -72,6 +72,11 @@ def length(time: timedelta | None) -> str:
     return " ".join(parts[:2])
 
 
+def count(number: int, noun: str) -> str:
+    """So many of something."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def name(resource: str) -> str:
     """A resource by its id."""
     return short_id(resource) or NONE

@@ -133,5 +133,6 @@ def _risk(overview: AccountOverview) -> Text:
         (f"{figures.share(overview.risk_ratio)} ({overview.tier})", "bold"),
         (f" = {figures.money(overview.max_risk_amount)} {overview.account.settle}   trading ", "dim"),
         figures.trading_state(overview.trading_state),
-        (f"   {overview.open_positions} positions, {overview.open_orders} orders open", "dim"),
+        ("   open ", "dim"),
+        f"{figures.count(overview.open_positions, 'position')}, {figures.count(overview.open_orders, 'order')}",
     )

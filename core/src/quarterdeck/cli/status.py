@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from rich.text import Text
 
 from quarterdeck.cli import figures
@@ -29,10 +31,14 @@ def _shown(found: Status) -> dict[str, str | Text]:
         "state": Text(figures.word(found.state), style=STYLES.get(found.state, "red")),
         **reasons,
         "mode": figures.word(found.mode),
-        "exchange": f"{found.exchange}, heard {figures.length(found.exchange_age)} ago",
-        "feed": f"{found.feed}, heard {figures.length(found.market_data_age)} ago",
+        "exchange": f"{found.exchange}, {_heard(found.exchange_age)}",
+        "feed": f"{found.feed}, {_heard(found.market_data_age)}",
         "clock": f"{figures.moment(found.current_time)} UTC",
         "started": f"{figures.moment(found.start_time)} UTC",
         "journal": f"{found.journal_id} at {found.head_sequence:,}",
         "version": found.version,
     }
+
+
+def _heard(age: timedelta | None) -> str:
+    return "not heard yet" if age is None else f"heard {figures.length(age)} ago"
