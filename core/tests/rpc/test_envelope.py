@@ -29,7 +29,10 @@ def test_an_event_is_read_as_it_was_written(kind: type[Any], data: st.DataObject
 
 
 def test_every_event_is_known_by_the_name_of_its_message() -> None:
-    messages = {str(field.message_type and field.message_type.name) for field in Envelope.DESCRIPTOR.oneofs_by_name["event"].fields}
+    messages = {
+        str(field.message_type and field.message_type.name)
+        for field in Envelope.DESCRIPTOR.oneofs_by_name["event"].fields
+    }
     assert messages == EVENT_TYPES == {kind.__name__ for kind in EVENT_CLASSES}
     assert event_type(e.OrderTriggered("o-1")) == "OrderTriggered"
 

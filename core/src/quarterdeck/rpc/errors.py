@@ -19,11 +19,10 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 from protovalidate import ValidationError, Violation
 
-from quarterdeck.domain.amounts import amount_text
 from quarterdeck.domain.errors import InvalidRequest, QuarterdeckError, RefusedByState
 from quarterdeck.domain.risk import Refused
 from quarterdeck.engine.pipeline import CORE, SIZING
-from quarterdeck.rpc.convert.values import prose
+from quarterdeck.rpc.convert.values import prose, rounded
 
 DOMAIN = "quarterdeck"
 DETAILS_KEY = "grpc-status-details-bin"
@@ -32,8 +31,8 @@ DETAILS_KEY = "grpc-status-details-bin"
 RETRY_SECONDS = 1
 
 #: Details travel in one trailing header, and clients take 8 KiB of those by default.
-_VIOLATIONS_SHOWN = 10
-_TEXT_SHOWN = 300
+_VIOLATIONS_SHOWN = 8
+_TEXT_SHOWN = 200
 
 log = structlog.get_logger(__name__)
 
@@ -101,7 +100,7 @@ def answer_to(error: Exception, account: str, method: str) -> Answer:
     answer = _answer(row.code, error.reason, str(error), data)
     if row.code is StatusCode.INVALID_ARGUMENT and "field" in data:
         bad = BadRequest()
-        bad.field_violations.add(field=data["field"], description=_short(str(error)), reason=error.reason)
+        bad.field_violations.add(field=_short(data["field"]), description=_short(str(error)), reason=error.reason)
         answer.status.details.add().Pack(bad)
     if row.code is StatusCode.UNAVAILABLE:
         answer.status.details.add().Pack(RetryInfo(retry_delay=Duration(seconds=RETRY_SECONDS)))
@@ -120,7 +119,7 @@ def refused(refusal: Refused, sequence: int, trading_since: int) -> RefusedBySta
             "TRADING_HALTED", f"trading is {state} since {since}", {"state": state, "since": since, **place}
         )
     numbers = {"limit": refusal.limit, "observed": refusal.observed}
-    data = {key: amount_text(value) for key, value in numbers.items() if value is not None and value.is_finite()}
+    data = {key: spelt for key, value in numbers.items() if value is not None and (spelt := rounded(value))}
     said = ", ".join(f"{key} {value}" for key, value in data.items())
     text = f"{refusal.rule} refused the order: {refusal.reason}" + (f" ({said})" if said else "")
     nothing_left = refusal.rule == CORE and refusal.reason == "BELOW_MIN_QUANTITY" and not refusal.observed

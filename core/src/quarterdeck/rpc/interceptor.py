@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from inspect import isasyncgenfunction
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -17,7 +17,7 @@ from quarterdeck.domain.errors import InvalidRequest
 from quarterdeck.rpc.errors import DETAILS_KEY, answer_to
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Handler = grpc.RpcMethodHandler[Any, Any]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Read = Callable[[bytes], Any]
 
 

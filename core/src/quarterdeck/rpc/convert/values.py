@@ -38,15 +38,19 @@ def text(value: Decimal) -> str:
 
 
 def rounded(value: Decimal) -> str:
-    """A number somebody computed and nobody is owed, to 18 places; empty (absent) if it can't be spelt at all."""
+    """A number somebody computed and nobody is owed: to 18 places, without trailing zeros.
+
+    Empty (absent) if it can't be spelt at all.
+    """
     if not value:
         return "0"
     spelt = str(value)
-    if len(spelt) < _SURELY_SHORT and "E" not in spelt and spelt[-1] <= "9":
-        return spelt
-    if not value.is_finite() or value.adjusted() > _LARGEST_EXPONENT:
-        return ""
-    spelt = format(value.quantize(_FINEST, context=_WIDE), "f").rstrip("0").rstrip(".")
+    if len(spelt) >= _SURELY_SHORT or "E" in spelt or spelt[-1] > "9":
+        if not value.is_finite() or value.adjusted() > _LARGEST_EXPONENT:
+            return ""
+        spelt = format(value.quantize(_FINEST, context=_WIDE), "f")
+    if spelt[-1] == "0" and "." in spelt:
+        spelt = spelt.rstrip("0").rstrip(".")
     return "0" if spelt == "-0" else spelt
 
 
