@@ -96,6 +96,11 @@ class Daemon:
         """Market events delivered so far."""
         return self._feed_link.events
 
+    @property
+    def head(self) -> int:
+        """The journal's last durable sequence."""
+        return self._journal.head
+
     async def ended(self) -> None:
         """Wait until the feed has come to its end, or the daemon has to stop.
 

@@ -1,0 +1,116 @@
+"""Owns the limits: bare grpc.aio servers that echo, group-commit one row, or fan bytes out, and do nothing else.
+
+Run as `python -m bench.bare KIND FOLDER [FRAMES]`; prints its address when it is ready. They run on uvloop and take raw
+bytes, so they are the fastest a grpc.aio server in this process model gets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import sys
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import uvloop
+
+from bench.load import read_frames
+
+ECHO, COMMIT, STREAM, TRIGGER = "/bare.Bare/Echo", "/bare.Bare/Commit", "/bare.Bare/Stream", "/bare.Bare/Trigger"
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class GroupCommit:
+    """One thread that writes whatever has queued in one transaction, synced to the disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._queue: queue.SimpleQueue[tuple[bytes, asyncio.Future[None]]] = queue.SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._path = path
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def write(self, row: bytes) -> asyncio.Future[None]:
+        """The future is done when the row is durable."""
+        done = self._loop.create_future()
+        self._queue.put((row, done))
+        return done
+
+    def _run(self) -> None:
+        database = sqlite3.connect(self._path, isolation_level=None)
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=FULL")
+        database.execute("CREATE TABLE row (id INTEGER PRIMARY KEY, body BLOB)")
+        while True:
+            batch = [self._queue.get()]
+            while not self._queue.empty():
+                batch.append(self._queue.get())
+            database.execute("BEGIN IMMEDIATE")
+            database.executemany("INSERT INTO row (body) VALUES (?)", [(row,) for row, _ in batch])
+            database.execute("COMMIT")
+            self._loop.call_soon_threadsafe(_tell, [done for _, done in batch])
+
+
+def _tell(waiting: list[asyncio.Future[None]]) -> None:
+    for done in waiting:
+        if not done.done():
+            done.set_result(None)
+
+
+class FanOut:
+    """Sends frames to every reader once they are let go."""
+
+    def __init__(self, frames: list[bytes]) -> None:
+        self._frames = frames
+        self._go = asyncio.Event()
+
+    async def stream(self, _: bytes, context: Context) -> AsyncIterator[bytes]:
+        """One reader's frames."""
+        await context.send_initial_metadata(())
+        await self._go.wait()
+        for frame in self._frames:
+            yield frame
+
+    async def trigger(self, _: bytes, __: Context) -> bytes:
+        """Let go."""
+        self._go.set()
+        return b""
+
+
+async def serve(kind: str, folder: Path, frames: list[bytes]) -> None:
+    """Serve until killed."""
+    server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+    if kind == "echo":
+
+        async def echo(request: bytes, _: Context) -> bytes:
+            return request
+
+        handlers["Echo"] = grpc.unary_unary_rpc_method_handler(echo)
+    elif kind == "commit":
+        writer = GroupCommit(folder / "bare.db")
+
+        async def commit(request: bytes, _: Context) -> bytes:
+            await writer.write(request)
+            return request
+
+        handlers["Commit"] = grpc.unary_unary_rpc_method_handler(commit)
+    else:
+        fan = FanOut(frames)
+        handlers["Stream"] = grpc.unary_stream_rpc_method_handler(fan.stream)
+        handlers["Trigger"] = grpc.unary_unary_rpc_method_handler(fan.trigger)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bare.Bare", handlers),))
+    server.add_registered_method_handlers("bare.Bare", handlers)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    print(f"127.0.0.1:{port}", flush=True)
+    await server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    uvloop.run(serve(given[0], Path(given[1]), read_frames(Path(given[2])) if len(given) > 2 else []))

@@ -1,0 +1,214 @@
+"""Owns the measurements of the control plane: reads, durable orders and streams, each beside its bare limit."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import grpc
+
+from bench.load import write_frames
+from bench.processes import Process, bare_server, load, start_daemon
+from quarterdeck.v1 import (
+    decimal_pb2,
+    event_service_pb2,
+    event_service_pb2_grpc,
+    order_pb2,
+    order_service_pb2,
+    position_service_pb2,
+)
+
+ACCOUNT = "accounts/main"
+ROUNDS = 3
+SECONDS = 2.0
+IN_FLIGHT = (1, 8, 64)
+READERS = (1, 10, 100)
+
+#: Resting orders whose cancelling makes the events of the fan-out; each leads to a wish and an answer.
+CANCELED = 500
+
+READ = "/quarterdeck.v1.PositionService/ListPositions"
+CREATE = "/quarterdeck.v1.OrderService/CreateOrder"
+CANCEL_ALL = "/quarterdeck.v1.OrderService/CancelAllOrders"
+STREAM = "/quarterdeck.v1.EventService/StreamEvents"
+
+# Enough money, and so little risk an order, that a hundred thousand of them pass every rule. The market hardly moves.
+CONFIG = """\
+mode = "paper"
+[journal]
+url = "sqlite:///bench.db"
+[exchange]
+plugin = "paper"
+[exchange.settings.balances]
+USDT = "1000000000"
+[feed]
+plugin = "synthetic"
+[feed.settings]
+speed = 0.2
+[sizing]
+plugin = "speed-demon"
+[sizing.settings]
+max_ratio = "0.0000001"
+min_ratio = "0.00000001"
+[[risk]]
+plugin = "limits"
+[risk.settings]
+max_entries_per_minute = "off"
+[limits]
+max_open_orders = 1000000
+"""
+
+
+def run(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measure everything; `folder` is for what the servers write."""
+    figures: dict[str, Any] = {}
+    daemon = start_daemon(folder / "daemon", CONFIG)
+    try:
+        say("reads")
+        figures["read"] = _reads(folder, daemon)
+        say("durable orders")
+        figures["submit"] = _submissions(folder, daemon)
+        say("event streams")
+        figures["fan_out"] = _fan_outs(folder, daemon)
+    finally:
+        daemon.kill()
+    return figures
+
+
+def _reads(folder: Path, daemon: Process) -> list[dict[str, Any]]:
+    request = position_service_pb2.ListPositionsRequest(parent=ACCOUNT).SerializeToString()
+    requests = write_frames(folder / "read.frames", [request])
+    figures = []
+    with bare_server("echo", folder / "echo") as bare:
+        for in_flight in IN_FLIGHT:
+            spec = {"kind": "call", "requests": requests, "seconds": SECONDS, "in_flight": in_flight}
+            pairs = [
+                (_measured(bare, method="/bare.Bare/Echo", **spec), _measured(daemon, method=READ, **spec))
+                for _ in range(ROUNDS)
+            ]
+            figures.append({"in_flight": in_flight} | _paired(pairs))
+    return figures
+
+
+def _submissions(folder: Path, daemon: Process) -> list[dict[str, Any]]:
+    figures = []
+    with bare_server("commit", folder / "commit") as bare:
+        for in_flight in IN_FLIGHT:
+            pairs = []
+            for turn in range(ROUNDS):
+                requests = write_frames(
+                    folder / "submit.frames",
+                    [_order(f"b{in_flight}-{turn}-{number}") for number in range(15_000)],
+                )
+                spec = {"kind": "call", "requests": requests, "seconds": SECONDS, "in_flight": in_flight}
+                pairs.append((_measured(bare, method="/bare.Bare/Commit", **spec), _measured(daemon, method=CREATE, **spec)))
+                _cancel_all(daemon)
+            figures.append({"in_flight": in_flight} | _paired(pairs))
+    return figures
+
+
+def _fan_outs(folder: Path, daemon: Process) -> list[dict[str, Any]]:
+    """Cancel what rests: each cancelled order is a wish and an answer, and every reader gets both."""
+    start = write_frames(
+        folder / "start.frames",
+        [event_service_pb2.StreamEventsRequest(parent=ACCOUNT).SerializeToString()],
+    )
+    figures = []
+    for readers in READERS:
+        pairs = []
+        for turn in range(ROUNDS):
+            before = _place(daemon, CANCELED, f"f{readers}-{turn}")
+            trigger = write_frames(folder / "trigger.frames", [_cancel_all_request()])
+            spec = {
+                "kind": "fan_out",
+                "requests": start,
+                "trigger": trigger,
+                "readers": readers,
+                "messages": 2 * CANCELED,
+                "settle": 0.5,
+            }
+            ours = _measured(
+                daemon, method=STREAM, trigger_method=CANCEL_ALL, greets=False, floor=60, **spec
+            )
+            frames = write_frames(folder / "events.frames", _events(daemon, before, 2 * CANCELED))
+            with bare_server("stream", folder / "stream", frames) as bare:
+                limit = _measured(
+                    bare, method="/bare.Bare/Stream", trigger_method="/bare.Bare/Trigger", greets=True, floor=0, **spec
+                )
+            pairs.append((limit, ours))
+        figures.append({"readers": readers} | _paired(pairs))
+    return figures
+
+
+def _measured(server: Process, **spec: Any) -> dict[str, Any]:  # noqa: ANN401 - as JSON has it
+    before = server.cpu()
+    result = load(address=server.address, **spec)
+    if "calls" in result:
+        result["cpu_us"] = (server.cpu() - before) / result["calls"] * 1e6
+    return result
+
+
+def _paired(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, Any]:
+    """Medians of both sides, and the median of the rounds' ratios."""
+    names = [name for name in ("rate", "p50_ms", "p99_ms", "cpu_us") if name in pairs[0][0]]
+    figures: dict[str, Any] = {}
+    for side, label in enumerate(("bare", "ours")):
+        figures[label] = {name: round(median(pair[side][name] for pair in pairs), 3) for name in names}
+    figures["rate_ratio"] = round(median(ours["rate"] / bare["rate"] for bare, ours in pairs), 3)
+    if "p50_ms" in names:
+        figures["p50_ratio"] = round(median(ours["p50_ms"] / bare["p50_ms"] for bare, ours in pairs), 3)
+    return figures
+
+
+def _order(order_id: str) -> bytes:
+    """A limit order far below the market, sized from its stop."""
+    return order_service_pb2.CreateOrderRequest(
+        parent=ACCOUNT,
+        order_id=order_id,
+        request_id=str(uuid.uuid4()),
+        order=order_pb2.Order(
+            instrument="instruments/btcusdt",
+            side=order_pb2.Order.SIDE_BUY,
+            type=order_pb2.Order.TYPE_LIMIT,
+            limit_price=decimal_pb2.Decimal(value="58000"),
+            stop_loss=decimal_pb2.Decimal(value="57000"),
+        ),
+    ).SerializeToString()
+
+
+def _cancel_all_request() -> bytes:
+    return order_service_pb2.CancelAllOrdersRequest(parent=ACCOUNT, request_id=str(uuid.uuid4())).SerializeToString()
+
+
+def _cancel_all(daemon: Process) -> None:
+    with grpc.insecure_channel(daemon.address) as channel:
+        channel.unary_unary(CANCEL_ALL)(_cancel_all_request())
+
+
+def _place(daemon: Process, count: int, prefix: str) -> int:
+    """Place orders that rest; returns the journal's head after them, once all of them work."""
+    with grpc.insecure_channel(daemon.address) as channel:
+        create = channel.unary_unary(CREATE)
+        for number in range(count):
+            create(_order(f"{prefix}-{number}"))
+        request = position_service_pb2.ListPositionsRequest(parent=ACCOUNT)
+        answer = channel.unary_unary(READ)(request.SerializeToString())
+    return position_service_pb2.ListPositionsResponse.FromString(answer).snapshot_sequence
+
+
+def _events(daemon: Process, after: int, count: int) -> list[bytes]:
+    """The next events after a sequence, as the stream sends them."""
+    request = event_service_pb2.StreamEventsRequest(parent=ACCOUNT, after_sequence=after)
+    frames = []
+    with grpc.insecure_channel(daemon.address) as channel:
+        stream = event_service_pb2_grpc.EventServiceStub(channel).StreamEvents(request)
+        for message in stream:
+            if message.HasField("envelope"):
+                frames.append(message.SerializeToString())
+            if len(frames) == count:
+                break
+        stream.cancel()
+    return frames

@@ -1,0 +1,102 @@
+"""Owns the processes of a measurement: servers, load, and how much CPU each has used."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from bench import bare
+from quarterdeck.v1 import system_pb2, system_service_pb2, system_service_pb2_grpc
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Process:
+    """A server under measurement."""
+
+    def __init__(self, process: subprocess.Popen[str], address: str) -> None:
+        self.process = process
+        self.address = address
+
+    def cpu(self) -> float:
+        """Seconds of CPU it has used, user and system."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """End it in order."""
+        self.process.terminate()
+        self.process.wait()
+
+
+@contextmanager
+def bare_server(kind: str, folder: Path, frames: Path | None = None) -> Iterator[Process]:
+    """A bare server of `bench.bare`, until the end of the block."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arguments = [sys.executable, "-m", bare.__name__, kind, str(folder), *([str(frames)] if frames else [])]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield Process(process, process.stdout.readline().strip())
+    finally:
+        process.kill()
+        process.wait()
+
+
+def start_daemon(folder: Path, config: str) -> Process:
+    """A real daemon on a configuration, once it is ready."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path, address = folder / "bench.toml", f"127.0.0.1:{_free_port()}"
+    path.write_text(config, encoding="utf-8")
+    command = Path(sys.executable).with_name("quarterdeck")
+    arguments = [str(command), "serve", "--config", str(path), "--listen", address]
+    log = (folder / "daemon.log").open("w")
+    process = subprocess.Popen(arguments, cwd=folder, stdout=log, stderr=log, text=True)
+    with grpc.insecure_channel(address) as channel:
+        status = system_service_pb2_grpc.SystemServiceStub(channel).GetStatus
+        for _ in range(6_000):
+            if process.poll() is not None:
+                raise RuntimeError((folder / "daemon.log").read_text())
+            try:
+                state = status(system_service_pb2.GetStatusRequest()).status.state
+                if state == system_pb2.Status.STATE_READY:
+                    break
+            except grpc.RpcError:
+                pass
+            time.sleep(0.01)
+        else:
+            process.kill()
+            raise RuntimeError("the daemon did not get ready in a minute")
+    return Process(process, address)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def load(**spec: Any) -> dict[str, Any]:  # noqa: ANN401 - as JSON has it
+    """Run a load of `bench.load` in a process of its own."""
+    arguments = [sys.executable, "-m", "bench.load", json.dumps(spec, default=str)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result

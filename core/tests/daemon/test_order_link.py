@@ -1,0 +1,121 @@
+"""An order is announced, then sent once; whatever goes wrong leaves its outcome open."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from core.tests.daemon.conftest import Bridge, Venue
+from core.tests.engine.desk import order
+from quarterdeck.daemon.order_link import OrderLink
+from quarterdeck.domain.order import OrderState, OrderType
+from quarterdeck.domain.report import Acked, Opened, Rejected
+from quarterdeck.engine.events import OrderPrepared, OrderSent, Recorded
+from quarterdeck.engine.inputs import AmendOrder, CancelOrder
+
+
+@pytest.fixture
+def link(bridge: Bridge, venue: Venue) -> OrderLink:
+    link = OrderLink(venue, bridge.loop, bridge.clock)
+    bridge.loop.connect(link.act, [bridge.published.extend])
+    return link
+
+
+async def submit(bridge: Bridge, **terms: object) -> str:
+    answer = await bridge.loop.ask(order("0.1", **terms))
+    assert isinstance(answer, Recorded)
+    assert isinstance(answer.event, OrderPrepared)
+    await bridge.loop.idle()
+    return answer.event.order_id
+
+
+def state_of(bridge: Bridge, order_id: str) -> OrderState:
+    found = bridge.state.order(order_id)
+    assert found is not None
+    return found.state
+
+
+async def test_an_order_is_sent_once_after_it_says_so(bridge: Bridge, venue: Venue, link: OrderLink) -> None:
+    bridge.commits.hold = True
+    answer = bridge.loop.ask(order("0.1"))
+    await asyncio.sleep(0)
+    bridge.commits.release()
+    await answer
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert venue.placed == [], "sent before OrderSent was durable"
+    assert isinstance(bridge.commits.waiting[0][0][0].event, OrderSent)
+    bridge.commits.hold = False
+    bridge.commits.release()
+    await bridge.loop.idle()
+    assert len(venue.placed) == 1
+    assert [type(one.event).__name__ for one in bridge.commits.durable[-3:]] == [
+        "OrderPrepared",
+        "OrderSent",
+        "OrderAcked",
+    ]
+
+
+async def test_a_rejection_is_an_answer(bridge: Bridge, venue: Venue, link: OrderLink) -> None:
+    venue.outcome = lambda placed: Rejected(placed.link_id, "NO_MARGIN", bridge.clock.now())
+    order_id = await submit(bridge)
+    assert state_of(bridge, order_id) is OrderState.REJECTED
+
+
+async def test_a_venue_that_raises_leaves_the_outcome_open(bridge: Bridge, venue: Venue, link: OrderLink) -> None:
+    venue.fails = TimeoutError("no answer")
+    order_id = await submit(bridge)
+    assert state_of(bridge, order_id) is OrderState.UNKNOWN
+    assert len(venue.placed) == 1, "sent again without asking"
+
+
+async def test_a_cancel_that_raises_can_be_asked_again(bridge: Bridge, venue: Venue, link: OrderLink) -> None:
+    order_id = await submit(bridge, type=OrderType.LIMIT, limit_price="49000")
+    link_id = venue.placed[0].link_id
+    bridge.loop.post(Opened(link_id, "x", bridge.clock.now()))
+    venue.fails = ConnectionError("gone")
+    await bridge.loop.ask(CancelOrder(order_id))
+    await bridge.loop.idle()
+    venue.fails = None
+    await bridge.loop.ask(CancelOrder(order_id))
+    await bridge.loop.idle()
+    assert len(venue.canceled) == 2
+    assert state_of(bridge, order_id) is OrderState.OPEN
+
+
+async def test_an_amendment_goes_to_the_venue(bridge: Bridge, venue: Venue, link: OrderLink) -> None:
+    order_id = await submit(bridge, type=OrderType.LIMIT, limit_price="49000")
+    bridge.loop.post(Opened(venue.placed[0].link_id, "x", bridge.clock.now()))
+    await bridge.loop.idle()
+    changed = AmendOrder(order_id, quantity=order("0.2").quantity)
+    await bridge.loop.ask(changed)
+    await bridge.loop.idle()
+    assert [one.quantity for one in venue.amended] == [changed.quantity]
+
+
+async def test_an_order_cancelled_while_it_waited_is_not_sent(bridge: Bridge, venue: Venue, link: OrderLink) -> None:
+    answer = bridge.loop.ask(order("0.1", order_id="mine"))
+    cancel = bridge.loop.ask(CancelOrder("mine"))
+    await asyncio.gather(answer, cancel)
+    await bridge.loop.idle()
+    assert venue.placed == []
+    assert state_of(bridge, "mine") is OrderState.NOT_SENT
+
+
+async def test_draining_waits_for_what_is_under_way(bridge: Bridge, venue: Venue, link: OrderLink) -> None:
+    gate = asyncio.Event()
+
+    async def slow(placed: object) -> Acked:
+        await gate.wait()
+        return Acked(placed.link_id, "x", bridge.clock.now())  # type: ignore[attr-defined]  # a PlaceOrder
+
+    venue.place = slow  # type: ignore[assignment, method-assign]  # a slower venue
+    bridge.loop.ask(order("0.1"))
+    for _ in range(8):
+        await asyncio.sleep(0)
+    draining = asyncio.ensure_future(link.drain())
+    await asyncio.sleep(0)
+    assert not draining.done()
+    gate.set()
+    await asyncio.wait_for(draining, 1)
