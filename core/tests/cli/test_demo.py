@@ -204,6 +204,7 @@ async def test_a_summary_is_reckoned_from_the_events(world: FakeDaemon) -> None:
 
 
 async def test_a_run_in_which_nothing_happened_has_no_win_rate(world: FakeDaemon) -> None:
+    world.answers["ListEvents"] = lambda _: event_service_pb2.ListEventsResponse()
     async with Client.connect(world.target) as client:
         summary = await summarize(client, candles=0, seconds=0.0)
     assert (summary.win_rate, summary.refused, summary.candles_per_second) == (None, {}, 0)

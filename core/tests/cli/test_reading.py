@@ -13,6 +13,7 @@ from google.protobuf.struct_pb2 import Struct
 from clients.python.tests.fake_daemon import FakeDaemon, refuse
 from clients.python.tests.messages import ORDER, at, envelope, number, order
 from core.tests.cli.conftest import Run
+from quarterdeck.client.calls import METHODS
 from quarterdeck.v1 import (
     account_pb2,
     account_service_pb2,
@@ -247,6 +248,8 @@ EMPTY = (
 
 @pytest.mark.parametrize(("words", "said"), EMPTY, ids=[words for words, _ in EMPTY])
 def test_an_empty_list_says_so(daemon: FakeDaemon, run: Run, words: str, said: str) -> None:
+    for method in METHODS.values():
+        daemon.answers[method.path.rpartition("/")[2]] = lambda _, method=method: method.read(b"")
     done = run(*words.split())
     assert done.code == 0
     assert said in done.out

@@ -27,7 +27,7 @@ from quarterdeck.cli.figures import moment
 from quarterdeck.cli.logs import log_to_stderr
 from quarterdeck.cli.options import DEFAULT_ADDRESS, IntervalOption, SymbolOption
 from quarterdeck.cli.output import Output, console, fields, one
-from quarterdeck.cli.problem import misused
+from quarterdeck.cli.problem import Problem, misused
 from quarterdeck.cli.screen import Frame, Look, in_a_line
 from quarterdeck.cli.summary import Summary, shown, summarize
 from quarterdeck.cli.watch import TOLD_EVERY, pause, watched
@@ -118,8 +118,8 @@ async def _run(out: Output, config: Config, seconds: float | None, *, is_watched
             else:
                 await _progress(daemon, client, end)
             took = time.monotonic() - began
-            if over.done():
-                over.result()
+            if over.done() and (failure := over.exception()) is not None:
+                raise Problem(f"The daemon could not go on: {failure}", code="INTERNAL", hint="The log says more.")
             over.cancel()
             return await summarize(client, daemon.feed_events, took)
     finally:

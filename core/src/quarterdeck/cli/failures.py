@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from quarterdeck.cli.problem import Problem
 from quarterdeck.client import DeadlineExceeded, InvalidRequest, QuarterdeckError, Unavailable
-from quarterdeck.domain.errors import ConfigError
+from quarterdeck.domain import errors as domain
 
 HINTS: Mapping[str, str] = {
     "PAGE_TOKEN_MISMATCH": "Give the command again.",
@@ -39,7 +39,7 @@ def problem_of(error: Exception, address: str) -> Problem | None:
     """What to tell the user; None for an error that is no user's."""
     if isinstance(error, Problem):
         return error
-    if isinstance(error, ConfigError):
+    if isinstance(error, domain.QuarterdeckError):
         first, *details = str(error).splitlines()
         return Problem(
             first, code="FAILED_PRECONDITION", reason=error.reason, details=[line.strip() for line in details]
