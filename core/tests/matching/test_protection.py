@@ -71,7 +71,7 @@ def test_when_the_stop_starts_the_rest_of_the_entry_ends() -> None:
     # The open fills half of one more, all there is room for; the stop of the 1.5 starts but finds no room.
     assert trades(reports) == [("a", Decimal("0.5"), Decimal(96))]
     assert kinds(reports)[-2:] == ["Triggered", "Canceled"]
-    assert reason(reports) == "PROTECTION_TRIGGERED"
+    assert reason(reports) == "PROTECTION_ENDED"
     reports = desk.candle(94, 94, 94, 94, volume=1)
     assert trades(reports) == [("a-sl", Decimal(1), Decimal(94))]
     assert reports[-1] == Amended("a-tp", desk.now - 60_000_000_000, quantity=Decimal("0.5"))
@@ -188,3 +188,17 @@ def test_an_exit_that_comes_too_late_is_cancelled(desk: Desk) -> None:
     assert prices(reports) == {"a-sl": Decimal(90)}
     assert desk.state("exit") is OrderState.CANCELED
     assert desk.position() == 0
+
+
+def test_an_entry_opens_nothing_it_does_not_protect() -> None:
+    """Its stop ended because the position was closed by hand; what is left of it may not fill without one."""
+    desk = Desk(participation=Decimal(1))
+    desk.candle(100, 100, 100, 100)
+    desk.place("a", BUY, 3, LIMIT, limit_price=95, stop_loss=90)
+    desk.candle(95, 95, 95, 95, volume=1)
+    desk.place("by-hand", SELL, 1)
+    reports = desk.candle(100, 100, 100, 100)
+    assert kinds(reports) == ["Filled", "Canceled", "Canceled"]
+    assert reason(reports[:2]) == "NOTHING_TO_REDUCE"
+    assert reason(reports) == "PROTECTION_ENDED"
+    assert desk.state("a") is OrderState.CANCELED

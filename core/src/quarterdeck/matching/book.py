@@ -90,7 +90,7 @@ class Book:
         self.margin_above = inf
         self.wake_below = -inf
         self.wake_above = inf
-        self.wake_time = NEVER
+        self.wake_time = 0
 
     # --- prices
 

@@ -75,6 +75,8 @@ class Execution:
         """End an order before it is filled."""
         self._end(book, order, OrderState.CANCELED)
         self.reports.append(Canceled(order.link_id, reason, self.now))
+        if order.parent_link_id:
+            self.end_entry(book, order)
 
     def expire(self, book: Book, order: BookOrder) -> None:
         """End an order whose time in force does not let it wait."""
@@ -129,6 +131,12 @@ class Execution:
         order.state = state
         order.is_open = False
         book.drop(order)
+
+    def end_entry(self, book: Book, child: BookOrder) -> None:
+        """End what is left of the entry that protection belongs to: an entry opens nothing it does not protect."""
+        parent = self.orders.get(child.parent_link_id)
+        if parent is not None and parent.is_open:
+            self.cancel(book, parent, Reason.PROTECTION_ENDED)
 
     def taking_price(self, book: Book, order: BookOrder, price: Decimal, quantity: Decimal, volume: float) -> Decimal:
         """What taking `quantity` at an observed price costs: on the tick, after slippage, within the order's limit."""

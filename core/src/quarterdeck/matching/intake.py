@@ -62,7 +62,7 @@ def resume(execution: Execution, book: Book, shown: OrderSnapshot) -> None:
     )
     if shown.triggered:
         order.awaits_trigger = False
-    execution.admit(book, order, reservation(book, order))
+    execution.admit(book, order, reservation(book, order) if shown.reserved is None else shown.reserved)
     if not order.has_arrived:
         return
     if order.state is OrderState.ACKED and order.can_wait:

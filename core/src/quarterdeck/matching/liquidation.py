@@ -15,14 +15,16 @@ from quarterdeck.matching.execution import Execution
 from quarterdeck.matching.order import BookOrder, exchange_order_id
 from quarterdeck.matching.reasons import Reason
 
+_NO_VOLUME = 0.0  # nobody waits for volume here: market impact is at its worst
+
 
 def liquidate(execution: Execution, first: Book) -> None:
     """Liquidate every contract settled in the currency of `first`, beginning with it."""
     currency = first.instrument.settle
     holders = sorted(execution.account.holders(currency), key=lambda book: book is not first)
     for book in execution.account.contracts(currency):
-        for order in list(book.orders.values()):
-            execution.cancel(book, order, Reason.LIQUIDATION)
+        while book.orders:
+            execution.cancel(book, next(iter(book.orders.values())), Reason.LIQUIDATION)
     for book in holders:
         _close(execution, book)
     missing = -execution.account.balance(currency)
@@ -46,6 +48,6 @@ def _close(execution: Execution, book: Book) -> None:
     seen = book.price_for(order)
     if seen is None:
         seen = nearest_to(book.cost / book.quantity, book.instrument.tick_size)
-    price = execution.taking_price(book, order, seen, quantity, book.room_for(order).volume)
+    price = execution.taking_price(book, order, seen, quantity, _NO_VOLUME)
     execution.trade(book, order, quantity, price, Liquidity.TAKER, FillCause.LIQUIDATION)
     assert book.quantity == ZERO, f"{book.instrument.symbol} was not closed"

@@ -19,7 +19,7 @@ from quarterdeck.matching.intake import post_only_crosses, start_trailing, take_
 from quarterdeck.matching.liquidation import liquidate
 from quarterdeck.matching.order import BookOrder
 from quarterdeck.matching.path import Leg, legs_of
-from quarterdeck.matching.protection import after_trade, after_trigger
+from quarterdeck.matching.protection import after_trade
 from quarterdeck.matching.reasons import Reason
 
 
@@ -207,7 +207,7 @@ class Matcher:
         order.awaits_trigger = False
         self._execution.reports.append(Triggered(order.link_id, self._execution.now))
         if order.parent_link_id:
-            after_trigger(self._execution, book, order)
+            self._execution.end_entry(book, order)
         self._meet(book, order)
 
     def _meet_fresh(self, book: Book) -> None:

@@ -14,13 +14,6 @@ from quarterdeck.matching.order import BookOrder, exchange_order_id
 from quarterdeck.matching.reasons import Reason
 
 
-def after_trigger(execution: Execution, book: Book, order: BookOrder) -> None:
-    """When protection starts to work, what is left of the entry it belongs to ends."""
-    parent = execution.orders.get(order.parent_link_id)
-    if parent is not None and parent.is_open:
-        execution.cancel(book, parent, Reason.PROTECTION_TRIGGERED)
-
-
 def after_trade(execution: Execution, book: Book, order: BookOrder, quantity: Decimal) -> None:
     """Do what a trade of `quantity` of an order sets off."""
     if order.parent_link_id:

@@ -30,6 +30,8 @@ class OrderSnapshot:
     is_fresh: bool = False
     number: int = 0
     """Place in time priority; zero means after all that came before it."""
+    reserved: Decimal | None = None
+    """What it holds of the account's means; None to work it out at the current price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ def show(order: BookOrder, *, is_fresh: bool = False) -> OrderSnapshot:
         order.has_arrived,
         is_fresh,
         order.number,
+        order.reserved,
     )
 
 
