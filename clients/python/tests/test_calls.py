@@ -108,11 +108,11 @@ async def test_the_daemon_says_how_long_to_wait(face: Face, daemon: FakeDaemon) 
 
 async def test_no_answer_is_tried_again_and_the_error_names_the_request(face: Face, daemon: FakeDaemon) -> None:
     daemon.steps["CreateOrder"].extend([stall(0.1)] * 50)
-    hasty = face.client.with_options(timeout=0.06, attempt_timeout=0.02)
+    hasty = face.client.with_options(timeout=0.2, attempt_timeout=0.05)
     begun = time.monotonic()
     with pytest.raises(DeadlineExceeded) as raised:
         await face.call(hasty.orders.create(**MARKET_BUY))
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < 2
     requests = daemon.requests["CreateOrder"]
     assert len(requests) > 1
     assert {request.request_id for request in requests} == {raised.value.request_id}
@@ -123,7 +123,7 @@ async def test_a_daemon_that_is_away_is_waited_for_until_the_deadline(face: Face
     begun = time.monotonic()
     with pytest.raises(Unavailable):
         await face.call(face.client.with_options(timeout=0.05).orders.get("1"))
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < 2
 
 
 async def test_a_call_survives_a_restart(face: Face, daemon: FakeDaemon) -> None:

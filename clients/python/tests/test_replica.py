@@ -45,7 +45,7 @@ def serve(daemon: FakeDaemon, account: AccountHistory, until: int, between: int 
 
 async def at(replica: Replica, sequence: int) -> AccountState:
     """The state of the replica at the latest once it has come that far."""
-    return await replica.wait_for(lambda state: state.sequence >= sequence, timeout=2)
+    return await replica.wait_for(lambda state: state.sequence >= sequence, timeout=5)
 
 
 @pytest.mark.parametrize("between", [0, 1, 4])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -97,22 +97,47 @@ class AsyncListing(Generic[T]):
 class AsyncStream(Generic[T]):
     """A stream that opens itself again. Ends by `aclose()`, by leaving `async with`, or by an error.
 
-    An error is raised only if opening the stream again can't mend it. `connected` says whether the daemon is heard now.
+    An error is raised only if opening the stream again can't mend it. A wait for the next item may be cancelled and
+    begun again; nothing is lost. `connected` says whether the daemon is heard now.
     """
 
     def __init__(self, link: AsyncLink, call: Stream[T]) -> None:
+        self.connected = False
         self._link = link
         self._call = call
+        self._opening = call.opening()
+        self._reconnection = Reconnection(link.options)
         self._closing = asyncio.Event()
         self._open: grpc.aio.UnaryStreamCall[Any, Any] | None = None
-        self._items = self._read()
-        self.connected = False
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> T:
-        return await anext(self._items)
+        try:
+            while not self._closing.is_set():
+                problem: QuarterdeckError | None = None
+                try:
+                    async for answer in await self._connection():
+                        self.connected = True
+                        self._reconnection.received()
+                        item = self._call.accept(answer)
+                        if item is not None:
+                            return item
+                except grpc.RpcError as error:
+                    problem = error_from(error)
+                except asyncio.CancelledError:
+                    raise_if_cancelled()
+                self._disconnect()
+                if not self._closing.is_set():
+                    await self._pause(self._reconnection.delay_after(problem))
+        except QuarterdeckError:
+            await self.aclose()
+            raise
+        except asyncio.CancelledError:
+            self._disconnect()
+            raise
+        raise StopAsyncIteration
 
     async def __aenter__(self) -> Self:
         return self
@@ -125,52 +150,32 @@ class AsyncStream(Generic[T]):
     async def aclose(self) -> None:
         """End the stream; whoever waits for its next item is told that there is none."""
         self._closing.set()
-        if self._open is not None:
-            self._open.cancel()
-        with suppress(RuntimeError):  # another task is inside: it finds the stream closed
-            await self._items.aclose()
+        self._disconnect()
 
-    async def _read(self) -> AsyncGenerator[T, None]:
-        reconnection = Reconnection(self._link.options)
-        opening = self._call.opening()
-        if opening is not None:
-            await self._link.unary(opening)
-        while not self._closing.is_set():
-            problem: QuarterdeckError | None = None
-            try:
-                async for answer in self._connect():
-                    self.connected = True
-                    reconnection.received()
-                    item = self._call.accept(answer)
-                    if item is not None:
-                        yield item
-            except grpc.RpcError as error:
-                problem = error_from(error)
-            except asyncio.CancelledError:
-                raise_if_cancelled()
-            finally:
-                self.connected = False
-                self._disconnect()
-            if not self._closing.is_set():
-                await self._pause(reconnection.delay_after(problem))
+    def __del__(self) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and the connection with it
+            self._disconnect()
 
-    def _connect(self) -> grpc.aio.UnaryStreamCall[Any, Any]:
-        request = self._call.request()
-        method = method_of(request)
-        invoke = self._link.channel.unary_stream(
-            method.path, request_serializer=serialize, response_deserializer=method.read
-        )
-        self._open = invoke(request)
+    async def _connection(self) -> grpc.aio.UnaryStreamCall[Any, Any]:
+        if self._opening is not None:
+            await self._link.unary(self._opening)
+            self._opening = None
+        if self._open is None:
+            request = self._call.request()
+            method = method_of(request)
+            invoke = self._link.channel.unary_stream(
+                method.path, request_serializer=serialize, response_deserializer=method.read
+            )
+            self._open = invoke(request)
         return self._open
 
     def _disconnect(self) -> None:
+        self.connected = False
         if self._open is not None:
             self._open.cancel()
             self._open = None
 
     async def _pause(self, seconds: float) -> None:
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._closing.wait()
-        except TimeoutError:
-            pass

@@ -20,6 +20,8 @@ class EventCursor:
     """
 
     def __init__(self, parent: str, after: int | bytes | None, event_types: Iterable[str]) -> None:
+        if after == b"":
+            raise ValueError("an empty resume token leads nowhere: only streamed events have one")
         self._parent = parent
         self._event_types = tuple(event_types)
         self._token = after if isinstance(after, bytes) else b""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from functools import partial
+from operator import is_not
 from types import TracebackType
 from typing import Self
 
@@ -88,7 +90,7 @@ class Replica:
         """The present state, and then each newer one. A reader that is slow gets the newest only."""
         seen: AccountState | None = None
         while True:
-            seen = await self.wait_for(lambda state, seen=seen: state is not seen)  # type: ignore[misc]  # a default binds `seen`
+            seen = await self.wait_for(partial(is_not, seen))
             yield seen
 
     async def __aenter__(self) -> Self:

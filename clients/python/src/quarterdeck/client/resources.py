@@ -1,8 +1,8 @@
 """Owns the things a daemon has, as frozen dataclasses with the contract's field names.
 
-Amounts are `Decimal`, times `datetime` in UTC to the microsecond, enums the words of `words.py`, repeated fields tuples. A field that may
-be absent in the contract is `None` here; `None` never means zero. Names are full resource names, such as
-`accounts/main/orders/7`; `id` is the last part, and every method takes either.
+Amounts are `Decimal`, times `datetime` in UTC (to the microsecond), enums the words of `words.py`, repeated fields
+tuples. A field that may be absent in the contract is `None` here; `None` never means zero. Names are full resource
+names, such as `accounts/main/orders/7`; `id` is the last part, and every method takes either.
 
 Money is in the account's settle currency, quantities are in base, prices in quote, unless a docstring says otherwise.
 """

@@ -6,8 +6,7 @@ The twin of `aio.py`, step by step; everything that can be decided without waiti
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -83,23 +82,42 @@ class SyncListing(Generic[T]):
 class SyncStream(Generic[T]):
     """A stream that opens itself again. Ends by `close()`, by leaving `with`, or by an error.
 
-    An error is raised only if opening the stream again can't mend it. `connected` says whether the daemon is heard now.
-    Iterate in one thread; `close()` may be called from any.
+    An error is raised only if opening the stream again can't mend it. Iterate in one thread; `close()` may be called
+    from any. `connected` says whether the daemon is heard now.
     """
 
     def __init__(self, link: SyncLink, call: Stream[T]) -> None:
+        self.connected = False
         self._link = link
         self._call = call
+        self._opening = call.opening()
+        self._reconnection = Reconnection(link.options)
         self._closing = threading.Event()
-        self._open: Any = None
-        self._items = self._read()
-        self.connected = False
+        self._open: Any = None  # a call and an iterator in one, for which the stubs have no type
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> T:
-        return next(self._items)
+        try:
+            while not self._closing.is_set():
+                problem: QuarterdeckError | None = None
+                try:
+                    for answer in self._connection():
+                        self.connected = True
+                        self._reconnection.received()
+                        item = self._call.accept(answer)
+                        if item is not None:
+                            return item
+                except grpc.RpcError as error:
+                    problem = error_from(error)
+                self._disconnect()
+                if not self._closing.is_set():
+                    self._closing.wait(self._reconnection.delay_after(problem))
+        except QuarterdeckError:
+            self.close()
+            raise
+        raise StopIteration
 
     def __enter__(self) -> Self:
         return self
@@ -112,45 +130,26 @@ class SyncStream(Generic[T]):
     def close(self) -> None:
         """End the stream; a thread that waits for its next item is told that there is none."""
         self._closing.set()
-        if self._open is not None:
-            self._open.cancel()
-        with suppress(ValueError):  # another thread is inside: it finds the stream closed
-            self._items.close()
+        self._disconnect()
 
-    def _read(self) -> Generator[T, None, None]:
-        reconnection = Reconnection(self._link.options)
-        opening = self._call.opening()
-        if opening is not None:
-            self._link.unary(opening)
-        while not self._closing.is_set():
-            problem: QuarterdeckError | None = None
-            try:
-                for answer in self._connect():
-                    self.connected = True
-                    reconnection.received()
-                    item = self._call.accept(answer)
-                    if item is not None:
-                        yield item
-            except grpc.RpcError as error:
-                problem = error_from(error)
-            finally:
-                self.connected = False
-                self._disconnect()
-            if not self._closing.is_set():
-                self._closing.wait(reconnection.delay_after(problem))
-
-    def _connect(self) -> Iterator[Any]:
-        request = self._call.request()
-        method = method_of(request)
-        invoke = self._link.channel.unary_stream(
-            method.path, request_serializer=serialize, response_deserializer=method.read
-        )
-        self._open = invoke(request)
-        if self._closing.is_set():  # by another thread, which did not see this call yet
-            self._open.cancel()
-        return self._open  # type: ignore[no-any-return]  # a call and an iterator in one, for which the stubs have no type
+    def _connection(self) -> Any:  # noqa: ANN401 - see __init__
+        if self._opening is not None:
+            self._link.unary(self._opening)
+            self._opening = None
+        if self._open is None:
+            request = self._call.request()
+            method = method_of(request)
+            invoke = self._link.channel.unary_stream(
+                method.path, request_serializer=serialize, response_deserializer=method.read
+            )
+            self._open = opened = invoke(request)
+            if self._closing.is_set():  # by another thread, which did not see this call yet
+                opened.cancel()
+            return opened
+        return self._open
 
     def _disconnect(self) -> None:
-        if self._open is not None:
-            self._open.cancel()
-            self._open = None
+        self.connected = False
+        opened, self._open = self._open, None
+        if opened is not None:
+            opened.cancel()
