@@ -83,6 +83,11 @@ class Command:
     expected: str
     line: int
 
+    @property
+    def fails(self) -> bool:
+        """Whether it is shown as one that does not succeed."""
+        return self.expected.lstrip().startswith("Error:") or self.text.endswith("# fails")
+
 
 def fences(page: str) -> Iterator[Fence]:
     """Every fenced block of a page, in order.

@@ -91,8 +91,8 @@ class Session:
             self._daemon.communicate(timeout=PATIENCE)
 
     def serve(self) -> None:
-        """Start a daemon on a free port, unless there is one; from now on it is the one that is meant."""
-        if self._daemon is not None:
+        """Start a daemon on a free port, unless there is one already; from now on it is the one that is meant."""
+        if self._daemon is not None or Path(self.address.removeprefix("unix:")).exists():
             return
         folder = self._home / "daemon"
         folder.mkdir()

@@ -10,7 +10,7 @@ import pytest
 from quarterdeck.daemon.config import parse
 from quarterdeck.daemon.parts import build_parts
 from tests.docs.fences import Action, Fence, commands, fences, matches
-from tests.docs.session import Session
+from tests.docs.session import USUAL_ADDRESS, Session
 from tests.repository import ROOT, files
 
 PAGES = {str(path.relative_to(ROOT)): path for path in files() if path.suffix == ".md"}
@@ -44,7 +44,7 @@ def test_what_is_shown_is_what_would_be_read(name: str) -> None:
 def test_what_a_page_says_is_what_happens(name: str, tmp_path: Path) -> None:
     with Session(tmp_path) as session:
         for fence in fences(PAGES[name].read_text()):
-            if fence.needs_daemon:
+            if fence.needs_daemon or (fence.language == "python" and USUAL_ADDRESS in fence.text):
                 session.serve()
             if fence.action is Action.RUN:
                 follow(session, fence, name)
