@@ -32,6 +32,7 @@ def venue_account(state: State) -> VenueAccount:
                 order.state,
                 order.filled_quantity,
                 _parent_link(state, order),
+                order.triggered,
             )
             for order in state.open_orders.values()
             if order.state not in UNRESOLVED_STATES

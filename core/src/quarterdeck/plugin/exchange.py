@@ -51,6 +51,7 @@ class VenueOrder:
     state: OrderState
     filled_quantity: Decimal
     parent_link_id: str = ""
+    triggered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
