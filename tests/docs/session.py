@@ -25,6 +25,12 @@ USUAL_ADDRESS = "127.0.0.1:50551"
 TOOLS = Path(sys.executable).parent
 PATIENCE = 90.0
 
+_MARKET = """\
+[feed]
+plugin = "synthetic"
+settings = { speed = 10.0 }
+"""
+
 _SERVE = """\
 #!/bin/sh
 if [ "$1" = serve ]; then
@@ -96,6 +102,7 @@ class Session:
             return
         folder = self._home / "daemon"
         folder.mkdir()
+        (folder / "quarterdeck.toml").write_text(_MARKET)
         self._daemon = subprocess.Popen(
             [TOOLS / "quarterdeck", "--json", "serve", "--listen", "127.0.0.1:0"],
             cwd=folder,
