@@ -9,14 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from quarterdeck.client.resources import Bot, Order, Refusal, RiskState, Sizing, SizingStep
+from quarterdeck.client.resources import Bot, NewOrder, Order, Refusal, RiskState, Sizing, SizingStep
 
 
 @dataclass(frozen=True, slots=True)
 class OrderCreated:
-    """The order as recorded. `sizing` is `None` if the size was given; `sequence` is 0 if it was only validated."""
+    """The order as recorded: as it begins. `sizing` is `None` if the size was given.
 
-    order: Order
+    If it was only validated, nothing is recorded: `sequence` is 0.
+    """
+
+    order: NewOrder
     sequence: int
     sizing: Sizing | None
 

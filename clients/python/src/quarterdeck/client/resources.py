@@ -368,10 +368,13 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class RiskState:
-    """What an account may do, and how near its limits are. `drawdown` and `daily_loss` are parts of one."""
+    """What an account may do, and how near its limits are. `drawdown` and `daily_loss` are parts of one.
+
+    `since_time` is `None`, and `reason` empty, if trading was never anything but ACTIVE.
+    """
 
     trading_state: TradingState
-    since_time: datetime
+    since_time: datetime | None
     reason: str
     limits: tuple[RiskLimit, ...]
     day_start_equity: Decimal
