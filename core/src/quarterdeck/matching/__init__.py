@@ -8,6 +8,7 @@ Reading order: settings, reasons, order, ladder, book, account, filters, executi
 venue. The last is the way in; the others are its parts.
 """
 
+from quarterdeck.matching.order import exchange_order_id
 from quarterdeck.matching.reasons import Reason
 from quarterdeck.matching.settings import (
     BasisPoints,
@@ -20,7 +21,7 @@ from quarterdeck.matching.settings import (
     VenueSettings,
     VolumeImpact,
 )
-from quarterdeck.matching.snapshot import OrderSnapshot, PositionSnapshot, VenueSnapshot
+from quarterdeck.matching.snapshot import OrderSnapshot, PositionSnapshot, VenueSnapshot, cost_of
 from quarterdeck.matching.venue import Venue
 
 __all__ = [
@@ -38,4 +39,6 @@ __all__ = [
     "VenueSettings",
     "VenueSnapshot",
     "VolumeImpact",
+    "cost_of",
+    "exchange_order_id",
 ]
