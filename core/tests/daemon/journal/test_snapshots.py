@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,11 +154,29 @@ def test_a_snapshot_of_other_code_is_ignored(journal: Journal, monkeypatch: pyte
     assert len(seen) == EVENTS
 
 
-def test_the_format_follows_every_source_of_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert state_format() == state_format()
-    original = state_format.__wrapped__()
-    monkeypatch.setattr(snapshots, "_CODE", ("quarterdeck.domain",))
-    assert state_format.__wrapped__() != original
+def test_the_format_follows_every_byte_of_the_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(snapshots, "files", lambda package: tmp_path / package)
+    formats: list[str] = []
+
+    def note() -> None:
+        state_format.cache_clear()
+        formats.append(state_format())
+
+    packages = ("quarterdeck.domain", "quarterdeck.engine")
+    for package in packages:
+        (tmp_path / package).mkdir()
+    for package in packages:
+        for text in ("x = 1", "x = 2"):
+            (tmp_path / package / "a.py").write_text(text)
+            note()
+    (tmp_path / packages[0] / "a.py").rename(tmp_path / packages[0] / "b.py")
+    note()
+    assert len(set(formats)) == len(formats)
+    note()
+    assert formats[-1] == formats[-2]
+    monkeypatch.undo()
+    state_format.cache_clear()
+    assert state_format() not in formats
 
 
 @pytest.mark.slow

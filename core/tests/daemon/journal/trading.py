@@ -35,6 +35,7 @@ class Chance:
             self._cancel: 10,
             self._amend: 10,
             self._fund: 5,
+            self._deposit: 5,
             self._tick: 10,
             self._halt: 1,
         }
@@ -121,6 +122,9 @@ class Chance:
         self._reports += 1
         paid, rate, held = Decimal("-0.05"), Decimal("0.0001"), Decimal("0.01")
         self.desk.take(r.FundingSettled(f"f{self._reports}", "btcusdt", paid, rate, held, self.desk.now))
+
+    def _deposit(self) -> None:
+        self.desk.take(r.BalanceChanged("USDT", Decimal("12.34"), "deposit", self.desk.now))
 
     def _tick(self) -> None:
         self.desk.now += self._random.choice([10**9, 600 * 10**9, 7_200 * 10**9])

@@ -59,10 +59,6 @@ class Database(ABC):
         with self._readers.connect() as connection, _transaction(connection, "BEGIN"):
             yield connection
 
-    @abstractmethod
-    def checkpoint(self) -> None:
-        """Tidy up what makes the next start faster. Outside of a transaction."""
-
     def close(self) -> None:
         """Close every connection."""
         self._writer.close()
@@ -90,12 +86,8 @@ class SqliteDatabase(Database):
             self._is_synced = synced
         return _transaction(self._writer, "BEGIN IMMEDIATE")
 
-    def checkpoint(self) -> None:
-        """Move the write-ahead log into the database file."""
-        self._writer.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
-
     def close(self) -> None:
-        """Close every connection and let another process in."""
+        """Close every connection, with which the write-ahead log is moved into the file, and let another process in."""
         super().close()
         self._lock.release()
 

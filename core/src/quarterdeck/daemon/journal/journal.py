@@ -167,10 +167,6 @@ class Journal:
         return self._database.reading()
 
     def close(self) -> None:
-        """Write what was appended, tidy up for the next start, and let another process in. Blocks."""
+        """Write what was appended, and let another process in. Blocks."""
         self._writer.close()
-        try:
-            if not self._writer.is_broken:
-                self._database.checkpoint()
-        finally:
-            self._database.close()
+        self._database.close()

@@ -133,11 +133,6 @@ class Writer:
                 self._queue.put(None)
         self._thread.join()
 
-    @property
-    def is_broken(self) -> bool:
-        """Whether a write has failed."""
-        return self._failure is not None
-
     def _check_usable(self) -> None:
         if self._failure is not None:
             raise _broken(self._failure)
