@@ -15,7 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.tests.daemon.journal.trading import Chance, entries_of, fold_entry, write
-from quarterdeck.daemon.journal import Entry, Journal, Projections, Snapshot, load_state, save_state, snapshots
+from quarterdeck.daemon.journal import (
+    Entry,
+    Journal,
+    JournalDamaged,
+    Projections,
+    Snapshot,
+    load_state,
+    save_state,
+    snapshots,
+)
 from quarterdeck.daemon.journal.snapshots import dump_state, parse_state, state_format
 from quarterdeck.domain.ledger import Book
 from quarterdeck.engine.events import Recorded
@@ -152,6 +161,12 @@ def test_a_snapshot_of_other_code_is_ignored(journal: Journal, monkeypatch: pyte
 
     assert alike(load_state(journal, counting, Projections(journal)), folded(events))
     assert len(seen) == EVENTS
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b'{"sequence": "many"}', b'{"realized_pnl": "NaN"}'])
+def test_a_snapshot_that_nobody_wrote_is_damage(body: bytes) -> None:
+    with pytest.raises(JournalDamaged, match="snapshot"):
+        parse_state(body)
 
 
 def test_the_format_follows_every_byte_of_the_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

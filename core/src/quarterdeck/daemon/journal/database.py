@@ -75,7 +75,7 @@ class SqliteDatabase(Database):
         self._is_synced = True
         try:
             super().__init__(name, _sqlite(url, _set_up_writer), _sqlite(url, _set_up_reader))
-        except ConfigError:
+        except BaseException:
             self._lock.release()
             raise
 
@@ -108,11 +108,10 @@ def open_database(url: str) -> Database:
     database = SqliteDatabase(url, parsed)
     try:
         _check_schema(database)
-    except SQLAlchemyError as error:
+    except BaseException as error:
         database.close()
-        raise ConfigError(f"cannot open the journal {database.name}: {_cause(error)}") from error
-    except ConfigError:
-        database.close()
+        if isinstance(error, SQLAlchemyError):
+            raise ConfigError(f"cannot open the journal {database.name}: {_cause(error)}") from error
         raise
     return database
 

@@ -8,9 +8,9 @@ from concurrent.futures import Future
 from functools import cache
 from importlib.resources import files
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
-from quarterdeck.daemon.journal.journal import Entry, Journal, Snapshot
+from quarterdeck.daemon.journal.journal import Entry, Journal, JournalDamaged, Snapshot
 from quarterdeck.daemon.journal.projections import Projections
 from quarterdeck.engine.events import Recorded
 from quarterdeck.engine.state import State
@@ -33,8 +33,15 @@ def dump_state(state: State) -> bytes:
 
 
 def parse_state(body: bytes) -> State:
-    """The state that `dump_state` wrote, by the same code."""
-    return _adapter().validate_json(body)
+    """The state that `dump_state` wrote, by the same code.
+
+    Raises:
+        JournalDamaged: these bytes were not written by it.
+    """
+    try:
+        return _adapter().validate_json(body)
+    except ValidationError as error:
+        raise JournalDamaged(f"a snapshot of the state can't be read: {error}") from error
 
 
 @cache
@@ -71,7 +78,7 @@ def load_state(journal: Journal, fold_entry: FoldEntry, projections: Projections
     Starts from the newest snapshot of this code that is not ahead of the tables, so that all they lack is folded again.
 
     Raises:
-        JournalDamaged: an entry is missing.
+        JournalDamaged: an entry is missing, or the snapshot can't be read.
         JournalBroken: the tables could not be written.
     """
     snapshot = journal.latest_snapshot(state_format(), at_most=projections.cursor)
