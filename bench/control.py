@@ -104,7 +104,9 @@ def _submissions(folder: Path, daemon: Process) -> list[dict[str, Any]]:
                     [_order(f"b{in_flight}-{turn}-{number}") for number in range(15_000)],
                 )
                 spec = {"kind": "call", "requests": requests, "seconds": SECONDS, "in_flight": in_flight}
-                pairs.append((_measured(bare, method="/bare.Bare/Commit", **spec), _measured(daemon, method=CREATE, **spec)))
+                pairs.append(
+                    (_measured(bare, method="/bare.Bare/Commit", **spec), _measured(daemon, method=CREATE, **spec))
+                )
                 _cancel_all(daemon)
             figures.append({"in_flight": in_flight} | _paired(pairs))
     return figures
@@ -130,9 +132,7 @@ def _fan_outs(folder: Path, daemon: Process) -> list[dict[str, Any]]:
                 "messages": 2 * CANCELED,
                 "settle": 0.5,
             }
-            ours = _measured(
-                daemon, method=STREAM, trigger_method=CANCEL_ALL, greets=False, floor=60, **spec
-            )
+            ours = _measured(daemon, method=STREAM, trigger_method=CANCEL_ALL, greets=False, floor=60, **spec)
             frames = write_frames(folder / "events.frames", _events(daemon, before, 2 * CANCELED))
             with bare_server("stream", folder / "stream", frames) as bare:
                 limit = _measured(
