@@ -7,13 +7,22 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench import control, engine, flow
 
-PARTS = {
-    "engine": lambda folder, say: engine.run(),
+Say = Callable[[str], None]
+
+
+def _engine(_: Path, say: Say) -> dict[str, Any]:
+    say("the engine alone")
+    return engine.run()
+
+
+PARTS: dict[str, Callable[[Path, Say], dict[str, Any]]] = {
+    "engine": _engine,
     "control": control.run,
     "flow": flow.run,
 }

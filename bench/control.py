@@ -18,7 +18,9 @@ from quarterdeck.v1 import (
     event_service_pb2_grpc,
     order_pb2,
     order_service_pb2,
+    order_service_pb2_grpc,
     position_service_pb2,
+    position_service_pb2_grpc,
 )
 
 ACCOUNT = "accounts/main"
@@ -101,7 +103,7 @@ def _submissions(folder: Path, daemon: Process) -> list[dict[str, Any]]:
             for turn in range(ROUNDS):
                 requests = write_frames(
                     folder / "submit.frames",
-                    [_order(f"b{in_flight}-{turn}-{number}") for number in range(15_000)],
+                    [_order(f"b{in_flight}-{turn}-{number}").SerializeToString() for number in range(15_000)],
                 )
                 spec = {"kind": "call", "requests": requests, "seconds": SECONDS, "in_flight": in_flight}
                 pairs.append(
@@ -123,7 +125,7 @@ def _fan_outs(folder: Path, daemon: Process) -> list[dict[str, Any]]:
         pairs = []
         for turn in range(ROUNDS):
             before = _place(daemon, CANCELED, f"f{readers}-{turn}")
-            trigger = write_frames(folder / "trigger.frames", [_cancel_all_request()])
+            trigger = write_frames(folder / "trigger.frames", [_cancel_all_request().SerializeToString()])
             spec = {
                 "kind": "fan_out",
                 "requests": start,
@@ -163,7 +165,7 @@ def _paired(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, Any
     return figures
 
 
-def _order(order_id: str) -> bytes:
+def _order(order_id: str) -> order_service_pb2.CreateOrderRequest:
     """A limit order far below the market, sized from its stop."""
     return order_service_pb2.CreateOrderRequest(
         parent=ACCOUNT,
@@ -176,27 +178,27 @@ def _order(order_id: str) -> bytes:
             limit_price=decimal_pb2.Decimal(value="58000"),
             stop_loss=decimal_pb2.Decimal(value="57000"),
         ),
-    ).SerializeToString()
+    )
 
 
-def _cancel_all_request() -> bytes:
-    return order_service_pb2.CancelAllOrdersRequest(parent=ACCOUNT, request_id=str(uuid.uuid4())).SerializeToString()
+def _cancel_all_request() -> order_service_pb2.CancelAllOrdersRequest:
+    return order_service_pb2.CancelAllOrdersRequest(parent=ACCOUNT, request_id=str(uuid.uuid4()))
 
 
 def _cancel_all(daemon: Process) -> None:
     with grpc.insecure_channel(daemon.address) as channel:
-        channel.unary_unary(CANCEL_ALL)(_cancel_all_request())
+        order_service_pb2_grpc.OrderServiceStub(channel).CancelAllOrders(_cancel_all_request())
 
 
 def _place(daemon: Process, count: int, prefix: str) -> int:
     """Place orders that rest; returns the journal's head after them, once all of them work."""
     with grpc.insecure_channel(daemon.address) as channel:
-        create = channel.unary_unary(CREATE)
+        orders = order_service_pb2_grpc.OrderServiceStub(channel)
         for number in range(count):
-            create(_order(f"{prefix}-{number}"))
-        request = position_service_pb2.ListPositionsRequest(parent=ACCOUNT)
-        answer = channel.unary_unary(READ)(request.SerializeToString())
-    return position_service_pb2.ListPositionsResponse.FromString(answer).snapshot_sequence
+            orders.CreateOrder(_order(f"{prefix}-{number}"))
+        positions = position_service_pb2_grpc.PositionServiceStub(channel)
+        answer = positions.ListPositions(position_service_pb2.ListPositionsRequest(parent=ACCOUNT))
+    return answer.snapshot_sequence
 
 
 def _events(daemon: Process, after: int, count: int) -> list[bytes]:

@@ -1,7 +1,7 @@
 """Owns the load: a client process that calls one method with ready-made bytes, or reads one stream many times over.
 
-Run as `python -m bench.load SPEC`, where SPEC is JSON; prints its result as JSON. It is a process of its own so that its
-work is not the server's, and it sends bytes so that it costs as little as a client can.
+Run as `python -m bench.load SPEC`, where SPEC is JSON; prints its result as JSON. It is a process of its own so that
+its work is not the server's, and it sends bytes so that it costs as little as a client can.
 """
 
 from __future__ import annotations

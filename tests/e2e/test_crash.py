@@ -20,7 +20,7 @@ from quarterdeck.engine.state import State
 from quarterdeck.rpc.convert.envelope import decode
 from tests.e2e.process import DaemonProcess
 
-KILLS = 6
+KILLS = 5
 
 #: A fast market, a bot that trades it, and room for orders by hand.
 CONFIG = """\

@@ -72,9 +72,11 @@ async def test_readers_are_served_between_commits_under_load(bridge: Bridge) -> 
         served.set()
 
     async def load() -> None:
+        answers = []
         while not served.is_set():
-            bridge.loop.ask(order("0.001"))
+            answers.append(bridge.loop.ask(order("0.001")))
             await asyncio.sleep(0)
+        await asyncio.gather(*answers)
 
     await asyncio.wait_for(asyncio.gather(reader(), load()), 5)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def link(bridge: Bridge, venue: Venue) -> OrderLink:
     return link
 
 
-async def submit(bridge: Bridge, **terms: object) -> str:
+async def submit(bridge: Bridge, **terms: Any) -> str:
     answer = await bridge.loop.ask(order("0.1", **terms))
     assert isinstance(answer, Recorded)
     assert isinstance(answer.event, OrderPrepared)
@@ -111,11 +112,11 @@ async def test_draining_waits_for_what_is_under_way(bridge: Bridge, venue: Venue
         return Acked(placed.link_id, "x", bridge.clock.now())  # type: ignore[attr-defined]  # a PlaceOrder
 
     venue.place = slow  # type: ignore[assignment, method-assign]  # a slower venue
-    bridge.loop.ask(order("0.1"))
+    answer = bridge.loop.ask(order("0.1"))
     for _ in range(8):
         await asyncio.sleep(0)
     draining = asyncio.ensure_future(link.drain())
     await asyncio.sleep(0)
     assert not draining.done()
     gate.set()
-    await asyncio.wait_for(draining, 1)
+    await asyncio.wait_for(asyncio.gather(draining, answer), 1)
