@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -26,7 +27,6 @@ def begun(folder: Path, name: str) -> list[Path]:
     return [scaffold(kind, name, folder / kind)[0].parent for kind in KINDS]
 
 
-@pytest.mark.skip(reason="exchange follows")
 def test_there_is_a_template_for_every_kind() -> None:
     assert {kind.replace("risk", "risk rule") for kind in KINDS} == {kind.noun for kind in loader.KINDS.values()}
 
@@ -67,7 +67,7 @@ def test_its_metadata_names_what_the_loader_looks_for(kind: str, tmp_path: Path)
 def test_nothing_is_left_to_fill_in(kind: str, tmp_path: Path) -> None:
     for path in scaffold(kind, "my-first", tmp_path / "new"):
         text = path.read_text()
-        assert not [mark for mark in ("$", "TODO", "FIXME", "NotImplemented") if mark in text], path
+        assert re.search(r"\$[{a-z]|TODO|FIXME|NotImplemented", text) is None, path
 
 
 def test_an_empty_folder_is_used(tmp_path: Path) -> None:

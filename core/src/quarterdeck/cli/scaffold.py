@@ -39,6 +39,20 @@ class _Kind(NamedTuple):
 
 
 _KINDS: Mapping[str, _Kind] = {
+    "exchange": _Kind(
+        part="Simulated",
+        hook="quarterdeck_exchanges",
+        interface="Exchange",
+        summary="Trades one perpetual on simulated money inside the daemon",
+        usage='[exchange]\nplugin = "$name"',
+        settings={
+            "symbol": ("btcusdt", "id of the instrument; settled in USDT"),
+            "tick_size": ("0.1", "prices are multiples of it"),
+            "lot_size": ("0.001", "quantities are multiples of it"),
+            "fee_rate": ("0.0005", "of each trade's value; 0.0005 is 0.05 %"),
+            "balance": ("10000", "what a new account begins with"),
+        },
+    ),
     "strategy": _Kind(
         part="Breakout",
         hook="quarterdeck_strategies",
