@@ -117,7 +117,7 @@ class Guard(grpc.aio.ServerInterceptor):
             yield self._checked(read, raw)
 
     async def _abort(self, error: Exception, context: Context, method: str) -> None:
-        if isinstance(error, grpc.aio.AbortError):  # a standard service has answered already
+        if isinstance(error, grpc.aio.BaseError):  # the call has been answered already, or its caller is gone
             raise error
         code, status = answer_to(error, self._account, method)
         await context.abort(code, status.message, ((DETAILS_KEY, status.SerializeToString()),))

@@ -7,7 +7,7 @@ import ipaddress
 from dataclasses import dataclass
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection
 
 from quarterdeck.domain.errors import ConfigError
@@ -15,7 +15,6 @@ from quarterdeck.rpc import names
 from quarterdeck.rpc.facade import Deck
 from quarterdeck.rpc.interceptor import Guard
 from quarterdeck.rpc.pages import Listings
-from quarterdeck.rpc.servicers import events
 from quarterdeck.rpc.servicers.accounts import AccountServicer
 from quarterdeck.rpc.servicers.bots import BotServicer
 from quarterdeck.rpc.servicers.events import EventServicer
@@ -26,16 +25,7 @@ from quarterdeck.rpc.servicers.risk import RiskServicer
 from quarterdeck.rpc.servicers.sizing import SizingServicer
 from quarterdeck.rpc.servicers.system import SystemServicer
 from quarterdeck.rpc.tape import Tape
-from quarterdeck.v1 import (
-    account_service_pb2_grpc,
-    bot_service_pb2_grpc,
-    market_data_service_pb2_grpc,
-    order_service_pb2_grpc,
-    position_service_pb2_grpc,
-    risk_service_pb2_grpc,
-    sizing_service_pb2_grpc,
-    system_service_pb2_grpc,
-)
+from quarterdeck.rpc.wiring import add_service
 
 #: The largest request; none of the contract's comes near it.
 REQUEST_BYTES = 256 * 1024
@@ -51,18 +41,16 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_permit_without_calls", 1),
 )
 
-SERVICES = (
-    "quarterdeck.v1.AccountService",
-    "quarterdeck.v1.BotService",
-    events.SERVICE,
-    "quarterdeck.v1.MarketDataService",
-    "quarterdeck.v1.OrderService",
-    "quarterdeck.v1.PositionService",
-    "quarterdeck.v1.RiskService",
-    "quarterdeck.v1.SizingService",
-    "quarterdeck.v1.SystemService",
+PACKAGE = "quarterdeck.v1"
+
+SERVICES = tuple(
+    f"{PACKAGE}.{name}Service"
+    for name in ("Account", "Bot", "Event", "MarketData", "Order", "Position", "Risk", "Sizing", "System")
 )
 """The contract's services."""
+
+STANDARD_SERVICES = (health.SERVICE_NAME, reflection.SERVICE_NAME)
+"""What any tool can ask of any server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +113,22 @@ class Server:
 
     def _add_services(self, server: grpc.aio.Server) -> None:
         deck, listings = self._deck, Listings()
-        account_service_pb2_grpc.add_AccountServiceServicer_to_server(AccountServicer(deck, listings), server)
-        bot_service_pb2_grpc.add_BotServiceServicer_to_server(BotServicer(deck, listings), server)
-        EventServicer(deck, self._tape, self._pace.patience).add_to(server)
-        market = MarketDataServicer(deck, listings, self._pace.market)
-        market_data_service_pb2_grpc.add_MarketDataServiceServicer_to_server(market, server)
-        order_service_pb2_grpc.add_OrderServiceServicer_to_server(OrderServicer(deck, listings), server)
-        position_service_pb2_grpc.add_PositionServiceServicer_to_server(PositionServicer(deck, listings), server)
-        risk_service_pb2_grpc.add_RiskServiceServicer_to_server(RiskServicer(deck, listings), server)
-        sizing_service_pb2_grpc.add_SizingServiceServicer_to_server(SizingServicer(deck), server)
-        system_service_pb2_grpc.add_SystemServiceServicer_to_server(SystemServicer(deck, listings), server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        servicers = {
+            f"{PACKAGE}.AccountService": AccountServicer(deck, listings),
+            f"{PACKAGE}.BotService": BotServicer(deck, listings),
+            f"{PACKAGE}.MarketDataService": MarketDataServicer(deck, listings, self._pace.market),
+            f"{PACKAGE}.OrderService": OrderServicer(deck, listings),
+            f"{PACKAGE}.PositionService": PositionServicer(deck, listings),
+            f"{PACKAGE}.RiskService": RiskServicer(deck, listings),
+            f"{PACKAGE}.SizingService": SizingServicer(deck),
+            f"{PACKAGE}.SystemService": SystemServicer(deck, listings),
+            health.SERVICE_NAME: self._health,
+            reflection.SERVICE_NAME: reflection.aio.ReflectionServicer((*SERVICES, *STANDARD_SERVICES)),
+        }
+        for name, servicer in servicers.items():
+            add_service(server, name, servicer)
+        events = EventServicer(deck, self._tape, self._pace.patience)
+        add_service(server, f"{PACKAGE}.EventService", events, serialized=True)
 
 
 def check_local(listen: str) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
-
-import grpc
 
 from quarterdeck.domain.errors import CallerError, InvalidRequest, Unavailable
 from quarterdeck.rpc import names, pages
@@ -16,8 +13,6 @@ from quarterdeck.rpc.stall import Stall
 from quarterdeck.rpc.tape import Frame, Tape, length_tag, varint, with_previous
 from quarterdeck.v1.event_service_pb2 import ListEventsRequest, ListEventsResponse, StreamEventsRequest
 
-SERVICE = "quarterdeck.v1.EventService"
-
 #: Events read from the journal at once: by a stream that is behind, and by a list that looks for some types only.
 READ_AT_ONCE = 512
 
@@ -27,7 +22,7 @@ Write = Callable[[bytes], Awaitable[None]]
 
 
 class EventServicer(Servicer):
-    """The events. What it answers is put together from the journal's bytes, so it is registered without serializers.
+    """The events. What it answers is put together from the journal's bytes, so it is serialized already.
 
     A stream is ended whose reader takes nothing for `patience` seconds.
     """
@@ -37,18 +32,9 @@ class EventServicer(Servicer):
         self._tape = tape
         self._patience = patience
 
-    def add_to(self, server: grpc.aio.Server) -> None:
-        """Register the service."""
-        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-            "StreamEvents": grpc.unary_stream_rpc_method_handler(self.stream_events, StreamEventsRequest.FromString),
-            "ListEvents": grpc.unary_unary_rpc_method_handler(self.list_events, ListEventsRequest.FromString),
-        }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-        server.add_registered_method_handlers(SERVICE, handlers)
-
     # ------------------------------------------------------------ stream
 
-    async def stream_events(self, request: StreamEventsRequest, context: Context) -> None:
+    async def StreamEvents(self, request: StreamEventsRequest, context: Context) -> None:  # noqa: N802 - the contract's name
         """Send every event after a position, and go on as they are recorded."""
         names.check_account(request.parent, self._account, "parent")
         wanted = _wanted(request.event_types)
@@ -108,7 +94,7 @@ class EventServicer(Servicer):
 
     # ------------------------------------------------------------ list
 
-    async def list_events(self, request: ListEventsRequest, _context: Context) -> bytes:
+    async def ListEvents(self, request: ListEventsRequest, _context: Context) -> bytes:  # noqa: N802 - the contract's name
         """A page of what has been recorded, oldest first."""
         names.check_account(request.parent, self._account, "parent")
         wanted = _wanted(request.event_types)
