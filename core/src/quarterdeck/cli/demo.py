@@ -61,15 +61,20 @@ def demo(
         float | None, typer.Option(min=0.1, metavar="SECONDS", help="How long; 60, or a file at full speed to its end.")
     ] = None,
     forever: Annotated[bool, typer.Option("--forever", help="Until Ctrl-C, or the end of the file.")] = False,
+    max_drawdown: Annotated[
+        str,
+        typer.Option(metavar="PART", help="Enter no more once so much is lost; 0.05 is what limits are by default."),
+    ] = "1",
     allow_gaps: Annotated[bool, typer.Option("--allow-gaps", help="Take files in which candles are missing.")] = False,
     listen: Annotated[str, typer.Option(metavar="ADDRESS", help="Where the daemon listens.")] = "127.0.0.1:0",
 ) -> None:
     """Run a daemon with a paper exchange and a bot, and watch it trade.
 
     Nothing is needed: the market is made up, the money is play money, and what is written stays in .quarterdeck here.
-    Ends after a minute with a summary. Other terminals can look at the daemon and trade with it meanwhile.
+    Ends after a minute with a summary. Other terminals can look at the daemon and trade with it meanwhile. All limits
+    are the defaults, but for the drawdown: it is wide open, so that the demo goes on.
     """
-    choices = Choices(data, _speed(speed), symbol, interval, seed, balance, listen, allow_gaps)
+    choices = Choices(data, _speed(speed), symbol, interval, seed, balance, listen, max_drawdown, allow_gaps)
     config = configuration(choices)
     is_replay = data is not None and choices.speed is None
     seconds = duration if duration is not None or is_replay or forever else DURATION
@@ -80,6 +85,7 @@ def demo(
 
 
 AFTERWARDS = f"""\
+The limits were the defaults, but for --max-drawdown.
 The journal is {JOURNAL}; the next demo begins a new one. To go on from here:
   quarterdeck serve --config {CONFIGURATION} --listen {DEFAULT_ADDRESS}
 and in another terminal:

@@ -19,8 +19,8 @@ CONFIGURATION = FOLDER / "demo.toml"
 
 SYMBOL = "btcusdt"
 INTERVAL = "1m"
-SEED = 6
-"""A market in which the averages cross within the first seconds."""
+SEED = 29
+"""A market in which the averages cross within the first second."""
 CANDLES_PER_SECOND = 10.0
 
 _NAMED_FOR = re.compile(r"([A-Za-z0-9]{5,20})-([1-9][0-9]{0,5}[smhd])-")
@@ -28,7 +28,11 @@ _NAMED_FOR = re.compile(r"([A-Za-z0-9]{5,20})-([1-9][0-9]{0,5}[smhd])-")
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the user chose. `speed` is candles per second, None as fast as they can be handled."""
+    """What the user chose. `speed` is candles per second, None as fast as they can be handled.
+
+    `max_drawdown` is wide open if not chosen, so that the demo goes on: at the default limit of 5 % a plain crossing of
+    averages is soon not allowed to enter any more.
+    """
 
     data: Path | None
     speed: float | None
@@ -37,6 +41,7 @@ class Choices:
     seed: int
     balance: str
     listen: str
+    max_drawdown: str = "1"
     allow_gaps: bool = False
 
 
@@ -54,6 +59,7 @@ def configuration(choices: Choices) -> Config:
         "journal": {"url": f"sqlite:///{JOURNAL}"},
         "exchange": {"plugin": "paper", "settings": {"balances": {"USDT": choices.balance}}},
         "feed": _feed(choices, symbol, interval),
+        "risk": [{"plugin": "limits", "settings": {"max_drawdown": choices.max_drawdown}}],
         "bots": [
             {
                 "id": "demo",

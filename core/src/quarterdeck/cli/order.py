@@ -13,7 +13,7 @@ from quarterdeck.cli.options import BotFilter, BotOption, RequestId, Symbol, Sym
 from quarterdeck.cli.orders import COLUMNS
 from quarterdeck.cli.output import fields, one, table
 from quarterdeck.cli.size import explained
-from quarterdeck.client import Order, OrderChanged
+from quarterdeck.client import NewOrder, Order, OrderChanged
 from quarterdeck.client.words import OrderType, Side, TimeInForce
 
 app = group("Create, change, cancel and read orders.")
@@ -145,7 +145,7 @@ def _asked(cli: Cli, wish: str, changed: OrderChanged) -> None:
     cli.out.answer(one(changed.order, sequence=changed.sequence), said)
 
 
-def summary(order: Order) -> str:
+def summary(order: NewOrder) -> str:
     """An order in a line."""
     prices = {
         "at": order.limit_price,

@@ -65,8 +65,13 @@ def _changed(cli: Cli, changed: RiskStateChanged) -> None:
 def _shown(found: RiskState) -> RenderableType:
     known: dict[str, RenderableType] = {
         "trading": figures.trading_state(found.trading_state),
-        "since": f"{figures.moment(found.since_time)} UTC" + (f", {found.reason}" if found.reason else ""),
+        "since": _since(found),
         "today": f"{figures.percent(found.daily_loss)} lost of {figures.money(found.day_start_equity)}",
         "drawdown": f"{figures.percent(found.drawdown)} from {figures.money(found.peak_equity)}",
     }
     return Group(fields(known), "", table(LIMITS, found.limits, "No rule has limits."))
+
+
+def _since(found: RiskState) -> str:
+    began = "the beginning" if found.since_time is None else f"{figures.moment(found.since_time)} UTC"
+    return f"{began}, {found.reason}" if found.reason else began
