@@ -158,7 +158,10 @@ class Daemon:
             balances = tuple(sorted((await exchange.balances()).items()))
             await loop.ask(OpenAccount(config.mode, config.account.settle, balances))
         elif isinstance(exchange, EmbeddedExchange):
-            exchange.restore(reconcile.venue_account(state))
+            try:
+                exchange.restore(reconcile.venue_account(state))
+            except ValueError as error:
+                raise ConfigError(f"exchange: {error}") from error
         if state.mode != config.mode:
             raise ConfigError(
                 f"mode: the journal {config.journal.url} was kept in mode {state.mode!r}, not {config.mode!r}"

@@ -17,3 +17,5 @@ class Capabilities:
     """Stop-loss and take-profit can ride on an entry and are live from its fill on."""
     amend: bool = True
     """A working order can be changed in place."""
+    immediate: bool = False
+    """Orders never wait on this side, so approved is as good as sent; a venue behind a rate limit can't say that."""

@@ -13,13 +13,11 @@ from quarterdeck.domain.deciders import Strategy
 from quarterdeck.domain.errors import AlreadyExists, CallerError
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import Candle, FundingRate, Quote, Trade
-from quarterdeck.domain.order import OrderRole, OrderState
 from quarterdeck.domain.report import Report
 from quarterdeck.domain.risk import TradingState
 from quarterdeck.engine import account, bots, orders
 from quarterdeck.engine import events as e
 from quarterdeck.engine import inputs as i
-from quarterdeck.engine.effects import SendOrder
 from quarterdeck.engine.market import Market
 from quarterdeck.engine.pipeline import Deciders
 from quarterdeck.engine.reports import apply_report
@@ -60,19 +58,20 @@ class Machine:
         if isinstance(item, Candle):
             return self._candle(item, time)
         if isinstance(item, Quote):
-            self.market.prices[item.symbol] = (item.bid + item.ask) / 2
+            self.market.see(item.symbol, (item.bid + item.ask) / 2)
             return self._tick(time)
         if isinstance(item, Trade):
-            self.market.prices[item.symbol] = item.price
+            self.market.see(item.symbol, item.price)
             return self._tick(time)
         if isinstance(item, FundingRate):
             return self._tick(time)
-        if self.seen(request) is not None:
+        if request is not i.NO_REQUEST and self.seen(request) is not None:
             return None
         turn = self._turn(time, request)
         if isinstance(item, Report):
             apply_report(turn, item)
-            self._beware(turn)
+            if turn.anomalies:
+                self._beware(turn)
         else:
             self._obey_whole(turn, item)
         return turn if turn.events or turn.effects or turn.anomalies else None
@@ -102,7 +101,7 @@ class Machine:
     # ------------------------------------------------------------ market
 
     def _candle(self, candle: Candle, time: int) -> Turn | None:
-        self.market.prices[candle.symbol] = candle.close
+        self.market.see(candle.symbol, candle.close)
         turn: Turn | None = None
         if time >= self._snapshot_due:
             turn = self._tick(time)
@@ -141,7 +140,7 @@ class Machine:
         view, deciders, deployment = self.view, self.deciders, self._deployment
         match item:
             case i.Sending():
-                self._sending(turn, item)
+                orders.announce(turn, item.link_id)
             case i.SubmitOrder():
                 orders.submit(turn, item, view, deciders, deployment)
             case i.CancelOrder():
@@ -182,21 +181,8 @@ class Machine:
 
     def _beware(self, turn: Turn) -> None:
         """The venue contradicts our records: take no more risk until a person has looked."""
-        if turn.anomalies and self.state.trading_state is TradingState.ACTIVE:
+        if self.state.trading_state is TradingState.ACTIVE:
             turn.emit(e.TradingStateChanged(TradingState.REDUCING, turn.anomalies[0], automatic=True))
-
-    def _sending(self, turn: Turn, notice: i.Sending) -> None:
-        """The last look before an order leaves: it may have been cancelled, or trading halted, while it waited."""
-        order = self.state.order_by_link(notice.link_id)
-        if order is None or order.state is not OrderState.PREPARED:
-            return
-        halted = self.state.trading_state is not TradingState.ACTIVE and order.role is OrderRole.ENTRY
-        if order.cancel_requested or halted:
-            why = "cancelled before it was sent" if order.cancel_requested else "trading was halted before it was sent"
-            turn.emit(e.OrderNotSent(order.order_id, why), order.correlation_id, order.last_sequence)
-            return
-        turn.emit(e.OrderSent(order.order_id, order.attempts + 1), order.correlation_id, order.last_sequence)
-        turn.effects.append(SendOrder(order.link_id, order.terms))
 
     # ------------------------------------------------------------ time
 
@@ -214,4 +200,4 @@ class Machine:
 
     def _turn(self, time: int, request: i.Request = i.NO_REQUEST) -> Turn:
         self.view.at(time)
-        return Turn(self.state, self.instruments, time, request)
+        return Turn(self.state, self.instruments, time, request, sends_at_once=self.deciders.venue.immediate)

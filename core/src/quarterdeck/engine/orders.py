@@ -6,10 +6,10 @@ from quarterdeck.domain.errors import AlreadyExists, InvalidRequest, NotFound, R
 from quarterdeck.domain.market import Side
 from quarterdeck.domain.order import LIMIT_TYPES, TRIGGER_TYPES, Order, OrderRole, OrderState, OrderTerms, OrderType
 from quarterdeck.domain.position import Position
-from quarterdeck.domain.risk import Approved, OrderDraft, Refused
+from quarterdeck.domain.risk import Approved, OrderDraft, Refused, TradingState
 from quarterdeck.domain.sizing import Sizing
 from quarterdeck.engine import events as e
-from quarterdeck.engine.effects import AmendAtVenue, CancelAtVenue, QueueOrder
+from quarterdeck.engine.effects import AmendAtVenue, CancelAtVenue, QueueOrder, SendOrder
 from quarterdeck.engine.fold import amended
 from quarterdeck.engine.ids import link_id
 from quarterdeck.engine.inputs import AmendOrder, CancelAllOrders, CancelOrder, ClosePosition, SubmitOrder
@@ -17,6 +17,9 @@ from quarterdeck.engine.pipeline import Deciders, evaluate, recheck
 from quarterdeck.engine.state import State
 from quarterdeck.engine.turn import Turn
 from quarterdeck.engine.view import View
+
+#: Order ids may have 63 characters; this leaves room for a number and for `-sl`.
+STEM_LENGTH = 40
 
 
 def submit(turn: Turn, command: SubmitOrder, view: View, deciders: Deciders, deployment: str) -> None:
@@ -68,13 +71,33 @@ def record(
         ),
         correlation,
     )
-    turn.effects.append(QueueOrder(link))
+    if turn.sends_at_once:
+        announce(turn, link)
+    else:
+        turn.effects.append(QueueOrder(link))
     return True
 
 
 def next_order_id(state: State, bot_id: str) -> str:
     """The id that the next order of a bot, or of nobody, gets."""
-    return state.free_order_id(bot_id or "order", state.next_order_number)
+    return state.free_order_id(f"{bot_id[:STEM_LENGTH] or 'order'}-{state.next_order_number}")
+
+
+def announce(turn: Turn, link: str) -> None:
+    """Say that an order is being sent, and have it sent once that is durable: from then on it may exist at the venue.
+
+    The last look before it leaves: it may have been cancelled, or trading halted, while it waited for its turn.
+    """
+    order = turn.state.order_by_link(link)
+    if order is None or order.state is not OrderState.PREPARED:
+        return
+    halted = turn.state.trading_state is not TradingState.ACTIVE and order.role is OrderRole.ENTRY
+    if order.cancel_requested or halted:
+        why = "cancelled before it was sent" if order.cancel_requested else "trading was halted before it was sent"
+        turn.emit(e.OrderNotSent(order.order_id, why), order.correlation_id, order.last_sequence)
+        return
+    turn.emit(e.OrderSent(order.order_id, order.attempts + 1), order.correlation_id, order.last_sequence)
+    turn.effects.append(SendOrder(link, order.terms))
 
 
 def cancel(turn: Turn, command: CancelOrder) -> None:

@@ -19,9 +19,17 @@ from quarterdeck.engine.state import State
 class Turn:
     """Collects what one input led to."""
 
-    __slots__ = ("anomalies", "effects", "events", "instruments", "request", "state", "time")
+    __slots__ = ("anomalies", "effects", "events", "instruments", "request", "sends_at_once", "state", "time")
 
-    def __init__(self, state: State, instruments: Mapping[str, Instrument], time: int, request: Request) -> None:
+    def __init__(
+        self,
+        state: State,
+        instruments: Mapping[str, Instrument],
+        time: int,
+        request: Request,
+        *,
+        sends_at_once: bool = False,
+    ) -> None:
         self.state = state
         self.time = time
         self.request = request
@@ -30,6 +38,8 @@ class Turn:
         self.anomalies: list[str] = []
         """What should not happen: the daemon says so and stops taking risk until somebody has looked."""
         self.instruments = instruments
+        self.sends_at_once = sends_at_once
+        """Whether an approved order is sent without waiting for its turn."""
 
     def emit(self, event: Event, correlation_id: str = "", cause: int = 0) -> Recorded:
         """Record an event and fold it. The turn's first event answers the request that asked for it."""

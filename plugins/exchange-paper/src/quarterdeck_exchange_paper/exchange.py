@@ -41,8 +41,8 @@ class PaperExchange:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Everything an order can ask for."""
-        return Capabilities()
+        """Everything an order can ask for, and at once: there is no wire and no rate limit."""
+        return Capabilities(immediate=True)
 
     # --- life
 
@@ -153,7 +153,14 @@ class PaperExchange:
 
 
 def _order(order: VenueOrder) -> OrderSnapshot:
-    return OrderSnapshot(order.link_id, order.terms, order.state, order.filled_quantity, order.parent_link_id)
+    return OrderSnapshot(
+        order.link_id,
+        order.terms,
+        order.state,
+        order.filled_quantity,
+        order.parent_link_id,
+        order.triggered,
+    )
 
 
 def _described(order: OrderSnapshot) -> VenueOrder:
@@ -164,4 +171,5 @@ def _described(order: OrderSnapshot) -> VenueOrder:
         order.state,
         order.filled_quantity,
         order.parent_link_id,
+        order.triggered,
     )
