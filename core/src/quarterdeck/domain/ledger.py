@@ -25,6 +25,9 @@ class Book(StrEnum):
     """Opening balances, deposits and withdrawals."""
 
 
+_WALLET, _TRADING, _FEES = Book.WALLET, Book.TRADING, Book.FEES  # held: looking up an enum's member is slow
+
+
 class Posting(NamedTuple):
     """An amount that enters (positive) or leaves (negative) a book."""
 
@@ -35,7 +38,7 @@ class Posting(NamedTuple):
 
 def move(source: Book, currency: str, amount: Decimal) -> tuple[Posting, Posting]:
     """The wallet gains `amount` from `source` (loses it when negative)."""
-    return Posting(Book.WALLET, currency, amount), Posting(source, currency, -amount)
+    return Posting(_WALLET, currency, amount), Posting(source, currency, -amount)
 
 
 def fill_postings(
@@ -48,13 +51,13 @@ def fill_postings(
     realized_pnl: Decimal,
 ) -> tuple[Posting, ...]:
     """What a fill moves: both currencies on spot, only the realised profit on a contract, and the fee."""
-    fees = move(Book.FEES, fee_currency, -fee)
+    fees = move(_FEES, fee_currency, -fee)
     if instrument.kind is InstrumentKind.LINEAR:
-        return move(Book.TRADING, instrument.settle, realized_pnl) + fees if realized_pnl else fees
+        return move(_TRADING, instrument.settle, realized_pnl) + fees if realized_pnl else fees
     sign = side.sign
     return (
-        move(Book.TRADING, instrument.base, sign * quantity)
-        + move(Book.TRADING, instrument.quote, -sign * quantity * price)
+        move(_TRADING, instrument.base, sign * quantity)
+        + move(_TRADING, instrument.quote, -sign * quantity * price)
         + fees
     )
 

@@ -29,11 +29,12 @@ def position_after(quantity: Decimal, cost: Decimal, side: Side, filled: Decimal
     signed = filled if side is Side.BUY else -filled
     if not quantity or (quantity > 0) == (signed > 0):
         return PositionChange(quantity + signed, cost + signed * price, ZERO)
-    held, given = abs(quantity), abs(signed)
-    if given < held:
-        share = settle(cost * given / held)
-        return PositionChange(quantity + signed, cost - share, -signed * price - share)
     remainder = quantity + signed
+    if not remainder:
+        return PositionChange(ZERO, ZERO, quantity * price - cost)
+    if (remainder > 0) == (quantity > 0):
+        share = settle(cost * -signed / quantity)
+        return PositionChange(remainder, cost - share, -signed * price - share)
     return PositionChange(remainder, remainder * price, quantity * price - cost)
 
 

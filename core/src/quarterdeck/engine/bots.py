@@ -217,8 +217,7 @@ def _drop_reason(bot: BotRecord, wish: Signal, held: Decimal) -> str:
     """Why a signal comes to nothing, or an empty text."""
     if wish.action is Action.EXIT:
         return "" if held else "NOTHING_HELD"
-    for name in ("stop", "take_profit", "limit"):
-        price = getattr(wish, name)
+    for name, price in (("stop", wish.stop), ("take_profit", wish.take_profit), ("limit", wish.limit)):
         if price is not None and not _is_price(price):
             return f"INVALID_PRICE: {name} {price}"
     if bot.state is BotState.PAUSED:

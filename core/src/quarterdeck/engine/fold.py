@@ -24,6 +24,13 @@ from quarterdeck.domain.signal import Holding
 from quarterdeck.engine import events as e
 from quarterdeck.engine.state import CLOSED_ORDERS_KEPT, REQUESTS_KEPT, BotRecord, Exposure, State
 
+# Looking up a member of an enum costs more than the arithmetic around it (Python 3.11), so the busiest are held here.
+_BUY = Side.BUY
+_ENTRY = OrderRole.ENTRY
+_STOP_LOSS = OrderRole.STOP_LOSS
+_WORKING = frozenset({OrderRole.ENTRY, OrderRole.EXIT})
+_UNKNOWN = OrderState.UNKNOWN
+
 
 def fold(state: State, recorded: e.Recorded) -> None:
     """Apply one recorded event. The only writer of `State`.
@@ -124,7 +131,7 @@ def _order_prepared(state: State, event: e.OrderPrepared, recorded: e.Recorded) 
         last_sequence=recorded.sequence,
     )
     state.next_order_number += 1
-    if event.role is OrderRole.ENTRY:
+    if event.role is _ENTRY:
         times = state.entry_times
         times.append(recorded.time)
         if times[0] < recorded.time - HOUR:
@@ -265,7 +272,7 @@ def _fill_order(state: State, order: Order, event: e.OrderFilled, recorded: e.Re
     order.filled_quantity += event.quantity
     order.cost += event.quantity * event.price
     order.fees += event.fee
-    if order.state is OrderState.UNKNOWN:
+    if order.state is _UNKNOWN:
         state.exposures[order.terms.symbol].unknown -= 1
     order.state = wanted
     _touch(order, recorded)
@@ -324,7 +331,6 @@ def _retire(state: State, order: Order) -> None:
     bot = state.bots.get(order.bot_id)
     if bot is not None and _is_working(order):
         bot.working -= 1
-        _refresh_holding(state, bot)
 
 
 def _moved(state: State, order_id: str, wanted: OrderState, recorded: e.Recorded) -> Order:
@@ -333,13 +339,16 @@ def _moved(state: State, order_id: str, wanted: OrderState, recorded: e.Recorded
     closes = wanted in CLOSED_STATES
     if closes:
         _reweigh(state, order, -1)
-    if order.state is OrderState.UNKNOWN:
+    if order.state is _UNKNOWN:
         state.exposures[order.terms.symbol].unknown -= 1
     order.state = wanted
     order.update_time = recorded.time
     order.last_sequence = recorded.sequence
     if closes:
         _retire(state, order)
+        bot = state.bots.get(order.bot_id)
+        if bot is not None:
+            _refresh_holding(state, bot)
     return order
 
 
@@ -349,7 +358,7 @@ def _touch(order: Order, recorded: e.Recorded) -> None:
 
 
 def _is_working(order: Order) -> bool:
-    return order.role in (OrderRole.ENTRY, OrderRole.EXIT)
+    return order.role in _WORKING
 
 
 def _reweigh(state: State, order: Order, sign: int) -> None:
@@ -359,15 +368,15 @@ def _reweigh(state: State, order: Order, sign: int) -> None:
     if exposure is None:
         exposure = state.exposures[terms.symbol] = Exposure()
     leaves = (terms.quantity - order.filled_quantity) * sign
-    if order.role is OrderRole.ENTRY:
-        if terms.side is Side.BUY:
+    if order.role is _ENTRY:
+        if terms.side is _BUY:
             exposure.pending_buy += leaves
         else:
             exposure.pending_sell += leaves
         price = terms.limit_price or terms.trigger_price or order.reference_price
         exposure.pending_notional += leaves * price
         exposure.pending_risk += leaves * terms.unit_risk(price)
-    elif order.role is OrderRole.STOP_LOSS and terms.trigger_price is not None:
+    elif order.role is _STOP_LOSS and terms.trigger_price is not None:
         exposure.stopped_quantity += leaves
         exposure.stopped_value += leaves * terms.trigger_price
 
@@ -385,7 +394,7 @@ def rebuild_indexes(state: State) -> None:
         bot.working = 0
     for order in state.open_orders.values():
         _reweigh(state, order, +1)
-        if order.state is OrderState.UNKNOWN:
+        if order.state is _UNKNOWN:
             state.exposures[order.terms.symbol].unknown += 1
         bot_record = state.bots.get(order.bot_id)
         if bot_record is not None and _is_working(order):

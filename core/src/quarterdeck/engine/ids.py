@@ -5,16 +5,15 @@ from __future__ import annotations
 from quarterdeck.domain.order import OrderRole
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base 32: no letter that reads like a digit
-_NUMBER_DIGITS = 10
+_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 
 
 def base32(number: int, digits: int) -> str:
-    """A non-negative number in Crockford base 32, padded with zeros; ids of one width sort like their numbers."""
-    text = ""
-    for _ in range(digits):
-        number, digit = divmod(number, 32)
-        text = _ALPHABET[digit] + text
-    return text
+    """A non-negative number in Crockford base 32, padded with zeros; ids of one width sort like their numbers.
+
+    `digits` is even.
+    """
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(5 * digits - 10, -1, -10)])
 
 
 def link_id(deployment: str, number: int, role: OrderRole) -> str:
@@ -23,4 +22,4 @@ def link_id(deployment: str, number: int, role: OrderRole) -> str:
     Venues allow 36 characters, so protection opened by the venue can append `-sl` and `-tp`. `deployment` is taken from
     the journal's own id: another journal on the same venue account can't mint the same ids.
     """
-    return f"a1-{deployment}-{base32(number, _NUMBER_DIGITS)}-{role[0]}"
+    return f"a1-{deployment}-{base32(number, 10)}-{role[0]}"

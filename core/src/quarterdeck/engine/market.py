@@ -10,12 +10,18 @@ from quarterdeck.domain.amounts import from_observation
 class Market:
     """The latest price per instrument, as seen and as an exact number."""
 
-    __slots__ = ("_exact", "last_time", "prices")
+    __slots__ = ("_exact", "prices", "version")
 
     def __init__(self) -> None:
         self.prices: dict[str, float] = {}
-        self.last_time = 0
+        self.version = 0
+        """Rises with every price; what was valued at one version holds while it stays."""
         self._exact: dict[str, tuple[float, Decimal]] = {}
+
+    def see(self, symbol: str, price: float) -> None:
+        """Take note of a price."""
+        self.prices[symbol] = price
+        self.version += 1
 
     def mark(self, symbol: str) -> Decimal | None:
         """The latest price as a decimal; None before the first observation."""

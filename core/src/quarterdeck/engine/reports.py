@@ -15,7 +15,7 @@ from quarterdeck.domain.order import TRANSITIONS, Order, OrderRole, OrderState, 
 from quarterdeck.domain.position import Position, position_after
 from quarterdeck.engine import events as e
 from quarterdeck.engine.fold import amended
-from quarterdeck.engine.orders import request_cancel
+from quarterdeck.engine.orders import STEM_LENGTH, request_cancel
 from quarterdeck.engine.state import BY_HAND, State
 from quarterdeck.engine.turn import Turn
 
@@ -219,7 +219,7 @@ def _child_id(state: State, report: r.ChildOpened, parent: Order | None) -> str:
     if parent is None:
         return state.free_order_id(report.link_id.lower())
     suffix = "sl" if report.role is OrderRole.STOP_LOSS else "tp"
-    return state.free_order_id(parent.order_id, suffix)
+    return state.free_order_id(f"{parent.order_id[:STEM_LENGTH]}-{suffix}")
 
 
 def _only_holder(state: State, symbol: str) -> str:

@@ -24,9 +24,6 @@ CLOSED_ORDERS_KEPT = 10_000
 #: Requests whose outcome is remembered, so that a retry finds it.
 REQUESTS_KEPT = 100_000
 
-#: Order ids may have 63 characters; this leaves room for a number and for `-sl`.
-_STEM_LENGTH = 40
-
 #: The owner of what was traded by hand.
 BY_HAND = ""
 
@@ -118,9 +115,8 @@ class State:
         order_id = self.links.get(link_id)
         return None if order_id is None else self.order(order_id)
 
-    def free_order_id(self, stem: str, *parts: object) -> str:
-        """`stem-part-…`, or the nearest id to it that no order in memory has. Callers choose ids too."""
-        wanted = "-".join([stem[:_STEM_LENGTH], *map(str, parts)])
+    def free_order_id(self, wanted: str) -> str:
+        """The wanted id, or the nearest to it that no order in memory has. Callers choose ids too."""
         free, number = wanted, 1
         while self.order(free) is not None:
             number += 1

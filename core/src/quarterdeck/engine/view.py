@@ -16,13 +16,15 @@ from quarterdeck.engine.state import Exposure, State
 class View:
     """Reads through to the state, so it is always current; nothing here can be written."""
 
-    __slots__ = ("_instruments", "_market", "_now", "_state")
+    __slots__ = ("_equity", "_instruments", "_market", "_now", "_state", "_valued_at")
 
     def __init__(self, state: State, market: Market, instruments: Mapping[str, Instrument]) -> None:
         self._state = state
         self._market = market
         self._instruments = instruments
         self._now = 0
+        self._equity = ZERO
+        self._valued_at = (-1, -1)
 
     def at(self, now: int) -> View:
         """This view, at the time of the input being decided."""
@@ -58,7 +60,11 @@ class View:
     @property
     def equity(self) -> Decimal:
         """Wallet plus unrealised profit, plus what is held of other currencies at the mark of their spot instrument."""
-        return self._state.wallet + self.unrealized_pnl + self._spot_value()
+        now = (self._state.sequence, self._market.version)
+        if now != self._valued_at:  # every rule asks for it, and nothing else moves it
+            self._equity = self._state.wallet + self.unrealized_pnl + self._spot_value()
+            self._valued_at = now
+        return self._equity
 
     def _is_spot(self, symbol: str) -> bool:
         instrument = self._instruments.get(symbol)
