@@ -50,7 +50,7 @@ def test_one_look_is_one_frame(busy: FakeDaemon, run: Run) -> None:
 
 def test_one_look_as_json_has_everything(busy: FakeDaemon, run: Run) -> None:
     frame = run("watch", "--once", "--json").json
-    assert sorted(frame) == ["bots", "events", "orders", "overview", "positions", "status"]
+    assert sorted(frame) == ["bots", "connected", "events", "orders", "overview", "positions", "status"]
     assert frame["overview"]["equity"] == "10100.25"
     assert [each["name"] for each in frame["orders"]] == ["accounts/main/orders/a", "accounts/main/orders/b"]
     assert [each["sequence"] for each in frame["events"]] == list(range(1, 10))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -16,7 +16,7 @@ from quarterdeck.cli.event_text import line
 from quarterdeck.cli.events import as_json
 from quarterdeck.cli.output import table
 from quarterdeck.cli.status import STYLES
-from quarterdeck.client import AccountOverview, Bot, Client, Event, Order, Position, Replica, Status
+from quarterdeck.client import AccountOverview, Bot, Client, Event, Order, Position, Replica, Status, Unavailable
 
 LATEST = 50
 """Events remembered."""
@@ -24,8 +24,12 @@ LATEST = 50
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Everything at one moment. Profit and risk are as of the last price, orders and events as of the last event."""
+    """Everything at one moment. Profit and risk are as of the last price, orders and events as of the last event.
 
+    While the daemon is away the last frame stays, not `connected`.
+    """
+
+    connected: bool
     status: Status
     overview: AccountOverview
     positions: tuple[Position, ...]
@@ -36,6 +40,7 @@ class Frame:
     def as_json(self) -> Mapping[str, Any]:
         """The frame for programs."""
         return {
+            "connected": self.connected,
             "status": self.status,
             "overview": self.overview,
             "positions": self.positions,
@@ -52,6 +57,7 @@ class Look:
         self._client = client
         self._replica = replica
         self._events: deque[Event] = deque(maxlen=LATEST)
+        self._last: Frame | None = None
         replica.on_event(lambda event, _: self._events.append(event))
 
     async def remember(self) -> None:
@@ -62,19 +68,32 @@ class Look:
                 self._events.append(event)
 
     async def frame(self) -> Frame:
-        """How everything is now."""
+        """How everything is now, or was when the daemon was heard last.
+
+        Raises:
+            Unavailable: it was never heard.
+        """
+        try:
+            self._last = await self._ask()
+        except Unavailable:
+            if self._last is None:
+                raise
+            self._last = replace(self._last, connected=False)
+        return self._last
+
+    async def _ask(self) -> Frame:
         client = self._client
         status, overview, held, bots = await asyncio.gather(
             client.system.status(), client.accounts.overview(), client.positions.list(), client.bots.list()
         )
         orders = tuple(self._replica.state.orders.values())
-        return Frame(status, overview, tuple(held), tuple(bots), orders, tuple(self._events))
+        return Frame(True, status, overview, tuple(held), tuple(bots), orders, tuple(self._events))
 
 
 def drawn(frame: Frame, height: int, footer: str = "") -> RenderableType:
     """A frame for a terminal of that many lines."""
     parts: list[RenderableType] = [
-        _heading(frame.status),
+        _heading(frame),
         _money(frame.overview),
         _risk(frame.overview),
         "",
@@ -84,7 +103,10 @@ def drawn(frame: Frame, height: int, footer: str = "") -> RenderableType:
         "",
     ]
     used = 9 + max(1, len(frame.positions)) + max(1, len(frame.bots)) + bool(footer) * 2
-    parts += [line(event) for event in frame.events[-max(3, height - used) :]]
+    for event in frame.events[-max(3, height - used) :]:
+        text = line(event)
+        text.no_wrap, text.overflow = True, "ellipsis"
+        parts.append(text)
     if footer:
         parts += ["", Text(footer, style="dim")]
     return Group(*parts)
@@ -95,7 +117,7 @@ def in_a_line(frame: Frame) -> str:
     overview, status = frame.overview, frame.status
     held = ", ".join(f"{figures.number(each.quantity)} {each.id}" for each in frame.positions) or "flat"
     return (
-        f"{figures.moment(status.current_time)}  {figures.word(status.state)}  "
+        f"{figures.moment(status.current_time)}  {figures.word(status.state) if frame.connected else 'not connected'}  "
         f"equity {figures.money(overview.equity)} {overview.account.settle}  "
         f"unrealized {overview.unrealized_pnl:+,.2f}  {held}  "
         f"trades {sum(each.trades for each in frame.bots):,}  drawdown {figures.percent(overview.drawdown)}  "
@@ -103,14 +125,19 @@ def in_a_line(frame: Frame) -> str:
     )
 
 
-def _heading(status: Status) -> Text:
+def _heading(frame: Frame) -> Text:
+    status = frame.status
     reasons = f" ({'; '.join(status.reasons)})" if status.reasons else ""
+    away = Text.assemble("  ", (" NOT CONNECTED ", "bold reverse red"))
     return Text.assemble(
         ("Quarterdeck ", "bold"),
         (f" {figures.word(status.mode).upper()} ", "bold reverse"),
         (f"  {figures.word(status.state)}{reasons}", STYLES.get(status.state, "red")),
         (f"  {figures.moment(status.current_time)} UTC", ""),
         (f"  {status.exchange} + {status.feed}  journal at {status.head_sequence:,}", "dim"),
+        "" if frame.connected else away,
+        no_wrap=True,
+        overflow="ellipsis",
     )
 
 
