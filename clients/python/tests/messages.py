@@ -6,9 +6,10 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from quarterdeck.v1 import event_pb2, order_pb2
+from quarterdeck.v1 import bot_pb2, event_pb2, order_pb2
 from quarterdeck.v1.decimal_pb2 import Decimal as Number
 
 ORDER = order_pb2.Order
@@ -43,6 +44,14 @@ def order(order_id: str = "1", **changes: Any) -> order_pb2.Order:
         "update_time": at(1),
     }
     return order_pb2.Order(**{**fields, **changes})
+
+
+def bot(settings: Struct) -> bot_pb2.Bot:
+    """A bot with these settings."""
+    found = bot_pb2.Bot()
+    filled(found)
+    found.settings.CopyFrom(settings)
+    return found
 
 
 def envelope(sequence: int, **event: Any) -> event_pb2.Envelope:

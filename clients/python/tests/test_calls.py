@@ -10,7 +10,7 @@ import pytest
 
 from clients.python.tests.conftest import Face
 from clients.python.tests.fake_daemon import FakeDaemon, refuse, stall
-from clients.python.tests.messages import at, number, order
+from clients.python.tests.messages import at, bot, number, order
 from quarterdeck.client import (
     DeadlineExceeded,
     InvalidRequest,
@@ -24,6 +24,7 @@ from quarterdeck.client import (
 )
 from quarterdeck.client.convert import decode
 from quarterdeck.v1 import order_service_pb2 as pb
+from quarterdeck.v1.bot_service_pb2 import CreateBotResponse
 from quarterdeck.v1.market_data_service_pb2 import ListCandlesResponse
 
 AWAY = refuse(grpc.StatusCode.UNAVAILABLE)
@@ -217,6 +218,15 @@ async def test_a_link_makes_any_call_of_the_contract(face: Face, daemon: FakeDae
     request = pb.GetOrderRequest(name="accounts/main/orders/9")
     answer = await face.call(face.client.link.unary(Unary(request, lambda answer: answer)))
     assert answer.order.name == request.name
+
+
+async def test_settings_come_back_as_they_were_given(face: Face, daemon: FakeDaemon) -> None:
+    daemon.answers["CreateBot"] = lambda request: CreateBotResponse(bot=bot(settings=request.bot.settings))
+    settings = {"fast": 20, "ratio": Decimal("0.10"), "factor": 1.5, "note": "x", "on": True, "levels": [1, 2.5]}
+    made = await face.call(
+        face.client.bots.create("demo", strategy="sma-cross", instrument="btcusdt", interval="5m", settings=settings)
+    )
+    assert repr(dict(sorted(made.bot.settings.items()))) == repr(dict(sorted({**settings, "ratio": "0.10"}.items())))
 
 
 def test_anything_returned_becomes_json() -> None:

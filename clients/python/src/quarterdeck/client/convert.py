@@ -7,6 +7,7 @@ a field that may be `None` may be absent, any other must be there. Outwards, one
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import types
 from collections.abc import Callable, Mapping
@@ -105,11 +106,22 @@ def _read_moment(message: Timestamp) -> datetime:
     return message.ToDatetime(tzinfo=UTC)
 
 
+def _read_settings(message: Struct) -> dict[str, Any]:
+    """JSON as it was before protobuf made a double of every number."""
+    settings: dict[str, Any] = json.loads(json_format.MessageToJson(message), parse_float=_whole)
+    return settings
+
+
+def _whole(digits: str) -> float | int:
+    value = float(digits)
+    return int(value) if value.is_integer() else value
+
+
 _WELL_KNOWN: Mapping[str, Read] = {
     decimal_pb2.Decimal.DESCRIPTOR.full_name: _read_amount,
     Timestamp.DESCRIPTOR.full_name: _read_moment,
     Duration.DESCRIPTOR.full_name: Duration.ToTimedelta,
-    Struct.DESCRIPTOR.full_name: json_format.MessageToDict,
+    Struct.DESCRIPTOR.full_name: _read_settings,
 }
 
 
