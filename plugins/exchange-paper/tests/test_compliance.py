@@ -34,7 +34,7 @@ class TestCheapCoin(TestPlain):
 class TestWithCosts(TestPlain):
     settings = MappingProxyType(
         {
-            "slippage": {"model": "basis-points", "basis_points": 5},
+            "slippage": {"basis_points": 5},
             "maker_fee_rate": "-0.0001",
             "limit_fill": "touch",
             "participation": "0.5",

@@ -27,60 +27,36 @@ from quarterdeck_exchange_paper.listing import InstrumentTable, list_instruments
 _MILLISECOND = 1_000_000
 
 Part = Annotated[Decimal, Field(gt=0, le=1)]
-Positive = Annotated[Decimal, Field(gt=0)]
 NotNegative = Annotated[Decimal, Field(ge=0)]
 FeeRate = Annotated[Decimal, Field(gt=-1, lt=1)]
 Leverage = Annotated[Decimal, Field(ge=1)]
 Milliseconds = Annotated[int, Field(ge=0, strict=True)]
 
 
-class NoSlippageTable(Settings):
-    """Taking trades at the observed price."""
+class SlippageTable(Settings):
+    """What taking costs beyond the fee: one of the models, or nothing."""
 
-    model: Literal["none"] = "none"
+    ticks: Annotated[int, Field(ge=0, strict=True)] | None = Field(default=None, description="a number of ticks")
+    basis_points: NotNegative | None = Field(default=None, description="hundredths of a percent of the price")
+    impact: NotNegative | None = Field(default=None, description="times sqrt(quantity / volume) of the price")
+    cap: Part = Field(default=Decimal("0.05"), description="the part of the price that impact costs at most")
+
+    @model_validator(mode="after")
+    def _one_model(self) -> Self:
+        given = [name for name in ("ticks", "basis_points", "impact") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"one of ticks, basis_points and impact, not {' and '.join(given)}")
+        return self
 
     def build(self) -> Slippage:
         """The model for the venue."""
+        if self.ticks is not None:
+            return FixedTicks(self.ticks)
+        if self.basis_points is not None:
+            return BasisPoints(self.basis_points)
+        if self.impact is not None:
+            return VolumeImpact(self.impact, self.cap)
         return NoSlippage()
-
-
-class TicksTable(Settings):
-    """Taking costs a number of ticks."""
-
-    model: Literal["ticks"]
-    ticks: Annotated[int, Field(ge=0, strict=True)]
-
-    def build(self) -> Slippage:
-        """The model for the venue."""
-        return FixedTicks(self.ticks)
-
-
-class BasisPointsTable(Settings):
-    """Taking costs a part of the price, in hundredths of a percent."""
-
-    model: Literal["basis-points"]
-    basis_points: NotNegative
-
-    def build(self) -> Slippage:
-        """The model for the venue."""
-        return BasisPoints(self.basis_points)
-
-
-class VolumeImpactTable(Settings):
-    """Taking costs coefficient * sqrt(quantity / volume) of the price, at most `cap` of it."""
-
-    model: Literal["volume-impact"]
-    coefficient: NotNegative
-    cap: Part = Decimal("0.05")
-
-    def build(self) -> Slippage:
-        """The model for the venue."""
-        return VolumeImpact(self.coefficient, self.cap)
-
-
-SlippageTable = Annotated[
-    NoSlippageTable | TicksTable | BasisPointsTable | VolumeImpactTable, Field(discriminator="model")
-]
 
 
 class LatencyTable(Settings):
@@ -117,7 +93,7 @@ class PaperSettings(Settings):
         default=Decimal(10), description="leverage of perpetuals, or their maximum where that is lower"
     )
     leverage: Mapping[str, Leverage] = Field(default={}, description="leverage by instrument")
-    slippage: SlippageTable = Field(default=NoSlippageTable(), description="what taking liquidity costs beyond the fee")
+    slippage: SlippageTable = Field(default=SlippageTable(), description="what taking liquidity costs beyond the fee")
     latency: LatencyTable = Field(default=LatencyTable(), description="how long requests are on their way")
     limit_fill: Literal["through", "touch"] = Field(
         default="through",
