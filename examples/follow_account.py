@@ -17,6 +17,7 @@ async def main(address: str = DEFAULT_TARGET, events: str = "") -> None:
     """Print what happens."""
     async with Client.connect(address) as client, Replica(client) as replica:
         replica.on_event(show)
+        print(f"{replica.state.sequence} is where this begins", flush=True)
         end = replica.state.sequence + int(events) if events else None
         await replica.wait_for(lambda state: end is not None and state.sequence >= end)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from decimal import Decimal
 
-from quarterdeck.client import DEFAULT_TARGET, Order, RiskRefused, SyncClient
+from quarterdeck.client import DEFAULT_TARGET, NewOrder, RiskRefused, SyncClient
 from quarterdeck.client.events import OrderAbsent, OrderCanceled, OrderExpired, OrderFilled, OrderNotSent, OrderRejected
 
 SYMBOL = "btcusdt"
@@ -39,7 +39,7 @@ def main(address: str = DEFAULT_TARGET) -> int:
         return 0 if all(filled(client, order, closing.sequence) for order in closing.orders) else 1
 
 
-def filled(client: SyncClient, order: Order, after: int) -> bool:
+def filled(client: SyncClient, order: NewOrder, after: int) -> bool:
     """Wait for the end of an order that was recorded after that position: whether it was filled."""
     with client.events.stream(after) as stream:
         for event in stream:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shlex
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +32,9 @@ _MARKET = """\
 plugin = "synthetic"
 settings = { speed = 10.0 }
 """
+
+_NOTICE = re.compile(r"^(\[\d+\][-+ ] |bash: line \d+: +\d+ Killed ).*\n", re.MULTILINE)
+"""What a shell says of background jobs, whenever it happens to notice."""
 
 _SERVE = """\
 #!/bin/sh
@@ -69,7 +74,7 @@ class Session:
         path = os.pathsep.join([str(self._programs), str(TOOLS), os.environ["PATH"]])
         kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "TERM") if name in os.environ}
         self._shell = subprocess.Popen(
-            ["bash", "--norc", "--noprofile", "-m"],
+            ["bash", "--norc", "--noprofile"],
             cwd=self._folder,
             env={**kept, "HOME": str(self._home), "PATH": path, "QUARTERDECK_ADDRESS": self.address},
             stdin=subprocess.PIPE,
@@ -80,6 +85,7 @@ class Session:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        self.run("set -m")  # background jobs as in a terminal, each with a process group of its own
         return self
 
     def __exit__(
@@ -103,13 +109,14 @@ class Session:
         folder = self._home / "daemon"
         folder.mkdir()
         (folder / "quarterdeck.toml").write_text(_MARKET)
-        self._daemon = subprocess.Popen(
-            [TOOLS / "quarterdeck", "--json", "serve", "--listen", "127.0.0.1:0"],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=(folder / "log").open("w"),
-            text=True,
-        )
+        with (folder / "log").open("w") as log:
+            self._daemon = subprocess.Popen(
+                [TOOLS / "quarterdeck", "--json", "serve", "--listen", "127.0.0.1:0"],
+                cwd=folder,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         ready = self._daemon.stdout.readline() if self._daemon.stdout else ""
         assert ready, (folder / "log").read_text()
         self.address = json.loads(ready)["address"]
@@ -122,15 +129,13 @@ class Session:
         with self._more:
             self._printed = ""
         self._write(f"{{ {command}\n}} </dev/null\nprintf '\\n%s %s\\n' {end} $?\n")
-        before, _, after = self._wait(lambda text: f"{end} " in text and text.endswith("\n"), command).partition(end)
-        code = int(after.split(maxsplit=1)[0])
-        if not command.rstrip().endswith("&"):
-            return Answer(before, code)
-
-        def shown(text: str) -> bool:
-            return matches(self.addressed(expected), text.replace(f"{end} {code}", ""))
-
-        return Answer(self._wait(shown, command).replace(f"{end} {code}", ""), code)
+        ended = re.compile(rf"\n?{end} (\d+)\n")
+        text = self._wait(lambda text: bool(ended.search(text)), command)
+        found = ended.search(text)
+        code = int(found[1]) if found else -1
+        if command.rstrip().endswith("&"):
+            text = self._wait(lambda text: matches(self.addressed(expected), ended.sub("", text)), command)
+        return Answer(_NOTICE.sub("", ended.sub("", text)), code)
 
     def program(self, text: str) -> Answer:
         """Run a Python program where the shell is."""
@@ -154,9 +159,8 @@ class Session:
                 self._printed += line
                 self._more.notify_all()
 
-    def _wait(self, enough: object, command: str) -> str:
+    def _wait(self, enough: Callable[[str], bool], command: str) -> str:
         """What was printed, once it is enough."""
-        assert callable(enough)
         until = time.monotonic() + PATIENCE
         with self._more:
             while not enough(self._printed):
