@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import Side
 
 
-@dataclass(frozen=True, slots=True)
-class SizingStep:
+class SizingStep(NamedTuple):
     """One step of a sizing: `rule` took the value from `before` to `after` using `inputs`. Prose is for the edge."""
 
     rule: str

@@ -8,7 +8,7 @@ from decimal import Decimal
 from quarterdeck.domain.amounts import from_observation, nearest_to
 from quarterdeck.domain.bot import BotState
 from quarterdeck.domain.deciders import Strategy
-from quarterdeck.domain.errors import AlreadyExists, InvalidRequest, NotFound, RefusedByState
+from quarterdeck.domain.errors import AlreadyExists, CallerError, InvalidRequest, NotFound, RefusedByState
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import Candle
 from quarterdeck.domain.order import OrderRole, OrderType
@@ -207,7 +207,7 @@ def signal(turn: Turn, bot: BotRecord, wish: Signal, view: View, deciders: Decid
     )
     try:
         evaluation = evaluate(order, view, deciders)
-    except InvalidRequest as error:
+    except CallerError as error:
         drop(str(error))
         return
     record(turn, order_id, evaluation.draft, evaluation.sizing, evaluation.verdict, deployment)

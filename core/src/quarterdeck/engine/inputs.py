@@ -16,7 +16,7 @@ from quarterdeck.domain.order import OrderType, TimeInForce
 from quarterdeck.domain.report import Report
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made for every signal; see events.py on why it is not frozen
 class SubmitOrder:
     """An order that wants to be placed. Without `quantity` its stop sizes it; without `order_id` one is minted."""
 
