@@ -34,7 +34,7 @@ class Frame(NamedTuple):
 class Tape:
     """Follows the event log. One task reads it; every stream reads from here.
 
-    `heartbeat` is after how many seconds without an event the streams are woken all the same, to say so.
+    Every `heartbeat` seconds the streams are woken, so that those with nothing to send can say so.
     """
 
     def __init__(self, events: EventLog, journal_id: str, heartbeat: float) -> None:
@@ -42,24 +42,35 @@ class Tape:
         self._heartbeat = heartbeat
         self._frames: list[Frame] = []
         self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self.tokens = Tokens(journal_id)
         self.bell = Bell()
         self.head = events.head
         """The last event that streams may know of."""
         self.beats = 0
-        """How many times the streams were woken for nothing."""
+        """How many heartbeats there were."""
 
     def start(self) -> None:
         """Begin to follow the log."""
-        self._task = asyncio.get_running_loop().create_task(self._follow(), name="tape")
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._follow(), name="tape")
         self._task.add_done_callback(self._ended)
+        self._timer = loop.call_later(self._heartbeat, self._beat)
 
     async def stop(self) -> None:
         """Stop following, and let the streams end."""
         self.bell.close()
+        if self._timer is not None:
+            self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    def _beat(self) -> None:
+        self.beats += 1
+        self.bell.ring()
+        if not self.bell.is_closed:
+            self._timer = asyncio.get_running_loop().call_later(self._heartbeat, self._beat)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
@@ -84,19 +95,12 @@ class Tape:
 
     async def _follow(self) -> None:
         while True:
-            try:
-                async with asyncio.timeout(self._heartbeat):
-                    await self._events.wait_beyond(self.head)
-            except TimeoutError:
-                self.beats += 1
-            else:
-                await self._extend()
+            await self._events.wait_beyond(self.head)
+            news = self._events.recent(self.head)
+            self._extend(await self._events.read(self.head, KEPT) if news is None else news)
             self.bell.ring()
 
-    async def _extend(self) -> None:
-        news = self._events.recent(self.head)
-        if news is None:
-            news = await self._events.read(self.head, KEPT)
+    def _extend(self, news: Sequence[LoggedEvent]) -> None:
         frames = self._frames
         frames.extend([self._frame(event) for event in news])
         if len(frames) > 2 * KEPT:  # trimmed by halves, so that slices from the end stay cheap
