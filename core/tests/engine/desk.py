@@ -116,7 +116,7 @@ class Desk:
 
     def submit(self, quantity: str | None = "0.1", side: Side = Side.BUY, **terms: Any) -> Order:
         """Submit an order that must be approved; a MARKET order on the perpetual unless said otherwise."""
-        (event,) = self.take(order(quantity, side, **terms))
+        event = self.take(order(quantity, side, **terms))[0]
         assert isinstance(event, e.OrderPrepared), event
         return self.order(event.order_id)
 

@@ -11,11 +11,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from core.tests.engine.deciders import Script
+from core.tests.engine.deciders import RatioSizer, Rule, Script
 from core.tests.engine.desk import Desk, d, order
 from core.tests.engine.venue import Venue
 from quarterdeck.domain import report as r
 from quarterdeck.domain.amounts import use_money_context
+from quarterdeck.domain.capabilities import Capabilities
 from quarterdeck.domain.errors import CallerError
 from quarterdeck.domain.market import HOUR, Side
 from quarterdeck.domain.order import CLOSED_STATES, TRANSITIONS, OrderRole, OrderState, OrderType
@@ -25,6 +26,7 @@ from quarterdeck.engine import events as e
 from quarterdeck.engine import inputs as i
 from quarterdeck.engine.effects import AmendAtVenue, CancelAtVenue, QueueOrder, SendOrder
 from quarterdeck.engine.fold import fold, rebuild_indexes
+from quarterdeck.engine.pipeline import Deciders
 from quarterdeck.engine.state import State
 
 SYMBOLS = st.sampled_from(["btcusdt", "btcusdt", "btcusdt-spot"])
@@ -40,10 +42,10 @@ OUTCOMES = st.sampled_from(["taken"] * 8 + ["answer lost", "lost", "rejected", "
 class Laws(RuleBasedStateMachine):
     """What may happen to an account, and what is so whatever happened."""
 
-    @initialize()
-    def open(self) -> None:
+    @initialize(immediate=st.booleans())
+    def open(self, immediate: bool) -> None:
         use_money_context()
-        self.desk = Desk()
+        self.desk = Desk(Deciders(RatioSizer(), rules=[Rule()], venue=Capabilities(immediate=immediate)))
         self.venue = Venue()
         self.scripts: dict[str, Script] = {}
         self.requests: dict[str, tuple[i.Command, i.Request]] = {}

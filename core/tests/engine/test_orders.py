@@ -10,10 +10,12 @@ import pytest
 from core.tests.engine.deciders import RatioSizer, Rule
 from core.tests.engine.desk import Desk, d, order
 from quarterdeck.domain import report as r
-from quarterdeck.domain.errors import AlreadyExists, InvalidRequest, NotFound, RefusedByState
+from quarterdeck.domain.capabilities import Capabilities
+from quarterdeck.domain.errors import AlreadyExists, CallerError, InvalidRequest, NotFound, RefusedByState
 from quarterdeck.domain.market import Side
 from quarterdeck.domain.order import Order, OrderRole, OrderState, OrderType, TimeInForce
 from quarterdeck.domain.risk import Refused
+from quarterdeck.domain.signal import Action, Signal
 from quarterdeck.engine import events as e
 from quarterdeck.engine import inputs as i
 from quarterdeck.engine.effects import AmendAtVenue, CancelAtVenue, QueueOrder, SendOrder
@@ -96,6 +98,63 @@ def test_link_ids_are_short_unique_and_sort_like_their_numbers() -> None:
     assert len(f"{links[0]}-sl") <= 36
     assert base32(1_025, 4) == "0101"
     assert link_id("7F3K", 1, OrderRole.EXIT).endswith("-E")
+
+
+# ---------------------------------------------------------------- what the venue can do
+
+
+def test_where_nothing_waits_an_approved_order_is_sent_in_the_same_turn() -> None:
+    desk = Desk(Deciders(RatioSizer(), rules=[Rule()], venue=Capabilities(immediate=True)))
+    events = desk.take(order("0.1"))
+    assert kinds(events) == ["OrderPrepared", "OrderSent"]
+    placed = desk.order("order-1")
+    assert desk.took_effects() == [SendOrder(placed.link_id, placed.terms)]
+    assert desk.take(i.Sending(placed.link_id)) == []
+    desk.fill(placed)
+    desk.take(i.ClosePosition("btcusdt"))
+    assert [type(effect) for effect in desk.took_effects()] == [SendOrder]
+
+
+PLAIN = Capabilities(
+    frozenset({OrderType.MARKET, OrderType.LIMIT}),
+    frozenset({TimeInForce.GTC}),
+    attached_protection=False,
+    amend=False,
+)
+
+
+@pytest.mark.parametrize(
+    ("field", "terms"),
+    [
+        ("order.type", {"type": OrderType.STOP, "trigger_price": "51000"}),
+        ("order.time_in_force", {"time_in_force": TimeInForce.IOC}),
+        ("order.stop_loss", {"stop_loss": "49000"}),
+        ("order.stop_loss", {"take_profit": "51000"}),
+    ],
+)
+def test_what_the_venue_can_not_do_is_named_and_leaves_no_trace(field: str, terms: dict[str, Any]) -> None:
+    desk = Desk(Deciders(RatioSizer(), rules=[Rule()], venue=PLAIN))
+    before = desk.state.sequence
+    with pytest.raises(InvalidRequest) as refused:
+        desk.take(order("0.1", **terms))
+    assert (refused.value.reason, refused.value.data) == ("UNSUPPORTED", {"field": field})
+    assert desk.state.sequence == before
+
+
+def test_a_venue_that_changes_nothing_is_not_asked_to() -> None:
+    desk = Desk(Deciders(RatioSizer(), rules=[Rule()], venue=PLAIN))
+    placed = desk.work(desk.submit("0.1", **LIMIT))
+    with pytest.raises(CallerError) as refused:
+        desk.take(i.AmendOrder(placed.order_id, quantity=d("0.05")))
+    assert refused.value.reason == "UNSUPPORTED"
+
+
+def test_a_signal_the_venue_can_not_follow_is_dropped() -> None:
+    desk = Desk(Deciders(RatioSizer(), rules=[Rule()], venue=PLAIN))
+    script = desk.bot()
+    desk.wish(script, Signal(Action.ENTER_LONG, stop=49_000.0))
+    assert "can't attach protection" in desk.last(e.SignalDropped).reason
+    assert desk.state == desk.replayed()
 
 
 # ---------------------------------------------------------------- cancel
