@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from math import inf
 
-from quarterdeck.domain.amounts import ONE, ZERO, ceil_to, floor_to
+from quarterdeck.domain.amounts import CENT_OF_A_MICRO, ONE, ZERO, ceil_to, floor_to
 from quarterdeck.domain.market import Side
 from quarterdeck.domain.position import position_after
 from quarterdeck.matching.book import Book
@@ -59,19 +59,22 @@ class Account:
         if book.is_spot:
             return self._spot_refusal(book, is_buy=is_buy, amount=amount)
         currency = book.instrument.settle
-        before = _initial_margin(book)
-        after = _initial_margin(book, more_buys=amount) if is_buy else _initial_margin(book, more_sells=amount)
-        if after <= before:
+        buys, sells = (amount, ZERO) if is_buy else (ZERO, amount)
+        needed = _initial_margin(book, buys, sells) + fee
+        for other in self._contracts[currency]:
+            if other is not book:
+                needed += _initial_margin(other)
+        if needed <= self.margin_balance(currency) - self._reserved_on_spot(currency):
             return None
-        needed = self._initial_margins(currency) - before + after + fee
-        means = self.margin_balance(currency) - self._reserved_on_spot(currency)
-        return Reason.INSUFFICIENT_MARGIN if needed > means else None
+        grows = _initial_margin(book, buys, sells) > _initial_margin(book)
+        return Reason.INSUFFICIENT_MARGIN if grows else None
 
     def _spot_refusal(self, book: Book, *, is_buy: bool, amount: Decimal) -> Reason | None:
         currency = book.instrument.quote if is_buy else book.instrument.base
         free = self.balance(currency)
         if self._contracts.get(currency):
-            free = min(free, self.margin_balance(currency)) - self._initial_margins(currency)
+            used = sum((_initial_margin(contract) for contract in self._contracts[currency]), ZERO)
+            free = min(free, self.margin_balance(currency)) - used
         return Reason.INSUFFICIENT_BALANCE if amount > free - self._reserved_on_spot(currency) else None
 
     def _reserved_on_spot(self, currency: str) -> Decimal:
@@ -88,7 +91,8 @@ class Account:
         """The part of a spot trade that the balances pay for, fee included."""
         instrument = book.instrument
         if order.is_buy:
-            most = self.balance(instrument.quote) / (price * (ONE + max(ZERO, instrument.taker_fee_rate)))
+            rate = max(ZERO, instrument.taker_fee_rate, instrument.maker_fee_rate)
+            most = (self.balance(instrument.quote) - CENT_OF_A_MICRO) / (price * (ONE + rate))  # the fee may round up
         else:
             most = self.balance(instrument.base)
         return quantity if quantity <= most else max(ZERO, floor_to(most, instrument.lot_size))
@@ -163,16 +167,11 @@ class Account:
                 book.margin_above = edge
         return part <= 0
 
-    def _initial_margins(self, currency: str) -> Decimal:
-        total = ZERO
-        for book in self._contracts.get(currency, ()):
-            if book.quantity or book.buys_reserved or book.sells_reserved:
-                total += _initial_margin(book)
-        return total
-
 
 def _initial_margin(book: Book, more_buys: Decimal = ZERO, more_sells: Decimal = ZERO) -> Decimal:
     buys, sells = book.buys_reserved + more_buys, book.sells_reserved + more_sells
+    if not (book.quantity or buys or sells):
+        return ZERO
     value = book.quantity * _mark(book) if book.quantity else ZERO
     return max(value + buys, sells - value) / book.leverage
 

@@ -61,6 +61,10 @@ class Execution:
         book.admit(order)
         book.reserve(order, reserved)
 
+    def reserve(self, book: Book, order: BookOrder) -> None:
+        """Hold what an order needs of the account's means now."""
+        book.reserve(order, reservation(book, order, reference_price(book, order)))
+
     def open(self, order: BookOrder) -> None:
         """An order works from now on."""
         order.state = OrderState.OPEN
@@ -86,7 +90,7 @@ class Execution:
     def shrink(self, book: Book, order: BookOrder, leaves: Decimal) -> None:
         """Lower what an order may still fill, to something above zero."""
         order.quantity = order.filled + leaves
-        book.reserve(order, reservation(book, order))
+        self.reserve(book, order)
         self.reports.append(Amended(order.link_id, self.now, quantity=order.quantity))
 
     def trade(
@@ -109,7 +113,7 @@ class Execution:
             self._end(book, order, OrderState.FILLED)
         else:
             order.state = OrderState.PARTIALLY_FILLED
-            book.reserve(order, reservation(book, order))
+            self.reserve(book, order)
         fill = Filled(
             order.link_id,
             str(self.next_trade_number),
@@ -155,13 +159,15 @@ def reference_price(book: Book, order: BookOrder) -> Decimal | None:
     return order.limit_price or order.trigger_price or book.price_for(order)
 
 
-def reservation(book: Book, order: BookOrder) -> Decimal:
-    """What an order holds against the account's means: notional, with the fee on spot; the quantity of a spot sale."""
+def reservation(book: Book, order: BookOrder, price: Decimal | None) -> Decimal:
+    """What an order holds against the account's means: notional, with the fee on spot; the quantity of a spot sale.
+
+    `price` is what it is expected to trade at.
+    """
     if order.terms.reduce_only:
         return ZERO
     if book.is_spot and not order.is_buy:
         return order.leaves
-    price = reference_price(book, order)
     if price is None:
         return ZERO
     notional = order.leaves * price

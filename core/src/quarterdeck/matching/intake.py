@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from quarterdeck.domain.amounts import ceil_to, floor_to
+from quarterdeck.domain.amounts import ZERO, ceil_to, floor_to
 from quarterdeck.domain.order import OrderRole, OrderState, OrderTerms
 from quarterdeck.domain.report import Amended, AmendRejected, CancelRejected
 from quarterdeck.matching.book import Amendment, Book, Request
@@ -19,7 +19,7 @@ def accept(execution: Execution, book: Book, link_id: str, terms: OrderTerms) ->
     """Take a new order in, or say why not. It does not work before it arrives."""
     order = BookOrder(link_id, terms, 0, terms.quantity, terms.limit_price, terms.trigger_price)
     price = reference_price(book, order)
-    reserved = reservation(book, order)
+    reserved = reservation(book, order, price)
     reason = (
         order_refusal(link_id, terms, book.instrument, price)
         or _id_refusal(execution, order)
@@ -62,7 +62,9 @@ def resume(execution: Execution, book: Book, shown: OrderSnapshot) -> None:
     )
     if shown.triggered:
         order.awaits_trigger = False
-    execution.admit(book, order, reservation(book, order) if shown.reserved is None else shown.reserved)
+    execution.admit(book, order, shown.reserved or ZERO)
+    if shown.reserved is None:
+        execution.reserve(book, order)
     if not order.has_arrived:
         return
     if order.state is OrderState.ACKED and order.can_wait:
@@ -150,7 +152,7 @@ def _amend(execution: Execution, book: Book, order: BookOrder, change: Amendment
         book.set_aside(order)
         order.number = execution.take_number()
     _change(order, change)
-    book.reserve(order, reservation(book, order))
+    execution.reserve(book, order)
     execution.reports.append(
         Amended(order.link_id, execution.now, change.quantity, change.limit_price, change.trigger_price),
     )
@@ -180,8 +182,8 @@ def _amend_refusal(execution: Execution, book: Book, order: BookOrder, change: A
         return Reason.POST_ONLY_WOULD_CROSS
     if order.terms.reduce_only:
         return Reason.REDUCES_TOO_MUCH if changed.leaves > book.closable(order) else None
-    more = reservation(book, changed) - order.reserved
-    return _means_refusal(execution, book, changed, reference_price(book, changed), more)
+    price = reference_price(book, changed)
+    return _means_refusal(execution, book, changed, price, reservation(book, changed, price) - order.reserved)
 
 
 def _means_refusal(
