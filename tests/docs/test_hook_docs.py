@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
+from quarterdeck import testing
+from quarterdeck.cli.scaffold import KINDS as SCAFFOLDS
 from quarterdeck.plugin import hookspecs, loader
 from quarterdeck.plugin.exchange import EmbeddedExchange
 from tests.repository import ROOT
@@ -56,3 +59,18 @@ def test_every_member_of_every_interface_is_told(interface: type) -> None:
 @pytest.mark.parametrize("kind", loader.KINDS.values(), ids=lambda kind: str(kind.noun))
 def test_every_kind_is_in_the_table(kind: loader.Kind) -> None:
     assert f"| [`{kind.interface.__name__}`](#{kind.interface.__name__.lower()}) |" in PAGE
+
+
+def test_what_can_be_begun_is_told() -> None:
+    told = re.search(
+        r"^This is a complete package .*?; (.*?) can be\s+begun so\.", PAGE, flags=re.MULTILINE | re.DOTALL
+    )
+    assert told
+    assert re.findall(r"`(\w+)`", told[1]) == list(SCAFFOLDS)
+
+
+def test_every_suite_is_told() -> None:
+    (folder,) = testing.__path__
+    suites = {path.stem for path in Path(folder).glob("*_suite.py")}
+    assert suites
+    assert {suite for suite in suites if f"`quarterdeck.testing.{suite}." not in PAGE} == set()

@@ -75,3 +75,11 @@ def follow(session: Session, fence: Fence, page: str) -> None:
             if command.expected:
                 expected = session.addressed(command.expected)
                 assert matches(expected, printed), f"{here}\nshould print\n{expected}\nand printed\n{printed}"
+
+
+@pytest.mark.parametrize(
+    "text", ["$ echo this\nthat", "$ false", "$ true  # fails", "$ echo fine\nError: it is not", "$ no-such-command"]
+)
+def test_what_does_not_happen_is_noticed(text: str, tmp_path: Path) -> None:
+    with Session(tmp_path) as session, pytest.raises(AssertionError):
+        follow(session, Fence("console", text, 1), "a page")
