@@ -52,9 +52,10 @@ def test_a_client_without_our_files_can_call_what_it_finds(grpc_channel: grpc.Ch
     assert answer.status.version == "0.1.0"
 
 
-def test_a_method_that_is_not_there_is_unimplemented(grpc_channel: grpc.Channel) -> None:
+@pytest.mark.parametrize("method", ["/quarterdeck.v1.OrderService/DeleteOrder", "/grpc.health.v1.Health/List"])
+def test_a_method_that_is_not_there_is_unimplemented(grpc_channel: grpc.Channel, method: str) -> None:
     with pytest.raises(grpc.RpcError) as caught:
-        raw_call(grpc_channel, "/quarterdeck.v1.OrderService/DeleteOrder", b"")
+        raw_call(grpc_channel, method, b"")
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 

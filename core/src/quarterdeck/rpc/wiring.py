@@ -6,6 +6,7 @@ all of them in one `asyncio.wait` per call, which with this many methods costs e
 
 from __future__ import annotations
 
+from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any
 
 import grpc
@@ -14,14 +15,20 @@ from google.protobuf.message_factory import GetMessageClass
 
 
 def add_service(server: grpc.aio.Server, name: str, servicer: object, *, serialized: bool = False) -> None:
-    """Add a servicer for the service of that full name. If its answers are `serialized` they are sent as they are."""
+    """Add a servicer for the service of that full name; methods it has not made asynchronous stay unimplemented.
+
+    If its answers are `serialized` already they are sent as they are.
+    """
     service = descriptor_pool.Default().FindServiceByName(name)
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
     for method in service.methods:
+        serve = getattr(servicer, method.name)
+        if not (iscoroutinefunction(serve) or isasyncgenfunction(serve)):
+            continue
         make = _MAKERS[method.client_streaming, method.server_streaming]
         read = GetMessageClass(method.input_type).FromString
         write = None if serialized else GetMessageClass(method.output_type).SerializeToString
-        handlers[method.name] = make(getattr(servicer, method.name), read, write)
+        handlers[method.name] = make(serve, read, write)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
 
 
