@@ -13,6 +13,10 @@ from quarterdeck.v1.position_service_pb2 import ListPositionsRequest
 BOTS = [Bot(name=f"bots/{number}") for number in range(5)]
 
 
+def nothing() -> list[Bot]:
+    return []
+
+
 def ask(size: int, token: str = "") -> ListBotsRequest:
     return ListBotsRequest(page_size=size, page_token=token)
 
@@ -25,10 +29,10 @@ def test_a_page_is_as_large_as_asked_within_reason(asked: int, given: int) -> No
 def test_pages_may_change_their_size_and_keep_their_position() -> None:
     listings = pages.Listings()
     first = listings.page(ask(2), 7, lambda: BOTS)
-    rest = listings.page(ask(10, first.next_page_token), 9, lambda: [])
+    rest = listings.page(ask(10, first.next_page_token), 9, nothing)
     assert [*first.items, *rest.items] == BOTS
     assert (first.snapshot_sequence, rest.snapshot_sequence, rest.next_page_token) == (7, 7, "")
-    again = listings.page(ask(1, first.next_page_token), 9, lambda: [])
+    again = listings.page(ask(1, first.next_page_token), 9, nothing)
     assert again.items == BOTS[2:3]  # a page can be asked for twice
 
 
