@@ -66,6 +66,7 @@ def test_closing_may_be_smaller_than_the_least_order() -> None:
 
 def test_a_market_order_before_any_price_cannot_be_valued() -> None:
     assert reason(Desk().place("a", BUY, 1)) == "NO_PRICE"
+    assert reason(Desk().place("a", BUY, 1, stop_loss=95)) == "NO_PRICE"
 
 
 def test_protection_needs_free_link_ids(desk: Desk) -> None:

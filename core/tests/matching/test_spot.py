@@ -79,3 +79,17 @@ def test_margin_and_spot_orders_share_the_wallet() -> None:
     assert reason(desk.place("a", BUY, "0.5", symbol=SPOT)) == "INSUFFICIENT_BALANCE"  # 50.0275
     assert kinds(desk.place("b", BUY, "0.49", symbol=SPOT)) == ["Acked"]
     assert reason(desk.place("more", BUY, "0.5", LIMIT, limit_price=100)) == "INSUFFICIENT_MARGIN"
+
+
+def test_a_resting_buy_whose_money_was_lost_elsewhere_takes_what_it_can_pay() -> None:
+    desk = Desk(BTC, BTC_SPOT, balances={"USDT": 100})
+    desk.candle(100, 100, 100, 100)
+    desk.candle(100, 100, 100, 100, symbol=SPOT)
+    desk.place("contract", BUY, "0.1")
+    desk.candle(100, 100, 100, 100)
+    desk.place("spot", BUY, 1, LIMIT, symbol=SPOT, limit_price=95)
+    desk.funding(1.0)  # takes 10 of the 100
+    reports = desk.candle(100, 100, 90, 90, symbol=SPOT)
+    # 90 / (95 * 1.00055) = 0.9468..., on the lot 0.94
+    assert trades(reports) == [("spot", Decimal("0.94"), Decimal(95))]
+    assert reason(reports) == "INSUFFICIENT_BALANCE"

@@ -28,8 +28,6 @@ def after_trade(execution: Execution, book: Book, order: BookOrder, quantity: De
 def keep_reducing(execution: Execution, book: Book) -> None:
     """Hold reduce-only orders to the position: shrink what is larger, cancel what has nothing left to reduce."""
     for order in list(book.reducing.values()):
-        if not order.is_open:
-            continue
         closable = book.closable(order)
         if not closable:
             execution.cancel(book, order, Reason.NOTHING_TO_REDUCE)
@@ -68,11 +66,10 @@ def _cover(
         child.state, child.has_arrived = OrderState.OPEN, True
         execution.admit(book, child)
         book.rest(child)
-    elif child.is_open:
+    else:
+        assert child.is_open, f"{link_id} has ended, so {parent.link_id} should have"
         child.quantity += quantity
         terms = child.current_terms()
-    else:
-        return
     execution.reports.append(
         ChildOpened(
             link_id,
