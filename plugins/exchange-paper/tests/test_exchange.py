@@ -11,6 +11,7 @@ from quarterdeck.domain.order import OrderState, OrderTerms, OrderType
 from quarterdeck.domain.report import Acked, Amended, Canceled, ChildOpened, Filled, Opened, Rejected, Report, Triggered
 from quarterdeck.plugin import (
     CancelOrder,
+    ConfigError,
     EmbeddedExchange,
     PlaceOrder,
     VenueAccount,
@@ -142,7 +143,7 @@ async def test_a_restored_account_is_exact() -> None:
 async def test_what_is_held_has_to_be_listed() -> None:
     exchange = PaperExchange(PaperSettings())
     account = VenueAccount({"USDT": Decimal(1)}, [VenuePosition("dogeusdt", Decimal(1), Decimal(1))])
-    with pytest.raises(ValueError, match="dogeusdt is held but not listed"):
+    with pytest.raises(ConfigError, match="dogeusdt is held or being traded"):
         exchange.restore(account)
 
 

@@ -22,6 +22,8 @@ from quarterdeck.matching.path import Leg, legs_of
 from quarterdeck.matching.protection import after_trade
 from quarterdeck.matching.reasons import Reason
 
+_number = attrgetter("number")
+
 
 class Matcher:
     """Moves the price of a book and does what it meets."""
@@ -95,7 +97,7 @@ class Matcher:
 
     def tell_triggers(self, book: Book) -> None:
         """Report where trailing stops stand, if they have moved since the last report."""
-        for order in book.trailing.values():
+        for order in sorted(book.trailing.values(), key=_number):
             self._tell_trigger(order)
 
     def _tell_trigger(self, order: BookOrder) -> None:
@@ -212,7 +214,7 @@ class Matcher:
 
     def _meet_fresh(self, book: Book) -> None:
         pending, book.fresh = book.fresh, []
-        for order in sorted(pending, key=attrgetter("number")):
+        for order in sorted(pending, key=_number):
             if order.is_open:
                 self._meet(book, order)
 

@@ -63,7 +63,7 @@ class MarketSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class VenueSnapshot:
-    """A venue's memory. `orders` are the open ones, oldest first."""
+    """A venue's memory. `orders` are the open ones, oldest first within each instrument."""
 
     balances: Mapping[str, Decimal]
     positions: tuple[PositionSnapshot, ...] = ()

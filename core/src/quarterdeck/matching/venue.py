@@ -209,11 +209,9 @@ class Venue:
         return None if order is None else show(order)
 
     def open_orders(self) -> Sequence[OrderSnapshot]:
-        """All open orders, oldest first, those still on their way included."""
+        """All open orders, those still on their way included; oldest first within each instrument."""
         return [
-            show(order, is_fresh=order in self._books[order.terms.symbol].fresh)
-            for order in self._execution.orders.values()
-            if order.is_open
+            show(order, is_fresh=order in book.fresh) for book in self._books.values() for order in book.orders.values()
         ]
 
     def fills(self, link_id: str) -> Sequence[Filled]:

@@ -15,6 +15,7 @@ from quarterdeck.plugin import (
     AmendOrder,
     CancelOrder,
     Capabilities,
+    ConfigError,
     Deliver,
     PlaceOrder,
     VenueAccount,
@@ -50,11 +51,12 @@ class PaperExchange:
         """Take over balances, positions and working orders.
 
         Raises:
-            ValueError: something is held or working in an instrument that is not listed any more.
+            ConfigError: something is held or working in an instrument that is not listed any more.
         """
-        for position in account.positions:
-            if position.symbol not in self._instruments:
-                raise ValueError(f"{position.symbol} is held but not listed: add it to [exchange.settings.instruments]")
+        used = [position.symbol for position in account.positions] + [order.terms.symbol for order in account.orders]
+        for symbol in used:
+            if symbol not in self._instruments:
+                raise ConfigError(f"{symbol} is held or being traded: list it in [exchange.settings.instruments]")
         self._waiting += self._venue.restore(
             VenueSnapshot(
                 balances=account.balances,
