@@ -123,15 +123,17 @@ def test_a_wrong_choice_is_told_before_anything_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def filled(order_name: str, realized: str, fee: str = "1") -> event_pb2.OrderFilled:
+def filled(order_name: str, moved: int, after: int, realized: str = "0", fee: str = "1") -> event_pb2.OrderFilled:
     fill = type(FILL)()
     fill.CopyFrom(FILL)
     fill.order, fill.realized_pnl.value, fill.fee.value = f"accounts/main/orders/{order_name}", realized, fee
+    fill.side = ORDER.SIDE_BUY if moved > 0 else ORDER.SIDE_SELL
+    fill.quantity.value = str(abs(moved))
     return event_pb2.OrderFilled(
         fill=fill,
         order_state=ORDER.STATE_FILLED,
         filled_quantity=number(1),
-        position_quantity=number(0),
+        position_quantity=number(after),
     )
 
 
@@ -167,11 +169,11 @@ HISTORY: tuple[dict[str, Any], ...] = (
         )
     },
     {"order_prepared": event_pb2.OrderPrepared(order=order("in"), reference_price=number(1))},
-    {"order_filled": filled("in", "0")},
+    {"order_filled": filled("in", 4, 4)},
     {"order_adopted": event_pb2.OrderAdopted(order=order("stop"))},
-    {"order_filled": filled("stop", "-2.5")},
-    {"order_filled": filled("stop", "5", fee="-0.25")},
-    {"order_filled": filled("exit", "-1")},
+    {"order_filled": filled("stop", -1, 3, "-2.5")},
+    {"order_filled": filled("stop", -2, 1, "5", fee="-0.25")},
+    {"order_filled": filled("turn", -3, -2, "-1")},
     {"order_refused": refused("drawdown")},
     {"order_refused": refused("drawdown")},
     {"order_refused": refused("daily-loss")},
@@ -187,7 +189,7 @@ async def test_a_summary_is_reckoned_from_the_events(world: FakeDaemon) -> None:
     )
     async with Client.connect(world.target) as client:
         summary = await summarize(client, candles=1000, seconds=0.5)
-    assert (summary.orders, summary.fills, summary.trades) == (2, 4, 7)
+    assert (summary.orders, summary.fills, summary.trades) == (2, 4, 2)
     assert summary.refused == {"drawdown": 2, "daily-loss": 1}
     assert (summary.initial_balance, summary.final_equity, summary.pnl) == (
         Decimal(10000),
@@ -195,7 +197,7 @@ async def test_a_summary_is_reckoned_from_the_events(world: FakeDaemon) -> None:
         Decimal("100.25"),
     )
     assert summary.fees == Decimal("2.75")
-    assert summary.win_rate == Decimal("0.5")  # the stop won in all, the exit lost
+    assert summary.win_rate == Decimal("0.5")  # the stop won in all, the turn lost
     assert summary.max_drawdown == Decimal("0.2")
     assert (summary.events, summary.candles, summary.candles_per_second) == (1234, 1000, 2000)
     told = shown(summary)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from quarterdeck.cli import figures
 from quarterdeck.cli.command import Cli, command, group
-from quarterdeck.cli.options import IntervalText, RequestId
+from quarterdeck.cli.options import IntervalText, RequestId, settings_from
 from quarterdeck.cli.output import Column, Figure, fields, one, table
-from quarterdeck.cli.problem import misused
 from quarterdeck.client import Bot, BotChanged
 
 app = group("Create and run bots.")
@@ -73,7 +70,7 @@ def create(
             strategy=strategy,
             instrument=symbol.lower(),
             interval=interval,
-            settings=_settings(settings or ()),
+            settings=settings_from(settings or (), "--set"),
             request_id=request_id,
         )
         if start_it:
@@ -108,20 +105,6 @@ def stop(
     with cli.daemon() as daemon:
         changed = daemon.bots.stop(bot, position_policy="FLATTEN" if flatten else "KEEP", request_id=request_id)
     _changed(cli, changed)
-
-
-def _settings(given: Sequence[str]) -> dict[str, Any]:
-    """Settings from `key=value`. A value that reads as JSON is that; any other is text."""
-    settings: dict[str, Any] = {}
-    for pair in given:
-        key, equals, value = pair.partition("=")
-        if not key or not equals:
-            raise misused(f"--set {pair}: write it as KEY=VALUE, such as --set fast=20")
-        try:
-            settings[key] = json.loads(value)
-        except ValueError:
-            settings[key] = value
-    return settings
 
 
 def _changed(cli: Cli, changed: BotChanged) -> None:

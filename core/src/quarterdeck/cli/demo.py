@@ -23,9 +23,10 @@ from quarterdeck.cli.demo_config import (
     begin_anew,
     configuration,
 )
+from quarterdeck.cli.failures import failed_start
 from quarterdeck.cli.figures import moment
 from quarterdeck.cli.logs import log_to_stderr
-from quarterdeck.cli.options import DEFAULT_ADDRESS, IntervalOption, SymbolOption
+from quarterdeck.cli.options import DEFAULT_ADDRESS, IntervalOption, SymbolOption, settings_from
 from quarterdeck.cli.output import Output, console, fields, one
 from quarterdeck.cli.problem import Problem, misused
 from quarterdeck.cli.screen import Frame, Look, in_a_line
@@ -34,6 +35,7 @@ from quarterdeck.cli.watch import TOLD_EVERY, pause, watched
 from quarterdeck.client import Client, Replica
 from quarterdeck.daemon.app import Daemon
 from quarterdeck.daemon.config import Config
+from quarterdeck.domain.errors import ConfigError
 
 app = single()
 
@@ -65,7 +67,10 @@ def demo(
         str,
         typer.Option(metavar="PART", help="Enter no more once so much is lost; 0.05 is what limits are by default."),
     ] = "1",
-    allow_gaps: Annotated[bool, typer.Option("--allow-gaps", help="Take files in which candles are missing.")] = False,
+    feed: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="A setting of the feed, such as on_gap=allow or time_unit=ms."),
+    ] = None,
     listen: Annotated[str, typer.Option(metavar="ADDRESS", help="Where the daemon listens.")] = "127.0.0.1:0",
 ) -> None:
     """Run a daemon with a paper exchange and a bot, and watch it trade.
@@ -74,7 +79,9 @@ def demo(
     Ends after a minute with a summary. Other terminals can look at the daemon and trade with it meanwhile. All limits
     are the defaults, but for the drawdown: it is wide open, so that the demo goes on.
     """
-    choices = Choices(data, _speed(speed), symbol, interval, seed, balance, listen, max_drawdown, allow_gaps)
+    choices = Choices(
+        data, _speed(speed), symbol, interval, seed, balance, listen, max_drawdown, settings_from(feed or (), "--feed")
+    )
     config = configuration(choices)
     is_replay = data is not None and choices.speed is None
     seconds = duration if duration is not None or is_replay or forever else DURATION
@@ -107,7 +114,10 @@ def _speed(text: str) -> float | None:
 
 async def _run(out: Output, config: Config, seconds: float | None, *, is_watched: bool) -> Summary:
     """Run until the market's end, the time is up, or someone ends it; then look back."""
-    daemon = await Daemon.start(config)
+    try:
+        daemon = await Daemon.start(config)
+    except ConfigError as error:
+        raise failed_start(error, "What the feed should know is said with --feed KEY=VALUE.") from None
     try:
         end = asyncio.Event()
         loop = asyncio.get_running_loop()

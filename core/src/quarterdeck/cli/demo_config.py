@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class Choices:
     """What the user chose. `speed` is candles per second, None as fast as they can be handled.
 
     `max_drawdown` is wide open if not chosen, so that the demo goes on: at the default limit of 5 % a plain crossing of
-    averages is soon not allowed to enter any more.
+    averages is soon not allowed to enter any more. `feed` are further settings of the feed.
     """
 
     data: Path | None
@@ -42,7 +43,7 @@ class Choices:
     balance: str
     listen: str
     max_drawdown: str = "1"
-    allow_gaps: bool = False
+    feed: Mapping[str, Any] = field(default_factory=dict)
 
 
 def configuration(choices: Choices) -> Config:
@@ -98,15 +99,14 @@ def _feed(choices: Choices, symbol: str, interval: str) -> dict[str, Any]:
             "symbols": {symbol: 60_000.0},
             "speed": speed or "max",
         }
-        return {"plugin": "synthetic", "settings": settings}
+        return {"plugin": "synthetic", "settings": {**settings, **choices.feed}}
     settings = {
         "path": str(choices.data),
         "symbol": symbol,
         "interval": interval,
-        "on_gap": "allow" if choices.allow_gaps else "refuse",
         "speed": "max" if speed is None else speed * interval_ns(interval) / SECOND,
     }
-    return {"plugin": "file", "settings": settings}
+    return {"plugin": "file", "settings": {**settings, **choices.feed}}
 
 
 def begin_anew(config: Config) -> None:

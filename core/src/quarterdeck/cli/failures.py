@@ -56,6 +56,13 @@ def problem_of(error: Exception, address: str) -> Problem | None:
     return _failed_call(error) if isinstance(error, QuarterdeckError) else None
 
 
+def failed_start(error: domain.QuarterdeckError, hint: str = "") -> Problem:
+    """A daemon of this process that can't be started as it is. Its text says everything, one fault a line."""
+    first, *more = str(error).splitlines()
+    details = [line.strip() for line in more]
+    return Problem(first, code="FAILED_PRECONDITION", reason=error.reason, details=details, hint=hint)
+
+
 def _unanswered(error: DeadlineExceeded, address: str) -> Problem:
     """Neither yes nor no: what was wished for may have been recorded."""
     again = (

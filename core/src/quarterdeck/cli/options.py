@@ -5,11 +5,15 @@ Light on purpose: it is imported before any command is.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from quarterdeck.cli.problem import misused
 
 DEFAULT_ADDRESS = "127.0.0.1:50551"
 DEFAULT_ACCOUNT = "main"
@@ -72,3 +76,21 @@ RequestId = Annotated[
     str | None,
     typer.Option(metavar="UUID", help="Makes a retry safe: the same id with the same content is recorded once."),
 ]
+
+
+def settings_from(pairs: Sequence[str], option: str) -> dict[str, Any]:
+    """A plugin's settings from `key=value`. A value that reads as JSON is that; any other is text.
+
+    Raises:
+        Problem: one of them is no such pair; it came by that option.
+    """
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise misused(f"{option} {pair}: write it as KEY=VALUE.")
+        try:
+            settings[key] = json.loads(value)
+        except ValueError:
+            settings[key] = value
+    return settings

@@ -19,8 +19,8 @@ _ZERO = Decimal(0)
 class Summary:
     """What came of a run. Money is in the settle currency.
 
-    `trades` is how often the bots' shares were closed or turned, `win_rate` the part of the closing orders that made a
-    profit before fees. `max_drawdown` is the deepest of the hourly valuations and the last; a part of the peak.
+    `trades` are the orders that closed a position, a part of it, or turned it; `win_rate` is the part of them that made
+    a profit before fees. `max_drawdown` is the deepest of the hourly valuations and the last; a part of the peak.
     """
 
     trades: int
@@ -45,11 +45,11 @@ async def summarize(client: Client, candles: int, seconds: float) -> Summary:
     async for event in client.events.list(0, types=_Tally.KINDS):
         tally.take(event.body)
     overview = await client.accounts.overview()
-    bots = await client.bots.list()
     status = await client.system.status()
-    closing = tally.realized.values()
+    wins = sum(each > 0 for each in tally.closed.values())
+    trades = len(tally.closed)
     return Summary(
-        trades=sum(each.trades for each in bots),
+        trades=trades,
         orders=tally.orders,
         fills=tally.fills,
         refused=dict(tally.refused),
@@ -57,9 +57,7 @@ async def summarize(client: Client, candles: int, seconds: float) -> Summary:
         final_equity=overview.equity,
         pnl=overview.equity - tally.initial,
         fees=tally.fees,
-        win_rate=(Decimal(sum(each > 0 for each in closing)) / len(closing)).quantize(Decimal("0.0001"))
-        if closing
-        else None,
+        win_rate=(Decimal(wins) / trades).quantize(Decimal("0.0001")) if trades else None,
         max_drawdown=max(tally.drawdown, overview.drawdown),
         events=status.head_sequence,
         candles=candles,
@@ -84,8 +82,8 @@ class _Tally:
         self.orders = self.fills = 0
         self.refused: Counter[str] = Counter()
         self.initial = self.fees = self.drawdown = _ZERO
-        self.realized: defaultdict[str, Decimal] = defaultdict(Decimal)
-        """What each closing order brought, by its name."""
+        self.closed: defaultdict[str, Decimal] = defaultdict(Decimal)
+        """What each order that closed something brought, by its name."""
 
     def take(self, body: events.EventBody) -> None:
         match body:
@@ -95,11 +93,12 @@ class _Tally:
                 self.orders += 1
             case events.OrderRefused(rule=rule):
                 self.refused[rule] += 1
-            case events.OrderFilled(fill=fill):
+            case events.OrderFilled(fill=fill, position_quantity=after):
                 self.fills += 1
                 self.fees += fill.fee
-                if fill.realized_pnl:
-                    self.realized[fill.order] += fill.realized_pnl
+                moved = fill.quantity if fill.side == "BUY" else -fill.quantity
+                if (after - moved) * moved < 0:
+                    self.closed[fill.order] += fill.realized_pnl
             case events.PortfolioSnapshotTaken(drawdown=drawdown):
                 self.drawdown = max(self.drawdown, drawdown)
             case _:
@@ -110,7 +109,7 @@ def shown(summary: Summary) -> dict[str, RenderableType]:
     """The summary, line by line."""
     refused = ", ".join(f"{count:,} by {rule}" for rule, count in summary.refused.items()) or "none"
     return {
-        "trades": f"{summary.trades:,}, {figures.percent(summary.win_rate)} of the closing orders at a profit",
+        "trades": f"{summary.trades:,}, {figures.percent(summary.win_rate)} of them at a profit before fees",
         "profit": figures.gain(summary.pnl),
         "equity": f"{figures.money(summary.final_equity)} of {figures.money(summary.initial_balance)}",
         "fees": figures.money(summary.fees),
