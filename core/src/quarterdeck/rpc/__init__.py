@@ -3,5 +3,5 @@
 Owns the wire: names, messages, error statuses, page and resume tokens, streams. Must not know: the daemon behind the
 `Deck`, the journal's storage, plugins. Nothing here decides anything about trading.
 
-Reading order: facade, names, convert, errors, interceptor, bell, tape, pages, servicers, server.
+Reading order: facade, names, convert, errors, interceptor, pages, bell, tape, stall, servicers, wiring, server.
 """
