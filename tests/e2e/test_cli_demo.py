@@ -161,7 +161,7 @@ def test_gaps_are_taken_if_they_are_allowed(tmp_path: Path) -> None:
     assert last_object(done.stdout)["candles"] == 3
 
 
-#: What the demo made of the year. A change of the engine or the venue that moves a number is meant, and said in its commit.
+#: What the demo made of the year. A change of engine or venue that moves a number is meant, and said in its commit.
 PINNED = {
     "trades": 1141,
     "orders": 3325,

@@ -16,17 +16,20 @@ app = group("Create and run bots.")
 
 BotId = Annotated[str, typer.Argument(metavar="BOT", help="The bot's id.")]
 
-COLUMNS: tuple[Column[Bot], ...] = (
+BRIEF: tuple[Column[Bot], ...] = (
     Column("bot", lambda each: each.id),
     Column("state", lambda each: figures.bot_state(each.state)),
     Column("strategy", lambda each: each.strategy),
     Column("instrument", lambda each: figures.name(each.instrument)),
-    Column("interval", lambda each: figures.length(each.interval)),
     Figure("quantity", lambda each: figures.number(each.quantity)),
-    Figure("entry", lambda each: figures.number(each.average_price)),
     Figure("realized", lambda each: figures.gain(each.realized_pnl)),
-    Figure("fees", lambda each: figures.money(each.fees)),
     Figure("trades", lambda each: f"{each.trades:,}"),
+)
+COLUMNS: tuple[Column[Bot], ...] = (
+    *BRIEF,
+    Figure("fees", lambda each: figures.money(each.fees)),
+    Figure("entry", lambda each: figures.number(each.average_price)),
+    Column("candles", lambda each: figures.length(each.interval)),
 )
 
 

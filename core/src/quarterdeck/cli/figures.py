@@ -52,6 +52,11 @@ def moment(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
+def day_and_time(time: datetime) -> str:
+    """A time in UTC where the year goes without saying."""
+    return f"{time.astimezone(UTC):%m-%d %H:%M:%S}"
+
+
 def clock(time: datetime) -> str:
     """The time of day in UTC."""
     return f"{time.astimezone(UTC):%H:%M:%S}"

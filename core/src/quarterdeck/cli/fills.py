@@ -15,7 +15,7 @@ from quarterdeck.client import Fill
 app = single()
 
 COLUMNS: tuple[Column[Fill], ...] = (
-    Column("time", lambda each: figures.moment(each.exchange_time)),
+    Column("time", lambda each: figures.day_and_time(each.exchange_time)),
     Column("instrument", lambda each: figures.name(each.instrument)),
     Column("side", lambda each: figures.word(each.side)),
     Figure("quantity", lambda each: figures.number(each.quantity)),

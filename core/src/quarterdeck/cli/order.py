@@ -10,7 +10,7 @@ from rich.console import Group
 from quarterdeck.cli import figures
 from quarterdeck.cli.command import Cli, command, group
 from quarterdeck.cli.options import BotFilter, BotOption, RequestId, Symbol, SymbolFilter
-from quarterdeck.cli.orders import COLUMNS
+from quarterdeck.cli.orders import COLUMNS, filled, terms
 from quarterdeck.cli.output import fields, one, table
 from quarterdeck.cli.size import explained
 from quarterdeck.client import NewOrder, Order, OrderChanged
@@ -147,24 +147,15 @@ def _asked(cli: Cli, wish: str, changed: OrderChanged) -> None:
 
 def summary(order: NewOrder) -> str:
     """An order in a line."""
-    prices = {
-        "at": order.limit_price,
-        "when at": order.trigger_price,
-        "trailing by": order.trailing_distance,
-        "stop": order.stop_loss,
-        "target": order.take_profit,
-    }
-    terms = [f"{label} {figures.number(price)}" for label, price in prices.items() if price is not None]
-    what = f"{figures.word(order.side)} {figures.number(order.quantity)} {figures.name(order.instrument)}"
-    return ", ".join((f"{order.id}, {what} {figures.word(order.type)}", *terms))
+    return f"{order.id}, {terms(order, figures.name(order.instrument))}"
 
 
 def _shown(order: Order) -> dict[str, str]:
     known = {
         "order": order.name,
-        "terms": summary(order).partition(", ")[2],
+        "terms": terms(order, figures.name(order.instrument)),
         "state": figures.word(order.state) + (f": {order.reason}" if order.reason else ""),
-        "filled": f"{figures.number(order.filled_quantity)} at {figures.number(order.average_price)}",
+        "filled": filled(order),
         "fees": figures.money(order.fees),
         "role": figures.word(order.role),
         "time in force": figures.word(order.time_in_force or ""),

@@ -10,26 +10,31 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TextIO, TypeVar
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
 
 from quarterdeck.client import to_dict
 
 T = TypeVar("T")
 
+_WIDEST = 10_000
+_LEAST_PROSE = 16
 _WIDE = 200
 """Columns where no terminal says how many there are: nothing is cut off for a program."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[T]):
-    """A column of a table: its heading, and what stands in it."""
+    """A column of a table: its heading, and what stands in it. Where space is short, prose gives way first."""
 
     heading: str
     cell: Callable[[T], RenderableType]
     justify: Literal["left", "right"] = "left"
+    is_prose: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,13 @@ class Figure(Column[T]):
     """A column of numbers."""
 
     justify: Literal["left", "right"] = "right"
+
+
+@dataclass(frozen=True, slots=True)
+class Prose(Column[T]):
+    """A column of words that may be broken into lines."""
+
+    is_prose: bool = True
 
 
 class Output:
@@ -54,13 +66,15 @@ class Output:
     def answer(self, data: object, *shown: RenderableType) -> None:
         """Give an answer: `data` to a program, as one line; what is `shown` to a person."""
         if self.as_json:
-            print(json.dumps(plain(data)), flush=True)
+            print(json.dumps(to_dict(data)), flush=True)
             return
         for each in shown:
             if isinstance(each, str):
                 print(each, flush=True)  # as it is: no markup, no wrapping
-            else:
-                self.console.print(each)
+                continue
+            # Where figures do not fit, the terminal breaks the line: better than to leave some out.
+            needed = Measurement.get(self.console, self.console.options.update(max_width=_WIDEST), each).minimum
+            console(sys.stdout, least=needed).print(each, crop=False)
 
     def listed(self, plural: str, things: Iterable[object], sequence: int | None, shown: RenderableType) -> None:
         """Give a list: under its plural, with the journal position it reflects."""
@@ -71,14 +85,13 @@ class Output:
         print(text, file=sys.stderr, flush=True)
 
 
-def console(file: Any) -> Console:  # noqa: ANN401 - whatever can be written to
-    """A console that guesses no markup and no colours, and cuts nothing off when no terminal is attached."""
-    return Console(file=file, highlight=False, markup=False, width=None if file.isatty() else _WIDE)
-
-
-def plain(data: object) -> Any:  # noqa: ANN401 - what `json.dumps` takes
-    """An answer as JSON: mappings may hold what the client returns."""
-    return to_dict(data)
+def console(file: TextIO, least: int = 0) -> Console:
+    """A console, at least so wide, that guesses no markup and no colours."""
+    made = Console(file=file, highlight=False, markup=False)
+    wide = made.width if file.isatty() else _WIDE
+    if made.width != max(wide, least):  # a width that was set does not follow the terminal any more
+        made.width = max(wide, least)
+    return made
 
 
 def one(thing: object, **beside: object) -> dict[str, Any]:
@@ -88,13 +101,19 @@ def one(thing: object, **beside: object) -> dict[str, Any]:
 
 def table(columns: Iterable[Column[T]], rows: Iterable[T], empty: RenderableType) -> RenderableType:
     """A compact table, or what to say when there are no rows."""
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     columns = tuple(columns)
-    for column in columns:
-        grid.add_column(column.heading, justify=column.justify, no_wrap=True)
-    for row in rows:
-        grid.add_row(*(column.cell(row) for column in columns))
-    return grid if grid.row_count else empty
+    lines = [[column.cell(row) for column in columns] for row in rows]
+    if not lines:
+        return empty
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column, cells in zip(columns, zip(*lines, strict=True), strict=True):
+        whole = max(cell_len(str(text)) for text in (column.heading, *cells))
+        least = min(whole, _LEAST_PROSE) if column.is_prose else whole
+        broken: dict[str, Any] = {"overflow": "fold"} if column.is_prose else {"no_wrap": True}
+        grid.add_column(column.heading, justify=column.justify, min_width=least, **broken)
+    for line in lines:
+        grid.add_row(*line)
+    return grid
 
 
 def fields(pairs: Mapping[str, RenderableType]) -> Table:

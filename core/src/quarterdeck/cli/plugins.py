@@ -10,7 +10,7 @@ from rich.text import Text
 
 from quarterdeck.cli import figures
 from quarterdeck.cli.command import Cli, command, single
-from quarterdeck.cli.output import Column, table
+from quarterdeck.cli.output import Column, Prose, table
 from quarterdeck.client import Plugin
 from quarterdeck.client.words import PluginKind
 from quarterdeck.plugin.loader import load
@@ -21,8 +21,8 @@ COLUMNS: tuple[Column[Plugin], ...] = (
     Column("kind", lambda each: figures.word(each.kind)),
     Column("name", lambda each: each.name),
     Column("in use", lambda each: Text("yes", style="green") if each.enabled else ""),
-    Column("from", lambda each: f"{each.distribution} {each.version}"),
-    Column("what it is", lambda each: each.summary),
+    Prose("from", lambda each: f"{each.distribution} {each.version}"),
+    Prose("what it is", lambda each: each.summary),
 )
 
 

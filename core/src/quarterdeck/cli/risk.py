@@ -19,8 +19,8 @@ Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for 
 
 LIMITS: tuple[Column[RiskLimit], ...] = (
     Column("rule", lambda each: each.rule),
-    Column("limit", lambda each: each.name),
-    Figure("at", lambda each: figures.number(each.limit)),
+    Column("name", lambda each: each.name),
+    Figure("limit", lambda each: figures.number(each.limit)),
     Figure("now", lambda each: figures.number(each.observed)),
     Figure("left", lambda each: figures.number(each.headroom)),
 )

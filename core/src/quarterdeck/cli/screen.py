@@ -97,9 +97,9 @@ def drawn(frame: Frame, height: int, footer: str = "") -> RenderableType:
         _money(frame.overview),
         _risk(frame.overview),
         "",
-        table(positions.COLUMNS, frame.positions, Text(positions.NONE, style="dim")),
+        table(positions.BRIEF, frame.positions, Text(positions.NONE, style="dim")),
         "",
-        table(bot.COLUMNS, frame.bots, Text("There is no bot.", style="dim")),
+        table(bot.BRIEF, frame.bots, Text("There is no bot.", style="dim")),
         "",
     ]
     used = 9 + max(1, len(frame.positions)) + max(1, len(frame.bots)) + bool(footer) * 2
@@ -151,6 +151,8 @@ def _money(overview: AccountOverview) -> Text:
         figures.gain(overview.realized_pnl_today),
         ("   drawdown ", "dim"),
         figures.percent(overview.drawdown),
+        no_wrap=True,
+        overflow="ellipsis",
     )
 
 
@@ -162,4 +164,6 @@ def _risk(overview: AccountOverview) -> Text:
         figures.trading_state(overview.trading_state),
         ("   open ", "dim"),
         f"{figures.count(overview.open_positions, 'position')}, {figures.count(overview.open_orders, 'order')}",
+        no_wrap=True,
+        overflow="ellipsis",
     )

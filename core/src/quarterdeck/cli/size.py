@@ -12,7 +12,7 @@ from rich.text import Text
 from quarterdeck.cli import figures
 from quarterdeck.cli.command import Cli, command, single
 from quarterdeck.cli.options import Symbol
-from quarterdeck.cli.output import Column, Figure, fields, one, table
+from quarterdeck.cli.output import Column, Figure, Prose, fields, one, table
 from quarterdeck.client import ComputedSize, Refusal, Sizing, SizingStep
 from quarterdeck.client.words import Side
 
@@ -22,7 +22,7 @@ STEPS: tuple[Column[SizingStep], ...] = (
     Column("step", lambda each: each.rule),
     Figure("before", lambda each: figures.number(each.before)),
     Figure("after", lambda each: figures.number(each.after)),
-    Column("with", lambda each: ", ".join(f"{i.name} {figures.number(i.value)}" for i in each.inputs)),
+    Prose("with", lambda each: ", ".join(f"{i.name} {figures.number(i.value)}" for i in each.inputs)),
 )
 FIELDS = (
     "quantity",
