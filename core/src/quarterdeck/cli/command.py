@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec
 
 import typer
@@ -18,6 +17,7 @@ from quarterdeck.client import Client, Options, SyncClient
 
 P = ParamSpec("P")
 
+
 PATIENCE = Options(timeout=3.0)
 """A person is waiting: try again for a moment, then say that nobody answers."""
 
@@ -26,16 +26,13 @@ class Cli:
     """What a command works with: the daemon, and the way to the user."""
 
     def __init__(self, shared: Shared) -> None:
-        self.is_addressed = shared.address is not None
         self.address = shared.address or DEFAULT_ADDRESS
         self.account = shared.account or DEFAULT_ACCOUNT
         self.out = Output(as_json=shared.as_json)
 
-    @contextmanager
-    def daemon(self) -> Iterator[SyncClient]:
+    def daemon(self) -> SyncClient:
         """The daemon the user means."""
-        with SyncClient.connect(self.address, account=self.account, options=PATIENCE) as client:
-            yield client
+        return SyncClient.connect(self.address, account=self.account, options=PATIENCE)
 
     def daemon_async(self) -> Client:
         """The daemon the user means, for asyncio."""
@@ -59,16 +56,30 @@ def group(summary: str) -> typer.Typer:
     return app
 
 
+def _option(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:  # noqa: ANN401 - of any type
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+_SHARED = (
+    _option("context", typer.Context),
+    _option("address", AddressOption, None),
+    _option("account", AccountOption, None),
+    _option("as_json", JsonOption, False),
+)
+_OF_A_DAEMON = {"address", "account"}
+
+
 def command(
-    app: typer.Typer, name: str | None = None
+    app: typer.Typer, name: str | None = None, *, asks_daemon: bool = True
 ) -> Callable[[Callable[Concatenate[Cli, P], None]], Callable[Concatenate[Cli, P], None]]:
     """Declare a function a command. It also takes the shared options; what fails in it is told in one sentence."""
+    added = [each for each in _SHARED if asks_daemon or each.name not in _OF_A_DAEMON]
 
     def declare(run: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(run)
         def entry(**given: Any) -> None:  # noqa: ANN401 - typer gives each parameter by its name
             context: typer.Context = given.pop("context")
-            after = Shared(given.pop("address"), given.pop("account"), given.pop("as_json"))
+            after = Shared(given.pop("address", None), given.pop("account", None), given.pop("as_json"))
             cli = Cli(after.over(context.find_root().obj))
             try:
                 run(cli, **given)
@@ -79,28 +90,16 @@ def command(
                 tell(problem, as_json=cli.out.as_json)
                 raise typer.Exit(problem.exit_code) from None
 
-        _take_shared_options(entry, run)
+        _take(entry, run, added)
         app.command(name)(entry)
         return run
 
     return declare
 
 
-_SHARED: tuple[tuple[str, Any, Any], ...] = (
-    ("context", typer.Context, inspect.Parameter.empty),
-    ("address", AddressOption, None),
-    ("account", AccountOption, None),
-    ("as_json", JsonOption, False),
-)
-
-
-def _take_shared_options(entry: Callable[..., None], run: Callable[..., None]) -> None:
-    """Give `entry` the parameters of `run` but its first, and the shared ones: typer reads a function's signature."""
+def _take(entry: Callable[..., None], run: Callable[..., None], added: Sequence[inspect.Parameter]) -> None:
+    """Give `entry` the parameters of `run` but its first, and the added ones: typer reads a function's signature."""
     _, *own = inspect.signature(run, eval_str=True).parameters.values()
-    shared = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-        for name, annotation, default in _SHARED
-    ]
-    signature = inspect.Signature([*own, *shared])
+    signature = inspect.Signature([*own, *added])
     entry.__signature__ = signature  # type: ignore[attr-defined]  # functions may have one, typeshed does not say so
     entry.__annotations__ = {name: each.annotation for name, each in signature.parameters.items()}

@@ -21,7 +21,7 @@ DEFAULT_PATH = Path("quarterdeck.toml")
 ConfigPath = Annotated[Path, typer.Argument(metavar="FILE", help="The configuration.")]
 
 
-@command(app)
+@command(app, asks_daemon=False)
 def init(cli: Cli, path: ConfigPath = DEFAULT_PATH) -> None:
     """Write a configuration to begin with."""
     try:
@@ -40,7 +40,7 @@ def init(cli: Cli, path: ConfigPath = DEFAULT_PATH) -> None:
     cli.out.answer({"path": str(path)}, said)
 
 
-@command(app)
+@command(app, asks_daemon=False)
 def check(cli: Cli, path: ConfigPath = DEFAULT_PATH) -> None:
     """Check a configuration, the plugins it names and their settings, without starting anything."""
     config = load(path)
@@ -52,7 +52,7 @@ def check(cli: Cli, path: ConfigPath = DEFAULT_PATH) -> None:
     cli.out.answer({"path": str(path), "mode": config.mode, "plugins": parts.names}, said)
 
 
-@command(app)
+@command(app, asks_daemon=False)
 def show(cli: Cli, path: ConfigPath = DEFAULT_PATH) -> None:
     """Show a configuration whole, with what it leaves to the defaults."""
     config = load(path)

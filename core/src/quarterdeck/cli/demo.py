@@ -40,9 +40,12 @@ from quarterdeck.domain.errors import ConfigError
 app = single()
 
 DURATION = 60.0
+OPEN = "1"
+USUAL_DRAWDOWN = "0.05"
+"""Of the limits plugin; the demo opens it."""
 
 
-@command(app)
+@command(app, asks_daemon=False)
 def demo(
     cli: Cli,
     *,
@@ -65,8 +68,10 @@ def demo(
     forever: Annotated[bool, typer.Option("--forever", help="Until Ctrl-C, or the end of the file.")] = False,
     max_drawdown: Annotated[
         str,
-        typer.Option(metavar="PART", help="Enter no more once so much is lost; 0.05 is what limits are by default."),
-    ] = "1",
+        typer.Option(
+            metavar="PART", help=f"Enter no more once so much is lost; by default limits have {USUAL_DRAWDOWN}."
+        ),
+    ] = OPEN,
     feed: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="A setting of the feed, such as on_gap=allow or time_unit=ms."),
@@ -88,11 +93,15 @@ def demo(
     log_to_stderr(as_json=cli.out.as_json, level=logging.WARNING)
     begin_anew(config)
     summary = asyncio.run(_run(cli.out, config, seconds, is_watched=not is_replay))
-    cli.out.answer(one(summary, journal=config.journal.url), "", fields(shown(summary)), "", AFTERWARDS)
+    cli.out.answer(one(summary, journal=config.journal.url), "", fields(shown(summary)), "", _afterwards(choices))
 
 
-AFTERWARDS = f"""\
-The limits were the defaults, but for --max-drawdown.
+def _afterwards(choices: Choices) -> str:
+    opened = f"""\
+All limits were the defaults, but for the drawdown: it was wide open (--max-drawdown {USUAL_DRAWDOWN} is the default).
+"""
+    return f"""\
+{opened if choices.max_drawdown == OPEN else ""}\
 The journal is {JOURNAL}; the next demo begins a new one. To go on from here:
   quarterdeck serve --config {CONFIGURATION} --listen {DEFAULT_ADDRESS}
 and in another terminal:

@@ -10,9 +10,10 @@ from typing import Any
 
 from quarterdeck.cli.problem import misused
 from quarterdeck.cli.toml import written
-from quarterdeck.daemon.config import Config, interval_ns, parse
+from quarterdeck.daemon.config import Config, parse
 from quarterdeck.daemon.journal.lock import InstanceLock
 from quarterdeck.domain.market import SECOND
+from quarterdeck.plugin.fields import interval_ns
 
 FOLDER = Path(".quarterdeck")
 JOURNAL = FOLDER / "demo.db"

@@ -13,7 +13,7 @@ from quarterdeck.cli.scaffold import KINDS, scaffold
 app = group("Begin a plugin of your own.")
 
 
-@command(app)
+@command(app, asks_daemon=False)
 def new(
     cli: Cli,
     kind: Annotated[str, typer.Argument(metavar="KIND", help=f"What it is: {', '.join(KINDS)}.")],

@@ -18,7 +18,7 @@ from quarterdeck.daemon.config import Config, Mode, load, parse
 app = single()
 
 
-@command(app)
+@command(app, asks_daemon=False)
 def serve(
     cli: Cli,
     *,
