@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 import typer
@@ -57,6 +58,10 @@ def test_without_a_command_help_is_shown(run: Run) -> None:
     for section, entries in lazy.SECTIONS.items():
         assert f"{section}:" in done.out
         assert all(name in done.out for name in entries)
+
+
+def test_the_version_is_that_of_the_distribution(run: Run) -> None:
+    assert run("--version").out == f"{version('quarterdeck')}\n"
 
 
 @pytest.mark.parametrize("name", ["order", "bot", "risk", "config", "plugin"])

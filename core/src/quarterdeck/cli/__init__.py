@@ -12,7 +12,7 @@ from __future__ import annotations
 import typer
 
 from quarterdeck.cli.lazy import Commands
-from quarterdeck.cli.options import JsonOption, RootAccountOption, RootAddressOption, Shared
+from quarterdeck.cli.options import JsonOption, RootAccountOption, RootAddressOption, Shared, VersionOption
 
 app = typer.Typer(cls=Commands, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -23,6 +23,7 @@ def root(
     address: RootAddressOption = None,
     account: RootAccountOption = None,
     as_json: JsonOption = False,
+    version: VersionOption = False,
 ) -> None:
     """Quarterdeck: one engine for live, paper and simulated trading, behind one gRPC API."""
     context.obj = Shared(address, account, as_json)
