@@ -9,6 +9,8 @@ one module for each noun. `screen` and `event_text` are what `watch` and `demo` 
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import typer
 
 from quarterdeck.cli.lazy import Commands
@@ -26,6 +28,9 @@ def root(
     version: VersionOption = False,
 ) -> None:
     """Quarterdeck: one engine for live, paper and simulated trading, behind one gRPC API."""
+    if version:
+        typer.echo(import_module("importlib.metadata").version("quarterdeck"))
+        raise typer.Exit
     context.obj = Shared(address, account, as_json)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

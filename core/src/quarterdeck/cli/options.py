@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -47,17 +46,7 @@ RootAddressOption = Annotated[
 RootAccountOption = Annotated[
     str | None, typer.Option("--account", metavar="ID", envvar="QUARTERDECK_ACCOUNT", help=_ACCOUNT_HELP)
 ]
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(import_module("importlib.metadata").version("quarterdeck"))
-        raise typer.Exit
-
-
-VersionOption = Annotated[
-    bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and end.")
-]
+VersionOption = Annotated[bool, typer.Option("--version", help="Show the version and end.")]
 
 
 def _lower(text: str | None) -> str | None:
