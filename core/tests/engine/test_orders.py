@@ -124,20 +124,22 @@ PLAIN = Capabilities(
 
 
 @pytest.mark.parametrize(
-    ("field", "terms"),
+    ("field", "feature", "terms"),
     [
-        ("order.type", {"type": OrderType.STOP, "trigger_price": "51000"}),
-        ("order.time_in_force", {"time_in_force": TimeInForce.IOC}),
-        ("order.stop_loss", {"stop_loss": "49000"}),
-        ("order.stop_loss", {"take_profit": "51000"}),
+        ("order.type", "STOP", {"type": OrderType.STOP, "trigger_price": "51000"}),
+        ("order.time_in_force", "IOC", {"time_in_force": TimeInForce.IOC}),
+        ("order.stop_loss", "attached protection", {"stop_loss": "49000"}),
+        ("order.stop_loss", "attached protection", {"take_profit": "51000"}),
     ],
 )
-def test_what_the_venue_can_not_do_is_named_and_leaves_no_trace(field: str, terms: dict[str, Any]) -> None:
+def test_what_the_venue_can_not_do_is_named_and_leaves_no_trace(
+    field: str, feature: str, terms: dict[str, Any]
+) -> None:
     desk = Desk(Deciders(RatioSizer(), rules=[Rule()], venue=PLAIN))
     before = desk.state.sequence
     with pytest.raises(InvalidRequest) as refused:
         desk.take(order("0.1", **terms))
-    assert (refused.value.reason, refused.value.data) == ("UNSUPPORTED", {"field": field})
+    assert (refused.value.reason, refused.value.data) == ("UNSUPPORTED", {"field": field, "feature": feature})
     assert desk.state.sequence == before
 
 
@@ -153,7 +155,7 @@ def test_a_signal_the_venue_can_not_follow_is_dropped() -> None:
     desk = Desk(Deciders(RatioSizer(), rules=[Rule()], venue=PLAIN))
     script = desk.bot()
     desk.wish(script, Signal(Action.ENTER_LONG, stop=49_000.0))
-    assert "can't attach protection" in desk.last(e.SignalDropped).reason
+    assert "attached protection" in desk.last(e.SignalDropped).reason
     assert desk.state == desk.replayed()
 
 
@@ -372,11 +374,11 @@ def test_a_short_is_bought_back(desk: Desk) -> None:
 
 
 def test_nothing_held_nothing_closed(desk: Desk) -> None:
-    with pytest.raises(NotFound) as refused:
+    with pytest.raises(RefusedByState) as refused:
         desk.take(i.ClosePosition("btcusdt"))
-    assert refused.value.reason == "POSITION_NOT_FOUND"
+    assert refused.value.reason == "NO_POSITION"
     desk.hold("0.1")
-    with pytest.raises(NotFound):
+    with pytest.raises(RefusedByState):
         desk.take(i.ClosePosition("btcusdt", "sma"))
 
 

@@ -42,8 +42,14 @@ def _build(spec: BotSpec, plugins: Plugins) -> Strategy:
     try:
         loaded = choose(plugins.strategies, spec.strategy, "bot.strategy")
     except ConfigError as error:
-        raise InvalidRequest("bot.strategy", str(error), "PLUGIN_NOT_FOUND") from error
+        raise InvalidRequest(
+            "bot.strategy",
+            str(error),
+            "PLUGIN_NOT_FOUND",
+            kind="strategy",
+            name=spec.strategy,
+        ) from error
     try:
         return build(loaded, settings, "bot.settings")
     except ConfigError as error:
-        raise InvalidRequest("bot.settings", str(error), "INVALID_SETTINGS") from error
+        raise InvalidRequest("bot.settings", str(error), "INVALID_SETTINGS", plugin=spec.strategy) from error

@@ -10,33 +10,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from quarterdeck.domain.errors import ConfigError
-from quarterdeck.domain.market import DAY, HOUR, MINUTE, SECOND
+from quarterdeck.plugin.fields import Interval
+from quarterdeck.plugin.validation import validated
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
-
-
-def interval_ns(text: str) -> int:
-    """Read an interval such as `5m`, `1h` or `30s` as nanoseconds.
-
-    Raises:
-        ValueError: it is not a positive whole number and one of the units s, m, h, d.
-    """
-    match = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", text)
-    if match is None:
-        raise ValueError(f"{text!r} is not an interval such as '30s', '5m', '1h' or '1d'")
-    return int(match[1]) * _UNITS[match[2]]
-
-
-def interval_text(nanoseconds: int) -> str:
-    """Write an interval the way `interval_ns` reads it, in the largest unit that divides it."""
-    for unit in ("d", "h", "m", "s"):
-        if nanoseconds % _UNITS[unit] == 0:
-            return f"{nanoseconds // _UNITS[unit]}{unit}"
-    return f"{nanoseconds}ns"
 
 
 def _valid_id(text: str) -> str:
@@ -45,13 +25,7 @@ def _valid_id(text: str) -> str:
     return text
 
 
-def _valid_interval(text: str) -> str:
-    interval_ns(text)
-    return text
-
-
 Id = Annotated[str, AfterValidator(_valid_id)]
-Interval = Annotated[str, AfterValidator(_valid_interval)]
 
 
 class Mode(StrEnum):
@@ -192,23 +166,7 @@ def parse(text: str, where: str) -> Config:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where}: not TOML: {error}") from error
-    try:
-        return Config.model_validate(table)
-    except ValidationError as error:
-        faults = "\n".join(f"  {_key(fault['loc'])}: {_said(fault)}" for fault in error.errors())
-        raise ConfigError(f"{where}:\n{faults}") from error
-
-
-def _key(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "(whole file)"
-
-
-def _said(fault: Any) -> str:  # noqa: ANN401 - pydantic's own error record
-    if fault["type"] == "extra_forbidden":
-        return "there is no such key"
-    text = str(fault["msg"]).removeprefix("Value error, ")
-    given = fault["input"]
-    return f"{text} (was {given!r})" if isinstance(given, str | int | float | bool) else text
+    return validated(Config, table, where)
 
 
 TEMPLATE = """\

@@ -18,7 +18,7 @@ from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.market_data import MarketData
 from quarterdeck.daemon.parts import Parts
 from quarterdeck.domain.bot import BotState
-from quarterdeck.domain.errors import RefusedByState, Unavailable
+from quarterdeck.domain.errors import AlreadyExists, RefusedByState, Unavailable
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.risk import LimitStatus, TradingState
 from quarterdeck.domain.sizing import RiskRatio
@@ -27,7 +27,7 @@ from quarterdeck.engine.events import Recorded
 from quarterdeck.engine.inputs import Command, CreateBot, EngageKillSwitch, Request, StartBot, SubmitOrder
 from quarterdeck.engine.machine import Machine
 from quarterdeck.engine.pipeline import Evaluation, core_limits, evaluate
-from quarterdeck.engine.state import State
+from quarterdeck.engine.state import CLOSED_ORDERS_KEPT, State
 from quarterdeck.engine.view import View
 from quarterdeck.rpc.convert.envelope import decode
 from quarterdeck.rpc.facade import DaemonState, DaemonStatus, PluginInfo
@@ -93,6 +93,8 @@ class DaemonDeck:
         self._check_ready(command)
         if isinstance(command, CreateBot):
             check_spec(command.spec, self.parts.plugins, self.parts.feed)
+        elif isinstance(command, SubmitOrder):
+            await self._check_order_id(command.order_id, request)
         return await self._ask(command, request)
 
     async def start_bot(self, bot_id: str, request: Request) -> Recorded | None:
@@ -112,11 +114,22 @@ class DaemonDeck:
         entries = await self.events.read(answer - 1, 1)
         return decode(entries[0].body)
 
+    async def _check_order_id(self, order_id: str, request: Request) -> None:
+        """The engine knows the ids in memory; once orders have left it, the tables are asked about older ones."""
+        if len(self.state.closed_orders) < CLOSED_ORDERS_KEPT or self.machine.seen(request) is not None:
+            return
+        if self.state.order(order_id) is None and await self.history.order(order_id) is not None:
+            raise AlreadyExists("ORDER_ID_TAKEN", f"order {order_id!r} exists", {"name": order_id})
+
     def _check_ready(self, command: Command) -> None:
         if self.loop.broken.done():
-            raise Unavailable("NOT_READY", "the journal failed; the daemon is stopping")
+            raise Unavailable("NOT_READY", "the journal failed; the daemon is stopping", {"state": "STOPPING"})
         if not self.ready and not isinstance(command, EngageKillSwitch):
-            raise Unavailable("NOT_READY", "the daemon is still agreeing with the venue; try again in a moment")
+            raise Unavailable(
+                "NOT_READY",
+                "the daemon is still agreeing with the venue; try again in a moment",
+                {"state": self._state()},
+            )
 
     # ------------------------------------------------------------ questions
 
@@ -156,7 +169,7 @@ class DaemonDeck:
             reasons=self._reasons(),
             version=self.version,
             start_time=self.start_time,
-            current_time=time.time_ns(),
+            current_time=self.clock.now(),
             exchange=self.config.exchange.plugin,
             feed=self.config.feed.plugin,
             market_data_age=age,

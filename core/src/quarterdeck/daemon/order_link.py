@@ -56,7 +56,7 @@ class OrderLink:
 
     async def _place(self, effect: SendOrder) -> None:
         try:
-            outcome = await self._exchange.place(PlaceOrder(effect.link_id, effect.terms))
+            outcome = await self._exchange.place(PlaceOrder(effect.link_id, effect.terms, self._clock.now()))
         except Exception as error:
             log.exception("place_raised", link_id=effect.link_id)
             outcome = Unknown(effect.link_id, f"{type(error).__name__}: {error}"[:200], self._clock.now())
@@ -64,7 +64,7 @@ class OrderLink:
 
     async def _cancel(self, effect: CancelAtVenue) -> None:
         try:
-            await self._exchange.cancel(CancelOrder(effect.link_id, effect.symbol))
+            await self._exchange.cancel(CancelOrder(effect.link_id, effect.symbol, self._clock.now()))
         except Exception as error:
             log.exception("cancel_raised", link_id=effect.link_id)
             reason = f"{type(error).__name__}: {error}"[:200]
@@ -79,6 +79,7 @@ class OrderLink:
                     effect.quantity,
                     effect.limit_price,
                     effect.trigger_price,
+                    self._clock.now(),
                 ),
             )
         except Exception as error:

@@ -31,8 +31,8 @@ class CallerError(QuarterdeckError):
 class InvalidRequest(CallerError):
     """A field is malformed, out of range or contradicts another; `data['field']` names it."""
 
-    def __init__(self, field: str, message: str, reason: str = "INVALID_REQUEST") -> None:
-        super().__init__(reason, f"{field}: {message}", {"field": field})
+    def __init__(self, field: str, message: str, reason: str = "INVALID_REQUEST", **data: str) -> None:
+        super().__init__(reason, f"{field}: {message}", {"field": field} | data)
 
 
 class NotFound(CallerError):

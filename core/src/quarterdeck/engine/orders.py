@@ -135,7 +135,11 @@ def amend(turn: Turn, command: AmendOrder, view: View, deciders: Deciders) -> No
     """
     order = _open_order(turn, command.order_id)
     if not deciders.venue.amend:
-        raise RefusedByState("UNSUPPORTED", "the exchange can't change a working order; cancel it and place another")
+        raise RefusedByState(
+            "UNSUPPORTED",
+            "the exchange can't change a working order; cancel it and place another",
+            {"feature": "amend"},
+        )
     if order.state not in (OrderState.OPEN, OrderState.PARTIALLY_FILLED, OrderState.ACKED):
         raise RefusedByState(
             "ORDER_CLOSED",
@@ -166,7 +170,7 @@ def close_position(turn: Turn, command: ClosePosition, view: View, deployment: s
     """Close what one owner, or every owner, holds of an instrument with a reduce-only market order each.
 
     Raises:
-        NotFound: nobody asked for holds any.
+        RefusedByState: nobody asked for holds any.
     """
     held = {
         owner: share
@@ -174,7 +178,7 @@ def close_position(turn: Turn, command: ClosePosition, view: View, deployment: s
         if share.quantity and command.bot_id in (None, owner)
     }
     if not held:
-        raise NotFound("position", command.symbol)
+        raise RefusedByState("NO_POSITION", f"nothing of {command.symbol} is held", {"name": command.symbol})
     for owner, share in held.items():
         close_share(turn, owner, share, view, deployment)
 

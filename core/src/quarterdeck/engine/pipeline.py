@@ -207,11 +207,15 @@ def _terms(order: SubmitOrder, quantity: Decimal) -> OrderTerms:
 
 def _check_venue(order: SubmitOrder, venue: Capabilities) -> None:
     if order.type not in venue.order_types:
-        raise InvalidRequest("order.type", f"the exchange takes no {order.type} orders", "UNSUPPORTED")
+        raise _unsupported("order.type", order.type)
     if order.time_in_force not in venue.times_in_force:
-        raise InvalidRequest("order.time_in_force", f"the exchange does not know {order.time_in_force}", "UNSUPPORTED")
+        raise _unsupported("order.time_in_force", order.time_in_force)
     if not venue.attached_protection and (order.stop_loss is not None or order.take_profit is not None):
-        raise InvalidRequest("order.stop_loss", "the exchange can't attach protection to an order", "UNSUPPORTED")
+        raise _unsupported("order.stop_loss", "attached protection")
+
+
+def _unsupported(field: str, feature: str) -> InvalidRequest:
+    return InvalidRequest(field, f"the exchange does not know {feature}", "UNSUPPORTED", feature=feature)
 
 
 def _check_terms(order: SubmitOrder, instrument: Instrument, at: str) -> None:

@@ -16,10 +16,11 @@ from quarterdeck.domain.report import Filled, Outcome, Report
 
 @dataclass(frozen=True, slots=True)
 class PlaceOrder:
-    """A new order for the venue."""
+    """A new order for the venue. `time` is when it leaves, by the daemon's clock; 0 is not known."""
 
     link_id: str
     terms: OrderTerms
+    time: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class CancelOrder:
 
     link_id: str
     symbol: str
+    time: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class AmendOrder:
     quantity: Decimal | None = None
     limit_price: Decimal | None = None
     trigger_price: Decimal | None = None
+    time: int = 0
 
 
 @dataclass(frozen=True, slots=True)

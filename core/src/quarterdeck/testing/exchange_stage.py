@@ -9,7 +9,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import pytest
 
@@ -200,7 +200,7 @@ class Trader:
         await self.exchange.cancel(CancelOrder(link_id, self.instrument.symbol))
         await self.settle()
 
-    async def amend(self, link_id: str, **changes: Decimal) -> None:
+    async def amend(self, link_id: str, **changes: Any) -> None:  # noqa: ANN401 - AmendOrder's own fields
         """Ask for a change."""
         await self.exchange.amend(AmendOrder(link_id, self.instrument.symbol, **changes))
         await self.settle()

@@ -28,7 +28,7 @@ from quarterdeck_exchange_paper.settings import PaperSettings
 class PaperExchange:
     """A venue inside the daemon's process. Implements `quarterdeck.plugin.EmbeddedExchange`.
 
-    Its time is that of the latest market event: it has no clock. Reports are delivered in the order in which things
+    Its time is that of the latest market event or request: it has no clock. Reports are delivered in the order in which things
     happened; those that follow from placing an order come after its outcome has been returned.
     """
 
@@ -79,7 +79,7 @@ class PaperExchange:
 
     async def place(self, order: PlaceOrder) -> Outcome:
         """Place an order; what follows at once, such as its opening, is delivered after the outcome is returned."""
-        outcome, *following = self._venue.place(order.link_id, order.terms, self._now)
+        outcome, *following = self._venue.place(order.link_id, order.terms, self._at(order.time))
         if following:
             self._waiting += following
             asyncio.get_running_loop().call_soon(self._flush)
@@ -88,14 +88,14 @@ class PaperExchange:
 
     async def cancel(self, order: CancelOrder) -> None:
         """Ask for an order to end."""
-        self._report(self._venue.cancel(order.link_id, self._now))
+        self._report(self._venue.cancel(order.link_id, self._at(order.time)))
 
     async def amend(self, order: AmendOrder) -> None:
         """Ask for a change."""
         self._report(
             self._venue.amend(
                 order.link_id,
-                self._now,
+                self._at(order.time),
                 quantity=order.quantity,
                 limit_price=order.limit_price,
                 trigger_price=order.trigger_price,
@@ -104,11 +104,15 @@ class PaperExchange:
 
     def on_market(self, event: MarketEvent) -> None:
         """See the market move; what happens is delivered before this returns."""
-        time = event.time
-        self._now = max(time, self._now)
+        self._at(event.time)
         reports = self._venue.on_market(event)
         if reports or self._waiting:
             self._report(reports)
+
+    def _at(self, time: int) -> int:
+        """The venue's time, which never goes back."""
+        self._now = max(time, self._now)
+        return self._now
 
     def _report(self, reports: Sequence[Report]) -> None:
         self._waiting += reports
