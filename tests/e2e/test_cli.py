@@ -311,7 +311,7 @@ WRONG_CONFIGURATIONS = (
 WRONG_BOTS = (
     ("[[bots]]\nid='b'\nstrategy='sma-cros'\ninstrument='btcusdt'\ninterval='1m'\n", "did you mean 'sma-cross'"),
     ("[[bots]]\nid='b'\nstrategy='sma-cross'\ninstrument='btcusdt'\ninterval='1m'\nsettings={fast=60}\n", "fast (60)"),
-    ("[[bots]]\nid='b'\nstrategy='sma-cross'\ninstrument='btcusdt'\ninterval='7'\n", "bots.0.interval"),
+    ("[[bots]]\nid='b'\nstrategy='sma-cross'\ninstrument='btcusdt'\ninterval='7'\n", "'7' is not an interval"),
 )
 
 

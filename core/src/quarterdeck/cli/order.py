@@ -10,7 +10,7 @@ from rich.console import Group
 from quarterdeck.cli import figures
 from quarterdeck.cli.command import Cli, command, group
 from quarterdeck.cli.options import BotFilter, BotOption, RequestId, Symbol, SymbolFilter
-from quarterdeck.cli.orders import COLUMNS, filled, terms
+from quarterdeck.cli.orders import COLUMNS
 from quarterdeck.cli.output import fields, one, table
 from quarterdeck.cli.size import explained
 from quarterdeck.client import NewOrder, Order, OrderChanged
@@ -147,15 +147,28 @@ def _asked(cli: Cli, wish: str, changed: OrderChanged) -> None:
 
 def summary(order: NewOrder) -> str:
     """An order in a line."""
-    return f"{order.id}, {terms(order, figures.name(order.instrument))}"
+    return f"{order.id}, {_terms(order)}"
+
+
+def _terms(order: NewOrder) -> str:
+    prices = {
+        "at": order.limit_price,
+        "when at": order.trigger_price,
+        "trailing by": order.trailing_distance,
+        "stop": order.stop_loss,
+        "target": order.take_profit,
+    }
+    known = (f"{label} {figures.number(price)}" for label, price in prices.items() if price is not None)
+    wish = f"{figures.word(order.side)} {figures.number(order.quantity)} {figures.name(order.instrument)}"
+    return ", ".join((f"{wish} {figures.word(order.type)}", *known))
 
 
 def _shown(order: Order) -> dict[str, str]:
     known = {
         "order": order.name,
-        "terms": terms(order, figures.name(order.instrument)),
+        "terms": _terms(order),
         "state": figures.word(order.state) + (f": {order.reason}" if order.reason else ""),
-        "filled": filled(order),
+        "filled": _filled(order),
         "fees": figures.money(order.fees),
         "role": figures.word(order.role),
         "time in force": figures.word(order.time_in_force or ""),
@@ -173,3 +186,9 @@ def _shown(order: Order) -> dict[str, str]:
 def _word(text: str) -> str:
     """A word of the contract, as typed on a command line."""
     return text.replace("-", "_").upper()
+
+
+def _filled(order: Order) -> str:
+    """How much of an order was filled, and at what price."""
+    quantity = figures.number(order.filled_quantity)
+    return quantity if order.average_price is None else f"{quantity} at {figures.number(order.average_price)}"

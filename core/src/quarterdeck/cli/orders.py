@@ -9,38 +9,22 @@ import typer
 from quarterdeck.cli import figures
 from quarterdeck.cli.command import Cli, command, single
 from quarterdeck.cli.options import BotFilter, Limit, SymbolFilter
-from quarterdeck.cli.output import Column, table
-from quarterdeck.client import NewOrder, Order
+from quarterdeck.cli.output import Column, Figure, table
+from quarterdeck.client import Order
 
 app = single()
-
-
-def terms(order: NewOrder, instrument: str = "") -> str:
-    """What is asked of the exchange; of which instrument, if that has to be said."""
-    prices = {
-        "at": order.limit_price,
-        "when at": order.trigger_price,
-        "trailing by": order.trailing_distance,
-        "stop": order.stop_loss,
-        "target": order.take_profit,
-    }
-    known = (f"{label} {figures.number(price)}" for label, price in prices.items() if price is not None)
-    wish = (figures.word(order.side), figures.number(order.quantity), instrument, figures.word(order.type))
-    return ", ".join((" ".join(filter(None, wish)), *known))
-
-
-def filled(order: Order) -> str:
-    """How much of an order was filled, and at what price."""
-    quantity = figures.number(order.filled_quantity)
-    return quantity if order.average_price is None else f"{quantity} at {figures.number(order.average_price)}"
 
 
 COLUMNS: tuple[Column[Order], ...] = (
     Column("recorded", lambda each: figures.day_and_time(each.create_time)),
     Column("order", lambda each: each.id),
     Column("instrument", lambda each: figures.name(each.instrument)),
-    Column("terms", terms),
-    Column("filled", filled),
+    Column("side", lambda each: figures.word(each.side)),
+    Column("type", lambda each: figures.word(each.type)),
+    Figure("quantity", lambda each: figures.number(each.quantity)),
+    Figure("filled", lambda each: figures.number(each.filled_quantity)),
+    Figure("price", lambda each: figures.number(each.limit_price or each.trigger_price or each.trailing_distance)),
+    Figure("average", lambda each: figures.number(each.average_price)),
     Column("role", lambda each: figures.word(each.role)),
     Column("state", lambda each: figures.word(each.state)),
     Column("bot", lambda each: figures.name(each.bot)),

@@ -9,22 +9,21 @@ from quarterdeck.client import Position
 
 app = single()
 
-BRIEF: tuple[Column[Position], ...] = (
+COLUMNS: tuple[Column[Position], ...] = (
     Column("instrument", lambda each: each.id),
     Figure("quantity", lambda each: figures.number(each.quantity)),
     Figure("entry", lambda each: figures.number(each.average_price)),
     Figure("mark", lambda each: figures.number(each.mark_price)),
     Figure("unrealized", lambda each: figures.gain(each.unrealized_pnl)),
-    Figure("stop", lambda each: figures.number(each.stop_loss)),
-    Figure("target", lambda each: figures.number(each.take_profit)),
-)
-COLUMNS: tuple[Column[Position], ...] = (
-    *BRIEF,
-    Figure("liquidation", lambda each: figures.number(each.liquidation_price)),
     Figure("realized", lambda each: figures.gain(each.realized_pnl)),
     Figure("fees", lambda each: figures.money(each.fees)),
-    Figure("funding", lambda each: figures.gain(each.funding)),
+    Figure("stop", lambda each: figures.number(each.stop_loss)),
+    Figure("target", lambda each: figures.number(each.take_profit)),
+    Figure("liquidation", lambda each: figures.number(each.liquidation_price)),
 )
+BRIEF = tuple(column for column in COLUMNS if column.heading not in {"realized", "fees", "liquidation"})
+"""Where space is short."""
+
 NONE = "No position is open."
 
 
