@@ -10,7 +10,7 @@ from quarterdeck.domain.market import Side
 from quarterdeck.domain.position import Position, position_after
 
 LOTS = st.integers(1, 10**9).map(lambda lots: lots * Decimal("0.001"))
-TICKS = st.integers(1, 10**9).map(lambda ticks: ticks * Decimal("0.1"))
+TICKS = st.integers(1, 10**9).flatmap(lambda ticks: st.sampled_from([ticks * Decimal("0.1"), ticks * Decimal("1E-10")]))
 FILLS = st.lists(st.tuples(st.sampled_from(Side), LOTS, TICKS), max_size=30)
 
 

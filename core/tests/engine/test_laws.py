@@ -228,6 +228,8 @@ class Laws(RuleBasedStateMachine):
         state = self.desk.state
         for currency in state.ledger.totals:
             assert state.ledger.balance(currency) == 0
+        assert state.realized_pnl == sum((each.realized_pnl for each in state.positions.values()), Decimal(0))
+        assert state.fees == sum((each.fees for each in state.positions.values()), Decimal(0))
         spot = sum(
             (f.side.sign * f.quantity * f.price for f in self.desk.events(e.OrderFilled) if f.symbol == "btcusdt-spot"),
             Decimal(0),
