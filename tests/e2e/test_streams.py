@@ -201,7 +201,6 @@ def test_a_request_sent_again_after_a_crash_gets_the_first_outcome(quiet: Daemon
             create(client, "0.002")
         assert refused.value.reason == "REQUEST_ID_REUSED"
         assert _prepared(client, "once") == 1
-        client.orders.cancel("once")
 
 
 def _prepared(client: SyncClient, order_id: str) -> int:
