@@ -62,8 +62,26 @@ class Position:
     def apply(self, side: Side, filled: Decimal, price: Decimal, fee: Decimal, time: int) -> Decimal:
         """Fold one fill in; returns the profit it realised."""
         change = position_after(self.quantity, self.cost, side, filled, price)
-        self.quantity, self.cost = change.quantity, change.cost
-        self.realized_pnl += change.realized_pnl
+        self.become(change, fee, time)
+        return change.realized_pnl
+
+    def become(self, change: PositionChange, fee: Decimal, time: int) -> None:
+        """Take in what one fill does to it."""
+        self.quantity, self.cost, realized = change
+        self.realized_pnl += realized
         self.fees += fee
         self.update_time = time
-        return change.realized_pnl
+
+
+def changes_by_fill(
+    share: Position,
+    whole: Position,
+    side: Side,
+    filled: Decimal,
+    price: Decimal,
+) -> tuple[PositionChange, PositionChange]:
+    """What an owner's fill does to the owner's share and to the whole position; mostly the two are the same."""
+    change = position_after(share.quantity, share.cost, side, filled, price)
+    if share.quantity == whole.quantity and share.cost == whole.cost:
+        return change, change
+    return change, position_after(whole.quantity, whole.cost, side, filled, price)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from quarterdeck.domain.amounts import ZERO
 from quarterdeck.domain.market import Side
@@ -39,8 +40,7 @@ class Signal:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(NamedTuple):
     """What a bot holds when its strategy is asked. `quantity` is signed; `busy` is true while an order is working."""
 
     quantity: Decimal = ZERO

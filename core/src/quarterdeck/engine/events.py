@@ -71,7 +71,7 @@ class BotStateChanged:
     failure: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SignalRaised:
     """A bot's strategy wants something. Prices are on the instrument's tick."""
 

@@ -19,7 +19,7 @@ from quarterdeck.domain.order import (
     check_transition,
     state_after_fill,
 )
-from quarterdeck.domain.position import Position
+from quarterdeck.domain.position import Position, changes_by_fill
 from quarterdeck.domain.signal import Holding
 from quarterdeck.engine import events as e
 from quarterdeck.engine.state import CLOSED_ORDERS_KEPT, REQUESTS_KEPT, BotRecord, Exposure, State
@@ -292,8 +292,10 @@ def _fill_positions(state: State, order: Order, event: e.OrderFilled, time: int)
     share = state.shares[symbol].get(order.bot_id)
     if share is None:
         share = state.shares[symbol][order.bot_id] = Position(symbol)
-    share.apply(event.side, event.quantity, event.price, event.fee, time)
-    return position.apply(event.side, event.quantity, event.price, event.fee, time)
+    own, whole = changes_by_fill(share, position, event.side, event.quantity, event.price)
+    share.become(own, event.fee, time)
+    position.become(whole, event.fee, time)
+    return whole.realized_pnl
 
 
 def _funding_paid(state: State, event: e.FundingPaid, recorded: e.Recorded) -> None:
@@ -317,7 +319,7 @@ def _admit(state: State, order: Order) -> None:
     bot = state.bots.get(order.bot_id)
     if bot is not None and _is_working(order):
         bot.working += 1
-        _refresh_holding(state, bot)
+        bot.holding = bot.holding._replace(busy=True)
 
 
 def _retire(state: State, order: Order) -> None:

@@ -200,4 +200,4 @@ class Machine:
 
     def _turn(self, time: int, request: i.Request = i.NO_REQUEST) -> Turn:
         self.view.at(time)
-        return Turn(self.state, self.instruments, time, request, sends_at_once=self.deciders.venue.immediate)
+        return Turn(self.state, self.instruments, time, request, self.deciders.venue.immediate)

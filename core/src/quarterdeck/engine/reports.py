@@ -12,7 +12,7 @@ from typing import Any
 from quarterdeck.domain import report as r
 from quarterdeck.domain.ledger import fill_postings
 from quarterdeck.domain.order import TRANSITIONS, Order, OrderRole, OrderState, state_after_fill
-from quarterdeck.domain.position import Position, position_after
+from quarterdeck.domain.position import Position, changes_by_fill
 from quarterdeck.engine import events as e
 from quarterdeck.engine.fold import amended
 from quarterdeck.engine.orders import STEM_LENGTH, request_cancel
@@ -133,9 +133,8 @@ def _filled(turn: Turn, report: r.Filled) -> None:
         if order.state is OrderState.PREPARED:  # then it did leave, and must not leave again
             turn.emit(e.OrderSent(order.order_id, order.attempts + 1), order.correlation_id, order.last_sequence)
     share = state.share(report.symbol, order.bot_id)
-    realized = position_after(share.quantity, share.cost, report.side, report.quantity, report.price).realized_pnl
     held = state.positions.get(report.symbol) or Position(report.symbol)
-    after = position_after(held.quantity, held.cost, report.side, report.quantity, report.price)
+    own, after = changes_by_fill(share, held, report.side, report.quantity, report.price)
     turn.emit(
         e.OrderFilled(
             order.order_id,
@@ -148,7 +147,7 @@ def _filled(turn: Turn, report: r.Filled) -> None:
             report.fee_currency,
             report.liquidity,
             report.cause,
-            realized,
+            own.realized_pnl,
             report.time,
             state_after_fill(order, report.quantity),
             order.filled_quantity + report.quantity,

@@ -27,8 +27,7 @@ class Turn:
         instruments: Mapping[str, Instrument],
         time: int,
         request: Request,
-        *,
-        sends_at_once: bool = False,
+        sends_at_once: bool,
     ) -> None:
         self.state = state
         self.time = time
