@@ -57,6 +57,9 @@ log = structlog.get_logger(__name__)
 #: How often the clock is shown to the engine when no market event does.
 TICK_SECONDS = 1.0
 
+#: Objects made before the youngest are looked through for garbage. Orders are many objects and hardly ever a cycle.
+GARBAGE = 50_000
+
 VERSION = version("quarterdeck")
 
 
@@ -151,7 +154,8 @@ class Daemon:
         self._background.append(asyncio.create_task(self._tick(), name="tick"))
         deck.ready = True
         gc.collect()
-        gc.freeze()  # what is loaded by now stays; collecting it again and again costs a tenth of all CPU
+        gc.freeze()  # what is loaded by now stays; looking through it again and again costs a tenth of all CPU
+        gc.set_threshold(GARBAGE)
         log.info("ready", address=self.address, mode=config.mode, head=journal.head)
 
     async def _take_up_account(self) -> None:

@@ -195,8 +195,8 @@ class BalanceChanged:
     time: int
 
 
-#: What a place request can end in.
-Outcome = Acked | Rejected | Unknown | NotSent
+#: What a place request can end in. A venue that works an order at once may say so instead of only having taken it.
+Outcome = Acked | Opened | Rejected | Unknown | NotSent
 
 #: What an exchange may report at any time.
 Report = (

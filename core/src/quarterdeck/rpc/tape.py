@@ -7,7 +7,8 @@ journal's own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import structlog
@@ -47,6 +48,7 @@ class Tape:
         self.bell = Bell()
         self.head = events.head
         """The last event that streams may know of."""
+        self._readers = 0
         self.beats = 0
         """How many heartbeats there were."""
 
@@ -77,6 +79,15 @@ class Tape:
             log.error("the event streams can't go on", exc_info=task.exception())
         self.bell.close()
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """What a stream does. While nobody reads no messages are made; who comes later begins with the journal."""
+        self._readers += 1
+        try:
+            yield
+        finally:
+            self._readers -= 1
+
     def after(self, sequence: int) -> Sequence[Frame] | None:
         """All there is after a sequence; None if some of it is not kept here any more."""
         behind = self.head - sequence
@@ -102,10 +113,13 @@ class Tape:
 
     def _extend(self, news: Sequence[LoggedEvent]) -> None:
         frames = self._frames
-        frames.extend([self._frame(event) for event in news])
-        if len(frames) > 2 * KEPT:  # trimmed by halves, so that slices from the end stay cheap
-            del frames[:-KEPT]
-        self.head = frames[-1].sequence
+        if not self._readers:
+            frames.clear()
+        else:
+            frames.extend([self._frame(event) for event in news])
+            if len(frames) > 2 * KEPT:  # trimmed by halves, so that slices from the end stay cheap
+                del frames[:-KEPT]
+        self.head = news[-1].sequence
 
     def _frame(self, event: LoggedEvent) -> Frame:
         body, token = event.body, self.tokens.make(event.sequence)

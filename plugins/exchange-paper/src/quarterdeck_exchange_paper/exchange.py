@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import MarketEvent
-from quarterdeck.domain.report import Acked, Filled, Outcome, Rejected, Report
+from quarterdeck.domain.report import Acked, Filled, Opened, Outcome, Rejected, Report
 from quarterdeck.matching import OrderSnapshot, PositionSnapshot, Venue, VenueSnapshot, cost_of, exchange_order_id
 from quarterdeck.plugin import (
     AmendOrder,
@@ -28,8 +28,8 @@ from quarterdeck_exchange_paper.settings import PaperSettings
 class PaperExchange:
     """A venue inside the daemon's process. Implements `quarterdeck.plugin.EmbeddedExchange`.
 
-    Its time is that of the latest market event or request: it has no clock. Reports are delivered in the order in which things
-    happened; those that follow from placing an order come after its outcome has been returned.
+    Its time is that of the latest market event or request: it has no clock. Reports are delivered in the order in which
+    things happened; those that follow from placing an order come after its outcome has been returned.
     """
 
     def __init__(self, settings: PaperSettings) -> None:
@@ -78,12 +78,14 @@ class PaperExchange:
     # --- requests
 
     async def place(self, order: PlaceOrder) -> Outcome:
-        """Place an order; what follows at once, such as its opening, is delivered after the outcome is returned."""
+        """Place an order; what follows at once, such as a fill, is delivered after the outcome is returned."""
         outcome, *following = self._venue.place(order.link_id, order.terms, self._at(order.time))
+        if following and isinstance(following[0], Opened):
+            outcome = following.pop(0)  # that it works says that it was taken in
         if following:
             self._waiting += following
             asyncio.get_running_loop().call_soon(self._flush)
-        assert isinstance(outcome, Acked | Rejected), f"{outcome} is no outcome"
+        assert isinstance(outcome, Acked | Opened | Rejected), f"{outcome} is no outcome"
         return outcome
 
     async def cancel(self, order: CancelOrder) -> None:

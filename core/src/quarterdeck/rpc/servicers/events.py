@@ -39,7 +39,7 @@ class EventServicer(Servicer):
         names.check_account(request.parent, self._account, "parent")
         wanted = _wanted(request.event_types)
         position = self._start(request)
-        with Stall(self._patience) as stall:
+        with self._tape.reading(), Stall(self._patience) as stall:
             await self._send(position, wanted, context.write, stall)
 
     def _start(self, request: StreamEventsRequest) -> int:

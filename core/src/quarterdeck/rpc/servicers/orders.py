@@ -9,17 +9,16 @@ from typing_extensions import override
 from quarterdeck.domain.errors import NotFound
 from quarterdeck.domain.order import Order, OrderRole, OrderType
 from quarterdeck.domain.risk import Refused
-from quarterdeck.engine.events import OrderPrepared, OrderRefused, Recorded
+from quarterdeck.engine.events import OrderRefused, Recorded
 from quarterdeck.engine.inputs import CancelAllOrders, CancelOrder, ClosePosition, SubmitOrder
 from quarterdeck.rpc import names, pages
-from quarterdeck.rpc.convert.order_events import write_prepared
 from quarterdeck.rpc.convert.orders import amend_order, fill_message, order_message, submit_order, write_draft
 from quarterdeck.rpc.convert.sizing import write_sizing
-from quarterdeck.rpc.convert.values import set_time
 from quarterdeck.rpc.errors import refused
 from quarterdeck.rpc.facade import Deck
 from quarterdeck.rpc.servicers.base import Context, Servicer, identity, place_of
 from quarterdeck.v1 import order_pb2
+from quarterdeck.v1.event_pb2 import Envelope
 from quarterdeck.v1.order_service_pb2 import (
     AmendOrderRequest,
     AmendOrderResponse,
@@ -112,14 +111,15 @@ class OrderServicer(Servicer, OrderServiceServicer):
         recorded = await self._deck.submit(order, identity(request))
         self._check_approved(recorded)
         assert recorded is not None
-        event = recorded.event
-        assert isinstance(event, OrderPrepared)
-        response = CreateOrderResponse(sequence=recorded.sequence)
-        write_prepared(response.order, event, self._account)
-        set_time(response.order.create_time, recorded.time)
-        set_time(response.order.update_time, recorded.time)
-        if event.sizing is not None:
-            write_sizing(response.sizing, event.sizing)
+        written = Envelope.FromString((await self._deck.events.read(recorded.sequence - 1, 1))[0].body)
+        prepared = written.order_prepared
+        response = CreateOrderResponse(
+            order=prepared.order,
+            sizing=prepared.sizing if prepared.HasField("sizing") else None,
+            sequence=recorded.sequence,
+        )
+        response.order.create_time.CopyFrom(written.record_time)
+        response.order.update_time.CopyFrom(written.record_time)
         return response
 
     async def _try_order(self, order: SubmitOrder) -> CreateOrderResponse:
