@@ -11,7 +11,7 @@ DISTRIBUTIONS := protos clients/python core $(PLUGINS)
 MANIFESTS := $(addsuffix /pyproject.toml,$(DISTRIBUTIONS))
 
 # What mypy reads in one run; the generated code counts by its stubs.
-TYPED := $(wildcard core clients/python tests bench examples conftest.py)
+TYPED := $(wildcard core clients/python tests bench docs examples conftest.py)
 
 # Caches stay inside the clone, too.
 export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv

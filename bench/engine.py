@@ -52,7 +52,7 @@ def run() -> dict[str, Any]:
     hourly valuation of the account included; `candle_random` the same on a random walk, with the candles on which it
     signals left out. `order` is one order from the strategy's signal through sizer, core limits and all built-in rules
     to OrderFilled folded; the order that closes the position counts as another. `order_protected` adds the stop that
-    the venue opens and withdraws.
+    the venue opens and withdraws. `yardstick` is a fixed piece of plain Python: it shows how busy the machine was.
     """
     use_money_context()
     return {
@@ -62,6 +62,7 @@ def run() -> dict[str, Any]:
         "candle_random": _median(lambda: _candles(_walk())),
         "order": _median(lambda: _orders(protected=False)),
         "order_protected": _median(lambda: _orders(protected=True)),
+        "yardstick": _median(_yardstick),
     }
 
 
@@ -69,8 +70,18 @@ def _median(measure: Callable[[], float]) -> float:
     return round(median(measure() for _ in range(ROUNDS)), 2)
 
 
+def _yardstick() -> float:
+    """CPU microseconds for a thousand multiplications and additions of decimals."""
+    clock, total, step = _Clock(), Decimal(0), Decimal("0.001")
+    clock.start()
+    for number in range(100_000):
+        total += number * step
+    clock.stop()
+    return clock.spent / 100_000
+
+
 class _Clock:
-    """Adds up CPU time between `start` and `stop`, without the collector's runs in between."""
+    """Adds up CPU time between `start` and `stop`."""
 
     def __init__(self) -> None:
         self.spent = 0

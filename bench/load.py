@@ -26,7 +26,7 @@ async def call(spec: dict[str, Any]) -> dict[str, Any]:
     latencies: list[float] = []
     failed: list[str] = []
     async with grpc.aio.insecure_channel(spec["address"], ENDLESS_FRAMES) as channel:
-        method = channel.unary_unary(spec["method"])
+        method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(spec["method"])
         await channel.channel_ready()
         await method(requests[0])
         taken = 1
@@ -65,7 +65,7 @@ async def fan_out(spec: dict[str, Any]) -> dict[str, Any]:
     wanted, floor = spec["messages"], spec["floor"]
     size = 0
     async with grpc.aio.insecure_channel(spec["address"], ENDLESS_FRAMES) as channel:
-        stream = channel.unary_stream(spec["method"])
+        stream: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(spec["method"])
         await channel.channel_ready()
         ready = asyncio.Semaphore(0)
 
@@ -89,7 +89,8 @@ async def fan_out(spec: dict[str, Any]) -> dict[str, Any]:
             await ready.acquire()
         await asyncio.sleep(spec["settle"])
         begun = time.perf_counter()
-        await channel.unary_unary(spec["trigger_method"])(trigger)
+        let_go: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(spec["trigger_method"])
+        await let_go(trigger)
         await asyncio.gather(*readers)
         took = time.perf_counter() - begun
     return {"rate": wanted * spec["readers"] / took, "seconds": took, "bytes": size}
