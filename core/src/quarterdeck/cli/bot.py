@@ -127,7 +127,7 @@ def _shown(bot: Bot) -> dict[str, Any]:
         "holds": f"{figures.number(bot.quantity)} at {figures.number(bot.average_price)}",
         "realized": figures.gain(bot.realized_pnl),
         "fees": figures.money(bot.fees),
-        "closed": f"{bot.trades:,} times",
+        "fills": f"{bot.trades:,}",
         "created": f"{figures.moment(bot.create_time)} UTC",
         "updated": f"{figures.moment(bot.update_time)} UTC",
     }

@@ -50,6 +50,9 @@ def build_parts(config: Config) -> Parts:
     rule_sets: list[Sequence[RiskRule]] = [
         build(rule, choice.settings, "[risk.settings]") for rule, choice in zip(rules, config.risk, strict=True)
     ]
+    for bot in config.bots:  # built here only to see that they can be: a bot gets a strategy of its own when it starts
+        where = f"bots.{bot.id}"
+        build(choose(plugins.strategies, bot.strategy, f"{where}.strategy"), bot.settings, f"{where}.settings")
     deciders = Deciders(
         sizer=build(sizer, config.sizing.settings, "[sizing.settings]"),
         scalers=[

@@ -58,7 +58,7 @@ class Scale:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # nobody changes one; it is made for every order, and freezing it costs five times as much
 class Sizing:
     """The size an order gets, on the instrument's lot, with every step that led to it."""
 

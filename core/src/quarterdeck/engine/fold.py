@@ -276,7 +276,7 @@ def _fill_order(state: State, order: Order, event: e.OrderFilled, recorded: e.Re
         state.exposures[order.terms.symbol].unknown -= 1
     order.state = wanted
     _touch(order, recorded)
-    if order.is_open:
+    if wanted not in CLOSED_STATES:
         _reweigh(state, order, +1)
     elif was_open:
         _retire(state, order)

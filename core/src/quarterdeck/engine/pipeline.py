@@ -364,9 +364,9 @@ def _account_limits(
     equity = view.equity
     if equity <= 0:
         return Refused(CORE, "NO_EQUITY", ZERO, equity)
-    leverage = (view.exposure_notional + draft.notional) / equity
-    if leverage > limits.max_leverage:
-        return Refused(CORE, "MAX_LEVERAGE", limits.max_leverage, leverage)
+    exposure = view.exposure_notional + draft.notional
+    if exposure > limits.max_leverage * equity:
+        return Refused(CORE, "MAX_LEVERAGE", limits.max_leverage, exposure / equity)
     if sizing is not None and sizing.risk_amount > limits.max_risk_ratio * equity:
         return Refused(CORE, "MAX_RISK_RATIO", limits.max_risk_ratio, sizing.risk_amount / equity)
     return None
