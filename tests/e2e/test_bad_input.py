@@ -72,12 +72,14 @@ def test_data_that_can_not_be_used(rows: bytes | None, said: str, tmp_path: Path
 @pytest.mark.parametrize(
     ("strategy", "instrument", "said"),
     [
-        ("sma-croz", "btcusdt", "bots.one: bot.strategy: bot.strategy = 'sma-croz': not installed (did you mean"),
-        ("sma-cross", "dogeusdt", "for dogeusdt"),
+        ("sma-croz", "btcusdt", "= 'sma-croz': not installed (did you mean 'sma-cross'?)"),
+        ("sma-cross", "dogeusdt", "dogeusdt"),
     ],
 )
 def test_a_bot_that_can_never_run(strategy: str, instrument: str, said: str, tmp_path: Path) -> None:
-    assert said in refused(tmp_path, BOT.format(strategy=strategy, instrument=instrument)).said
+    refusal = refused(tmp_path, BOT.format(strategy=strategy, instrument=instrument))
+    assert "bots.one" in refusal.said
+    assert said in refusal.said
 
 
 def assert_nothing_recorded(folder: Path) -> None:
