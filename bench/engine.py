@@ -19,12 +19,13 @@ from typing import Any
 from quarterdeck.domain import report as r
 from quarterdeck.domain.amounts import settle, use_money_context
 from quarterdeck.domain.bot import BotSpec
+from quarterdeck.domain.capabilities import Capabilities
 from quarterdeck.domain.deciders import Strategy
 from quarterdeck.domain.market import MINUTE, Candle
 from quarterdeck.domain.order import OrderRole, OrderTerms, OrderType
 from quarterdeck.domain.signal import Action, Holding, Signal
 from quarterdeck.engine import inputs as i
-from quarterdeck.engine.effects import SendOrder
+from quarterdeck.engine.effects import QueueOrder, SendOrder
 from quarterdeck.engine.machine import Machine
 from quarterdeck.engine.pipeline import Deciders
 from quarterdeck.engine.state import State
@@ -51,8 +52,9 @@ def run() -> dict[str, Any]:
     `candle` is one closed one-minute candle through a running SMA cross 20/50 that stays flat and signals nothing, the
     hourly valuation of the account included; `candle_random` the same on a random walk, with the candles on which it
     signals left out. `order` is one order from the strategy's signal through sizer, core limits and all built-in rules
-    to OrderFilled folded; the order that closes the position counts as another. `order_protected` adds the stop that
-    the venue opens and withdraws. `yardstick` is a fixed piece of plain Python: it shows how busy the machine was.
+    to OrderFilled folded; the order that closes the position counts as another. It is sent at once, as with the bundled
+    venue; `order_queued` waits for its turn first. `order_protected` adds the stop that the venue opens and withdraws.
+    `yardstick` is a fixed piece of plain Python: it shows how busy the machine was.
     """
     use_money_context()
     return {
@@ -60,8 +62,9 @@ def run() -> dict[str, Any]:
         "method": f"median of {ROUNDS} rounds; {CANDLES} candles, {2 * ROUND_TRIPS} orders a round",
         "candle": _median(lambda: _candles(_drift())),
         "candle_random": _median(lambda: _candles(_walk())),
-        "order": _median(lambda: _orders(protected=False)),
-        "order_protected": _median(lambda: _orders(protected=True)),
+        "order": _median(lambda: _orders(immediate=True)),
+        "order_queued": _median(lambda: _orders(immediate=False)),
+        "order_protected": _median(lambda: _orders(immediate=True, protected=True)),
         "yardstick": _median(_yardstick),
     }
 
@@ -94,9 +97,13 @@ class _Clock:
         self.spent += time.process_time_ns() - self._since
 
 
-def _machine(strategy: Strategy) -> Machine:
+def _machine(strategy: Strategy, *, immediate: bool = True) -> Machine:
     """An account between small and large, where the sizer has the most to do, and one running bot."""
-    deciders = Deciders(SpeedDemon(SpeedDemonSettings()), rules=build_rules(RiskLimitsSettings()))
+    deciders = Deciders(
+        SpeedDemon(SpeedDemonSettings()),
+        rules=build_rules(RiskLimitsSettings()),
+        venue=Capabilities(immediate=immediate),
+    )
     machine = Machine(State(), {BTCUSDT.symbol: BTCUSDT}, deciders, "BNCH")
     machine.step(i.OpenAccount("paper", "USDT", (("USDT", Decimal(50_000)),)), _BEGIN)
     machine.step(i.CreateBot(BotSpec("bench", "bench", BTCUSDT.symbol, MINUTE)), _BEGIN)
@@ -168,13 +175,13 @@ class _InAndOut:
         return self._leave if holding.quantity else self._enter
 
 
-def _orders(*, protected: bool) -> float:
+def _orders(*, immediate: bool, protected: bool = False) -> float:
     """CPU microseconds for each of the orders of so many round trips.
 
     The engine is deterministic: what a first machine is told is written down, and told to a second one on the clock.
     """
-    inputs = _round_trips(_machine(_InAndOut()), protected=protected)
-    machine = _machine(_InAndOut())
+    inputs = _round_trips(_machine(_InAndOut(), immediate=immediate), protected=protected)
+    machine = _machine(_InAndOut(), immediate=immediate)
     clock, step = _Clock(), machine.step
     clock.start()
     for item, now in inputs:
@@ -213,10 +220,11 @@ Tell = Callable[[i.Input], Turn | None]
 
 def _sent(tell: Tell, candle: Candle) -> tuple[str, OrderTerms]:
     """The order a candle's signal becomes, on its way to the venue."""
-    (queue,) = _turn(tell(candle)).effects
-    (sent,) = _turn(tell(i.Sending(queue.link_id))).effects
-    assert isinstance(sent, SendOrder)
-    return sent.link_id, sent.terms
+    (effect,) = _turn(tell(candle)).effects
+    if isinstance(effect, QueueOrder):
+        (effect,) = _turn(tell(i.Sending(effect.link_id))).effects
+    assert isinstance(effect, SendOrder)
+    return effect.link_id, effect.terms
 
 
 def _fill(tell: Tell, link: str, terms: OrderTerms, price: Decimal, now: int) -> None:
