@@ -50,7 +50,7 @@ ORDER = (
     Handover(f"{CORE}/daemon/order_link.py", "act", f"{CORE}/daemon/app.py"),
     Handover(f"{PAPER}/exchange.py", "place", f"{CORE}/daemon/order_link.py"),
     Handover(f"{CORE}/engine/reports.py", "apply_report", f"{CORE}/engine/machine.py"),
-    Handover(f"{CORE}/domain/position.py", "apply", f"{CORE}/engine/fold.py"),
+    Handover(f"{CORE}/domain/position.py", "changes_by_fill", f"{CORE}/engine/fold.py"),
     Handover(f"{CORE}/domain/ledger.py", "post", f"{CORE}/engine/fold.py"),
     Handover(f"{CORE}/daemon/event_log.py", "extend", f"{CORE}/daemon/records.py"),
     Handover(f"{CORE}/rpc/servicers/events.py", "EventServicer", f"{CORE}/rpc/server.py"),

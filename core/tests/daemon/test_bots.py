@@ -8,7 +8,7 @@ from core.tests.daemon import plugin
 from core.tests.engine.desk import MORNING
 from quarterdeck.daemon.bots import check_spec, warm_strategy
 from quarterdeck.domain.bot import BotSpec
-from quarterdeck.domain.errors import InvalidRequest
+from quarterdeck.domain.errors import InvalidRequest, NotFound
 from quarterdeck.domain.market import HOUR, MINUTE
 from quarterdeck.plugin import loader
 from quarterdeck.plugin.loader import Plugins
@@ -42,5 +42,10 @@ def test_each_bot_has_a_strategy_of_its_own(plugins: Plugins) -> None:
 )
 def test_a_bot_that_could_never_run_is_refused(plugins: Plugins, spec: BotSpec, field: str, said: str) -> None:
     with pytest.raises(InvalidRequest, match=said) as refused:
-        check_spec(spec, plugins, plugin.Minutes())
+        check_spec(spec, plugins, plugin.Minutes(), {"btcusdt"})
     assert field in str(refused.value)
+
+
+def test_a_bot_on_nothing_is_told_so(plugins: Plugins) -> None:
+    with pytest.raises(NotFound, match="no instrument 'nothing'"):
+        check_spec(BotSpec("one", "eager", "nothing", MINUTE, "{}"), plugins, plugin.Minutes(), {"btcusdt"})

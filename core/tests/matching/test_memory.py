@@ -20,7 +20,7 @@ def quote(second: int, price: float, symbol: str = "btcusdt") -> Quote:
 
 
 def fills(reports: object) -> list[tuple[str, Decimal]]:
-    return [(fill.link_id, fill.price) for fill in reports if isinstance(fill, Filled)]  # type: ignore[attr-defined]
+    return [(fill.link_id, fill.price) for fill in reports if isinstance(fill, Filled)]  # type: ignore[attr-defined]  # a list
 
 
 def test_what_was_only_acknowledged_opens() -> None:

@@ -12,6 +12,7 @@ from quarterdeck.cli.problem import Problem
 from quarterdeck.cli.toml import written
 from quarterdeck.daemon.config import TEMPLATE, Config, load
 from quarterdeck.daemon.parts import build_parts
+from quarterdeck.plugin.loader import build, choose
 
 app = group("Write, check and show a configuration.")
 
@@ -44,6 +45,9 @@ def check(cli: Cli, path: ConfigPath = DEFAULT_PATH) -> None:
     """Check a configuration, the plugins it names and their settings, without starting anything."""
     config = load(path)
     parts = build_parts(config)
+    for bot in config.bots:
+        where = f"bots.{bot.id}"
+        build(choose(parts.plugins.strategies, bot.strategy, f"{where}.strategy"), bot.settings, f"{where}.settings")
     said = f"{path} is good: mode {config.mode}, {', '.join(parts.names)}."
     cli.out.answer({"path": str(path), "mode": config.mode, "plugins": parts.names}, said)
 

@@ -6,18 +6,20 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
 import structlog
 from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from quarterdeck.daemon import reconcile
 from quarterdeck.daemon.bots import check_spec, warm_strategy
 from quarterdeck.daemon.clock import Clock, ReplayClock, SystemClock
-from quarterdeck.daemon.config import Config
+from quarterdeck.daemon.config import BotSection, Config
 from quarterdeck.daemon.deck import DaemonDeck
 from quarterdeck.daemon.event_log import EventLog
 from quarterdeck.daemon.feed_link import FeedLink
@@ -32,6 +34,7 @@ from quarterdeck.domain.amounts import use_money_context
 from quarterdeck.domain.bot import BotSpec, BotState
 from quarterdeck.domain.deciders import Strategy
 from quarterdeck.domain.errors import ConfigError, QuarterdeckError
+from quarterdeck.domain.instrument import Instrument
 from quarterdeck.engine.ids import base32
 from quarterdeck.engine.inputs import (
     CreateBot,
@@ -66,29 +69,79 @@ VERSION = version("quarterdeck")
 class Daemon:
     """A running daemon. `start` brings everything up in order, `stop` takes it down in the reverse one."""
 
-    def __init__(self, config: Config, parts: Parts, journal: Journal) -> None:
+    def __init__(
+        self,
+        config: Config,
+        parts: Parts,
+        journal: Journal,
+        keeper: Keeper,
+        machine: Machine,
+        undo: AsyncExitStack,
+    ) -> None:
         self.config = config
+        self.address = ""
+        """Where it can be reached, once started."""
         self._parts = parts
         self._journal = journal
+        self._keeper = keeper
+        self._machine = machine
+        self._undo = undo
+        self._clock: Clock = ReplayClock(machine.state.time) if parts.feed.is_replay else SystemClock()
+        events = EventLog(journal)
+        self._loop = loop = Loop(machine, Records(journal, events, config.account.id), self._clock)
+        self._link = OrderLink(parts.exchange, loop, self._clock)
+        loop.connect(self._link.act, [lambda news: keeper.note(machine.state, news)])
+        loop.broken.add_done_callback(self._broke)
+        market_data = MarketData()
+        self._feed_link = FeedLink(parts.feed, parts.exchange, loop, self._clock, market_data)
+        self._deck = DaemonDeck(
+            config=config,
+            version=VERSION,
+            parts=parts,
+            machine=machine,
+            loop=loop,
+            journal_id=str(journal.journal_id),
+            events=events,
+            market_data=market_data,
+            history=History(journal, keeper, loop, machine.state),
+            feed_link=self._feed_link,
+            clock=self._clock,
+        )
+        self._server = Server(self._deck)
         self._background: list[asyncio.Task[None]] = []
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
-        self._stopped = False
-        self.address = ""
-        """Where it can be reached, once started."""
+        self._has_begun = False
+        self._is_stopped = False
 
     @classmethod
     async def start(cls, config: Config) -> Self:
         """Bring up a daemon; returns once it takes calls and its bots are fed.
+
+        What can be checked without the journal is checked before it is touched.
 
         Raises:
             ConfigError: the configuration, a plugin, the data or the journal can't be used; nothing is left running.
         """
         use_money_context()
         parts = build_parts(config)
-        _make_room(config.journal.url)
-        journal = await asyncio.to_thread(Journal.open, config.journal.url, config.account.id)
-        daemon = cls(config, parts, journal)
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(parts.exchange.close)
+            instruments = {one.symbol: one for one in await parts.exchange.instruments()}
+            undo.push_async_callback(parts.feed.close)
+            await parts.feed.open(tuple(instruments.values()))
+            for section in config.bots:
+                _check_bot(section, parts, instruments)
+            journal = await asyncio.to_thread(_open_journal, config)
+            undo.push_async_callback(asyncio.to_thread, journal.close)
+            keeper = Keeper(journal)
+            state = await asyncio.to_thread(keeper.load)
+            if not state.is_new and state.mode != config.mode:
+                raise ConfigError(
+                    f"mode: the journal {config.journal.url} was kept in mode {state.mode!r}, not {config.mode.value!r}"
+                )
+            machine = Machine(state, instruments, parts.deciders, _deployment(journal))
+            daemon = cls(config, parts, journal, keeper, machine, undo.pop_all())
         try:
             await daemon._bring_up()
         except BaseException:
@@ -119,44 +172,17 @@ class Daemon:
     # ------------------------------------------------------------ start
 
     async def _bring_up(self) -> None:
-        config, parts, journal = self.config, self._parts, self._journal
-        instruments = {one.symbol: one for one in await parts.exchange.instruments()}
-        await parts.feed.open(tuple(instruments.values()))
-        self._log = EventLog(journal)
-        self._keeper = Keeper(journal)
-        state = await asyncio.to_thread(self._keeper.load)
-        self._clock: Clock = ReplayClock(state.time) if parts.feed.is_replay else SystemClock()
-        self._machine = Machine(state, instruments, parts.deciders, _deployment(journal))
-        self._loop = loop = Loop(self._machine, Records(journal, self._log, config.account.id), self._clock)
-        self._link = OrderLink(parts.exchange, loop, self._clock)
-        loop.connect(self._link.act, [lambda events: self._keeper.note(state, events)])
-        loop.broken.add_done_callback(self._broke)
-        self._market_data = MarketData()
-        self._feed_link = FeedLink(parts.feed, parts.exchange, loop, self._clock, self._market_data)
-        deck = DaemonDeck(
-            config=config,
-            version=VERSION,
-            parts=parts,
-            machine=self._machine,
-            loop=loop,
-            journal_id=str(journal.journal_id),
-            events=self._log,
-            market_data=self._market_data,
-            history=History(journal, self._keeper, loop, state),
-            feed_link=self._feed_link,
-            clock=self._clock,
-        )
-        self._server = Server(deck)
-        self.address = await self._server.start(config.daemon.listen)
+        after = self._machine.state.time
+        self.address = await self._server.start(self.config.daemon.listen)
         await self._take_up_account()
         await self._take_up_bots()
-        self._background.append(asyncio.create_task(self._feed(state.time), name="feed"))
+        self._background.append(asyncio.create_task(self._feed(after), name="feed"))
         self._background.append(asyncio.create_task(self._tick(), name="tick"))
-        deck.ready = True
+        self._deck.ready = True
         gc.collect()
         gc.freeze()  # what is loaded by now stays; looking through it again and again costs a tenth of all CPU
         gc.set_threshold(GARBAGE)
-        log.info("ready", address=self.address, mode=config.mode, head=journal.head)
+        log.info("ready", address=self.address, mode=self.config.mode, head=self.head)
 
     async def _take_up_account(self) -> None:
         config, state, exchange, loop = self.config, self._machine.state, self._parts.exchange, self._loop
@@ -170,39 +196,26 @@ class Daemon:
                 exchange.restore(reconcile.venue_account(state))
             except ValueError as error:
                 raise ConfigError(f"exchange: {error}") from error
-        if state.mode != config.mode:
-            raise ConfigError(
-                f"mode: the journal {config.journal.url} was kept in mode {state.mode!r}, not {config.mode!r}"
-            )
         await exchange.open(loop.post)
         await loop.ask(StartDaemon(VERSION, config.mode, self._parts.names))
+        self._has_begun = True
         await reconcile.resolve_unanswered(state, exchange, loop, self._clock)
         for difference in await reconcile.differences(state, exchange):
             loop.post(Disagreement(difference))
         await loop.idle()
 
     async def _take_up_bots(self) -> None:
-        loop, state, parts = self._loop, self._machine.state, self._parts
+        loop, state = self._loop, self._machine.state
         for section in self.config.bots:
-            spec = BotSpec(
-                section.id,
-                section.strategy,
-                section.instrument,
-                interval_ns(section.interval),
-                settings_text(section.settings),
-            )
+            spec = _spec_of(section)
             known = state.bots.get(section.id)
             if known is None:
-                try:
-                    check_spec(spec, parts.plugins, parts.feed)
-                    await loop.ask(CreateBot(spec))
-                except QuarterdeckError as error:
-                    raise ConfigError(f"bots.{section.id}: {error}") from error
+                await loop.ask(CreateBot(spec))
                 if section.autostart:
                     await loop.ask(StartBot(spec.bot_id, self._warm(spec)))
             elif known.spec != spec:
                 raise ConfigError(
-                    f"bots.{section.id}: the journal knows this bot with other settings; give the new one another id",
+                    f"bots.{section.id}: the journal knows this bot with other settings; give the new one another id"
                 )
         for bot in list(state.bots.values()):
             if bot.state in (BotState.RUNNING, BotState.PAUSED) and bot.spec.bot_id not in self._machine.roster:
@@ -243,24 +256,21 @@ class Daemon:
 
     async def stop(self, reason: str) -> None:
         """Stop taking calls, let what is under way end, write the last event, and close everything. Stops stay."""
-        if self._stopped:
+        if self._is_stopped:
             return
-        self._stopped = True
+        self._is_stopped = True
         self._ended.set()
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        if hasattr(self, "_server"):
-            await self._server.stop()
-        if hasattr(self, "_loop") and not self._loop.broken.done():
+        await self._server.stop()
+        if not self._loop.broken.done():
             await self._link.drain()
             await self._loop.idle()
-            if not self._machine.state.is_new:
+            if self._has_begun:
                 await self._loop.ask(StopDaemon(reason))
                 await asyncio.wrap_future(self._keeper.snapshot(self._machine.state))
-        await self._parts.feed.close()
-        await self._parts.exchange.close()
-        await asyncio.to_thread(self._journal.close)
+        await self._undo.aclose()
 
 
 def run(config: Config, on_ready: Callable[[Daemon], None] = lambda _: None) -> int:
@@ -292,11 +302,35 @@ def run(config: Config, on_ready: Callable[[Daemon], None] = lambda _: None) -> 
     return asyncio.run(main()) if sys.platform == "win32" else uvloop.run(main())
 
 
-def _make_room(url: str) -> None:
-    """Create the folder of a SQLite journal, which SQLite itself does not do."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite" and parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+def _spec_of(section: BotSection) -> BotSpec:
+    return BotSpec(
+        section.id,
+        section.strategy,
+        section.instrument,
+        interval_ns(section.interval),
+        settings_text(section.settings),
+    )
+
+
+def _check_bot(section: BotSection, parts: Parts, instruments: Mapping[str, Instrument]) -> None:
+    try:
+        check_spec(_spec_of(section), parts.plugins, parts.feed, instruments)
+    except QuarterdeckError as error:
+        raise ConfigError(f"bots.{section.id}: {error}") from error
+
+
+def _open_journal(config: Config) -> Journal:
+    """Open the journal, in a folder that is made if it is missing, which SQLite itself does not do."""
+    url = config.journal.url
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    except ArgumentError as error:
+        raise ConfigError(f"journal.url: {url!r} is not a URL such as 'sqlite:///folder/journal.db'") from error
+    except OSError as error:
+        raise ConfigError(f"journal.url: the folder of {url} can't be made: {error.strerror}") from error
+    return Journal.open(url, config.account.id)
 
 
 def _deployment(journal: Journal) -> str:

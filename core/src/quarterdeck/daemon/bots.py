@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from quarterdeck.domain.bot import BotSpec
 from quarterdeck.domain.deciders import Strategy
-from quarterdeck.domain.errors import ConfigError, InvalidRequest
+from quarterdeck.domain.errors import ConfigError, InvalidRequest, NotFound
 from quarterdeck.domain.signal import FLAT
 from quarterdeck.plugin.feed import Feed
 from quarterdeck.plugin.loader import Plugins, build, choose
 
 
-def check_spec(spec: BotSpec, plugins: Plugins, feed: Feed) -> None:
+def check_spec(spec: BotSpec, plugins: Plugins, feed: Feed, instruments: Collection[str]) -> None:
     """Refuse a bot that could never run.
 
     Raises:
+        NotFound: no such instrument.
         InvalidRequest: no such strategy, settings it does not take, or candles the feed does not deliver.
     """
     _build(spec, plugins)
+    if spec.symbol not in instruments:
+        raise NotFound("instrument", spec.symbol)
     if not feed.offers(spec.symbol, spec.interval):
         seconds = spec.interval / 1_000_000_000
         raise InvalidRequest("bot.interval", f"the feed has no candles of {seconds:g} s for {spec.symbol}")

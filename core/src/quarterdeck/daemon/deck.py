@@ -92,7 +92,7 @@ class DaemonDeck:
         """
         self._check_ready(command)
         if isinstance(command, CreateBot):
-            check_spec(command.spec, self.parts.plugins, self.parts.feed)
+            check_spec(command.spec, self.parts.plugins, self.parts.feed, self.instruments)
         elif isinstance(command, SubmitOrder):
             await self._check_order_id(command.order_id, request)
         return await self._ask(command, request)

@@ -50,9 +50,6 @@ def build_parts(config: Config) -> Parts:
     rule_sets: list[Sequence[RiskRule]] = [
         build(rule, choice.settings, "[risk.settings]") for rule, choice in zip(rules, config.risk, strict=True)
     ]
-    for bot in config.bots:  # built here only to see that they can be: a bot gets a strategy of its own when it starts
-        where = f"bots.{bot.id}"
-        build(choose(plugins.strategies, bot.strategy, f"{where}.strategy"), bot.settings, f"{where}.settings")
     deciders = Deciders(
         sizer=build(sizer, config.sizing.settings, "[sizing.settings]"),
         scalers=[
@@ -79,6 +76,6 @@ def build_parts(config: Config) -> Parts:
 def _check_mode(mode: Mode, venue: Exchange, name: str) -> None:
     """Keep simulated modes from reaching a real venue, and real ones from trading on air."""
     if mode in SIMULATED and not isinstance(venue, EmbeddedExchange):
-        raise ConfigError(f"mode: {mode!r} trades on an embedded venue, and exchange {name!r} is a real one")
+        raise ConfigError(f"mode: {mode.value!r} trades on an embedded venue, and exchange {name!r} is a real one")
     if mode not in SIMULATED and isinstance(venue, EmbeddedExchange):
-        raise ConfigError(f"mode: {mode!r} needs a real venue, and exchange {name!r} is embedded; use 'paper'")
+        raise ConfigError(f"mode: {mode.value!r} needs a real venue, and exchange {name!r} is embedded; use 'paper'")

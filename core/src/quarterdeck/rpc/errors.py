@@ -100,7 +100,8 @@ def answer_to(error: Exception, account: str, method: str) -> Answer:
     answer = _answer(row.code, error.reason, str(error), data)
     if row.code is StatusCode.INVALID_ARGUMENT and "field" in data:
         bad = BadRequest()
-        bad.field_violations.add(field=_short(data["field"]), description=_short(str(error)), reason=error.reason)
+        said = str(error).removeprefix(f"{data['field']}: ")
+        bad.field_violations.add(field=_short(data["field"]), description=_short(said), reason=error.reason)
         answer.status.details.add().Pack(bad)
     if row.code is StatusCode.UNAVAILABLE:
         answer.status.details.add().Pack(RetryInfo(retry_delay=Duration(seconds=RETRY_SECONDS)))
