@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from quarterdeck.domain.bot import BotState
 from quarterdeck.domain.ledger import Book, move
@@ -32,6 +33,9 @@ _WORKING = frozenset({OrderRole.ENTRY, OrderRole.EXIT})
 _UNKNOWN = OrderState.UNKNOWN
 
 
+T = TypeVar("T")
+
+
 def fold(state: State, recorded: e.Recorded) -> None:
     """Apply one recorded event. The only writer of `State`.
 
@@ -47,8 +51,7 @@ def fold(state: State, recorded: e.Recorded) -> None:
     if recorded.request_id:
         requests = state.requests
         requests[recorded.request_id] = (recorded.digest, recorded.sequence)
-        if len(requests) > REQUESTS_KEPT:
-            del requests[next(iter(requests))]
+        _forget_oldest(requests, REQUESTS_KEPT)
 
 
 # ---------------------------------------------------------------- account, bots, trading state
@@ -302,8 +305,7 @@ def _funding_paid(state: State, event: e.FundingPaid, recorded: e.Recorded) -> N
     state.ledger.post(move(Book.FUNDING, state.settle, event.amount))
     state.funding += event.amount
     state.funding_ids[event.funding_id] = recorded.sequence
-    if len(state.funding_ids) > CLOSED_ORDERS_KEPT:
-        del state.funding_ids[next(iter(state.funding_ids))]
+    _forget_oldest(state.funding_ids, CLOSED_ORDERS_KEPT)
     position = state.positions.get(event.symbol)
     if position is not None:
         position.funding += event.amount
@@ -326,13 +328,24 @@ def _retire(state: State, order: Order) -> None:
     del state.open_orders[order.order_id]
     closed = state.closed_orders
     closed[order.order_id] = order
-    if len(closed) > CLOSED_ORDERS_KEPT:
-        oldest = closed.pop(next(iter(closed)))
+    for oldest in _forget_oldest(closed, CLOSED_ORDERS_KEPT):
         state.links.pop(oldest.link_id, None)
         state.trades.pop(oldest.order_id, None)
     bot = state.bots.get(order.bot_id)
     if bot is not None and _is_working(order):
         bot.working -= 1
+
+
+def _forget_oldest(remembered: dict[str, T], keep: int) -> list[T]:
+    """Drop all but the newest `keep`, once there are an eighth more; returns what was dropped.
+
+    Many at once, because taking the first entry out of a dictionary again and again means stepping over all the gaps
+    that doing so has left: quadratic.
+    """
+    if len(remembered) <= keep + keep // 8:
+        return []
+    oldest = list(islice(remembered, len(remembered) - keep))
+    return [remembered.pop(key) for key in oldest]
 
 
 def _moved(state: State, order_id: str, wanted: OrderState, recorded: e.Recorded) -> Order:

@@ -18,7 +18,7 @@ from quarterdeck.domain.position import Position
 from quarterdeck.domain.risk import TradingState
 from quarterdeck.domain.signal import FLAT, Holding
 
-#: Closed orders kept in memory, for late fills and quick reads; older ones are in the journal's projections.
+#: Closed orders kept in memory (up to an eighth more), for late fills and quick reads; older ones are in the tables.
 CLOSED_ORDERS_KEPT = 10_000
 
 #: Requests whose outcome is remembered, so that a retry finds it.
