@@ -18,7 +18,7 @@ from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.market_data import MarketData
 from quarterdeck.daemon.parts import Parts
 from quarterdeck.domain.bot import BotState
-from quarterdeck.domain.errors import AlreadyExists, RefusedByState, Unavailable
+from quarterdeck.domain.errors import RefusedByState, Unavailable
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.risk import LimitStatus, TradingState
 from quarterdeck.domain.sizing import RiskRatio
@@ -27,7 +27,7 @@ from quarterdeck.engine.events import Recorded
 from quarterdeck.engine.inputs import Command, CreateBot, EngageKillSwitch, Request, StartBot, SubmitOrder
 from quarterdeck.engine.machine import Machine
 from quarterdeck.engine.pipeline import Evaluation, core_limits, evaluate
-from quarterdeck.engine.state import CLOSED_ORDERS_KEPT, State
+from quarterdeck.engine.state import State
 from quarterdeck.engine.view import View
 from quarterdeck.rpc.convert.envelope import decode
 from quarterdeck.rpc.facade import DaemonState, DaemonStatus, PluginInfo
@@ -93,8 +93,6 @@ class DaemonDeck:
         self._check_ready(command)
         if isinstance(command, CreateBot):
             check_spec(command.spec, self.parts.plugins, self.parts.feed, self.instruments)
-        elif isinstance(command, SubmitOrder):
-            await self._check_order_id(command.order_id, request)
         return await self._ask(command, request)
 
     async def start_bot(self, bot_id: str, request: Request) -> Recorded | None:
@@ -113,13 +111,6 @@ class DaemonDeck:
             return answer
         entries = await self.events.read(answer - 1, 1)
         return decode(entries[0].body)
-
-    async def _check_order_id(self, order_id: str, request: Request) -> None:
-        """The engine knows the ids in memory; once orders have left it, the tables are asked about older ones."""
-        if len(self.state.closed_orders) < CLOSED_ORDERS_KEPT or self.machine.seen(request) is not None:
-            return
-        if self.state.order(order_id) is None and await self.history.order(order_id) is not None:
-            raise AlreadyExists("ORDER_ID_TAKEN", f"order {order_id!r} exists", {"name": order_id})
 
     def _check_ready(self, command: Command) -> None:
         if self.loop.broken.done():
