@@ -1,8 +1,8 @@
 """The shell around the engine: everything that touches the world.
 
-Owns configuration, the clock, the loop that writes down before it acts, the journal, the links to feed and venue, and the
-order of start and stop. Must not know: how orders are decided (the engine) or what the wire looks like (rpc).
+Owns configuration, the clock, the loop that writes down before it acts, the journal, the links to feed and venue, and
+the order of start and stop. Must not know: how orders are decided (the engine) or what the wire looks like (rpc).
 
-Reading order: config, parts, clock, loop, records, journal, event_log, keeper, order_link, feed_link, market_data, bots,
-reconcile, deck, app.
+Reading order: config, parts, clock, loop, records, journal, event_log, keeper, order_link, feed_link, market_data,
+bots, reconcile, deck, app.
 """
