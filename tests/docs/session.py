@@ -133,9 +133,13 @@ class Session:
         text = self._wait(lambda text: bool(ended.search(text)), command)
         found = ended.search(text)
         code = int(found[1]) if found else -1
+
+        def said(text: str) -> str:
+            return _NOTICE.sub("", ended.sub("", text))
+
         if command.rstrip().endswith("&"):
-            text = self._wait(lambda text: matches(self.addressed(expected), ended.sub("", text)), command)
-        return Answer(_NOTICE.sub("", ended.sub("", text)), code)
+            text = self._wait(lambda text: matches(self.addressed(expected), said(text)), command)
+        return Answer(said(text), code)
 
     def program(self, text: str) -> Answer:
         """Run a Python program where the shell is."""

@@ -74,7 +74,7 @@ class Trader(threading.Thread):
 
     def run(self) -> None:
         number = 0
-        options = Options(timeout=5.0, attempt_timeout=2.0)
+        options = Options(timeout=5.0, attempt_timeout=2.0, stream_patience=5.0)
         with SyncClient.connect(self._address, options=options) as client:
             quotes = client.market.stream_quotes()
             price = next(quotes).bid

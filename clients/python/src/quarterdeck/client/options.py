@@ -11,6 +11,9 @@ from tenacity import RetryCallState, retry_if_exception_type, stop_before_delay
 
 from quarterdeck.client.errors import DeadlineExceeded, QuarterdeckError, SlowReader, Unavailable
 
+#: Our own, so that a program which seeds the global generator finds it untouched.
+_DICE = random.Random()  # noqa: S311 - spreads load, guards nothing
+
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
@@ -26,7 +29,7 @@ class Backoff:
         """How long to wait after so many failures in a row; never less than the daemon asks for."""
         longest = min(self.maximum, self.initial * 2.0 ** min(failures - 1, 30))
         asked = error.failure.retry_delay if isinstance(error, QuarterdeckError) else None
-        return max(random.uniform(longest / 2, longest), asked or 0.0)  # noqa: S311 - spreads load, guards nothing
+        return max(_DICE.uniform(longest / 2, longest), asked or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
