@@ -176,6 +176,8 @@ class Daemon:
         self.address = await self._server.start(self.config.daemon.listen)
         await self._take_up_account()
         await self._take_up_bots()
+        await self._loop.settled()
+        self._keeper.keep(self._machine.state)
         self._background.append(asyncio.create_task(self._feed(after), name="feed"))
         self._background.append(asyncio.create_task(self._tick(), name="tick"))
         self._deck.ready = True
