@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,8 @@ max_daily_loss = 1
 max_drawdown = 1
 max_position_risk = 1
 max_entries_per_minute = "off"
+[limits]
+max_open_orders = 1000000
 [[bots]]
 id = "crossing"
 strategy = "sma-cross"
@@ -73,6 +76,10 @@ class Trader(threading.Thread):
         self.ended = threading.Event()
 
     def run(self) -> None:
+        with suppress(QuarterdeckError):  # it was killed
+            self._trade()
+
+    def _trade(self) -> None:
         number = 0
         options = Options(timeout=5.0, attempt_timeout=2.0, stream_patience=5.0)
         with SyncClient.connect(self._address, options=options) as client:
@@ -94,8 +101,6 @@ class Trader(threading.Thread):
                     )
                 except RiskRefused:  # the market went too far away from where it was
                     price = next(quotes).bid
-                except QuarterdeckError:  # it was killed
-                    return
                 else:
                     self.confirmed.append(order_id)
 
