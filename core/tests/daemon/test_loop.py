@@ -135,6 +135,17 @@ async def test_a_bug_in_the_core_ends_everything(bridge: Bridge, monkeypatch: py
         await asyncio.wait_for(answer, 1)
 
 
+async def test_who_asks_after_the_end_is_told_at_once(bridge: Bridge) -> None:
+    bridge.commits.hold = True
+    first = bridge.loop.ask(order("0.1"))
+    await rounds()
+    bridge.commits.release(OSError("the disk is full"))
+    with pytest.raises(Unavailable):
+        await first
+    with pytest.raises(Unavailable, match="stopping"):
+        await asyncio.wait_for(bridge.loop.ask(order("0.1")), 1)
+
+
 async def test_idle_waits_for_requests_at_the_venue(bridge: Bridge) -> None:
     bridge.loop.begin()
     idle = asyncio.ensure_future(bridge.loop.idle())

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import structlog
 from sqlalchemy import make_url
@@ -159,6 +159,11 @@ class Daemon:
         """The journal's last durable sequence."""
         return self._journal.head
 
+    @property
+    def broken(self) -> asyncio.Future[BaseException]:
+        """Done, with what it was, once the journal or the engine has failed and nothing is taken any more."""
+        return self._loop.broken
+
     async def ended(self) -> None:
         """Wait until the feed has come to its end, or the daemon has to stop.
 
@@ -295,7 +300,10 @@ def run(config: Config, on_ready: Callable[[Daemon], None] = lambda _: None) -> 
         failed = ending.done() and ending.exception() is not None
         if ending.done() and not failed and not asked.is_set():
             log.info("feed_ended", events=daemon.feed_events)
-            await asked.wait()  # history is over; the account can still be looked at
+            # History is over; the account can still be looked at, as long as the journal holds.
+            watched: set[asyncio.Future[Any]] = {asking, daemon.broken}
+            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            failed = daemon.broken.done()
         for task in (asking, ending):
             task.cancel()
         await daemon.stop("asked to" if not failed else "failed")

@@ -80,6 +80,9 @@ class Loop:
         It fails with the CallerError the engine raised; then nothing was recorded.
         """
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        if self.broken.done():  # nothing is taken any more, so nobody would ever answer
+            answer.set_exception(_stopping())
+            return answer
         self._inputs.append((item, request, answer))
         self._schedule()
         return answer
@@ -169,7 +172,7 @@ class Loop:
         self._inputs.clear()
         for answer in unheard:
             if not answer.done():
-                answer.set_exception(Unavailable("NOT_READY", "the daemon is stopping; ask again when it is back"))
+                answer.set_exception(_stopping())
         _wake(self._readers)
         _wake(self._idlers)
 
@@ -219,6 +222,10 @@ def _wake(queue: list[asyncio.Future[None]]) -> None:
     for waiter in waiters:
         if not waiter.done():
             waiter.set_result(None)
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("NOT_READY", "the daemon is stopping; ask again when it is back", {"state": "STOPPING"})
 
 
 def _no_link(effect: Effect) -> None:
