@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import get_args
 
 from docs.generated import DOCS, main, with_block
-from quarterdeck.domain import capabilities, deciders, instrument, market, order, report, risk, signal, sizing
+from quarterdeck.domain import capabilities, deciders, instrument, market, order, report, risk, signal, sizing, venue
 from quarterdeck.plugin import exchange, feed, hookspecs
 
 PAGE = DOCS / "plugins.md"
@@ -34,7 +34,8 @@ WORDS: tuple[tuple[ModuleType, tuple[str, ...]], ...] = (
     (order, ("OrderTerms",)),
     (risk, ("OrderDraft", "Refused", "LimitStatus")),
     (capabilities, ("Capabilities",)),
-    (exchange, ("PlaceOrder", "CancelOrder", "AmendOrder", "VenueOrder", "VenuePosition", "VenueAccount")),
+    (exchange, ("PlaceOrder", "CancelOrder", "AmendOrder")),
+    (venue, ("VenueOrder", "VenuePosition", "VenueAccount")),
     (report, tuple(each.__name__ for each in get_args(report.Report))),
 )
 

@@ -8,8 +8,9 @@ from quarterdeck.daemon.clock import Clock
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.domain.order import UNRESOLVED_STATES, Order, OrderState
 from quarterdeck.domain.report import Absent, NotSent, Opened
+from quarterdeck.domain.venue import VenueAccount, VenueOrder, VenuePosition
 from quarterdeck.engine.state import State
-from quarterdeck.plugin.exchange import Exchange, VenueAccount, VenueOrder, VenuePosition
+from quarterdeck.plugin.exchange import Exchange
 
 
 def venue_account(state: State) -> VenueAccount:

@@ -3,6 +3,6 @@
 Owns the meaning of amounts, instruments, markets, signals, sizes, verdicts, orders, reports, positions and the ledger.
 Must not know: files, clocks, networks, databases, protobuf, plugins. Standard library only.
 
-Reading order: amounts, instrument, market, signal, sizing, risk, order, report, position, ledger, bot, deciders,
+Reading order: amounts, instrument, market, signal, sizing, risk, order, report, venue, position, ledger, bot, deciders,
 errors.
 """

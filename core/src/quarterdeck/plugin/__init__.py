@@ -9,6 +9,7 @@ Reading order: hookspecs, exchange, feed, loader.
 from quarterdeck.domain.capabilities import Capabilities
 from quarterdeck.domain.deciders import AccountView, RiskRule, Scaler, Sizer, Strategy
 from quarterdeck.domain.errors import ConfigError
+from quarterdeck.domain.venue import VenueAccount, VenueOrder, VenuePosition
 from quarterdeck.plugin.exchange import (
     AmendOrder,
     CancelOrder,
@@ -16,9 +17,6 @@ from quarterdeck.plugin.exchange import (
     EmbeddedExchange,
     Exchange,
     PlaceOrder,
-    VenueAccount,
-    VenueOrder,
-    VenuePosition,
 )
 from quarterdeck.plugin.feed import Feed
 from quarterdeck.plugin.hookspecs import API_VERSION, Factory, Settings, hookimpl

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
 from quarterdeck.domain.capabilities import Capabilities
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import MarketEvent
-from quarterdeck.domain.order import OrderState, OrderTerms
+from quarterdeck.domain.order import OrderTerms
 from quarterdeck.domain.report import Filled, Outcome, Report
+from quarterdeck.domain.venue import VenueAccount, VenueOrder, VenuePosition
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,38 +43,6 @@ class AmendOrder:
     limit_price: Decimal | None = None
     trigger_price: Decimal | None = None
     time: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class VenueOrder:
-    """An order as the venue describes it when asked."""
-
-    link_id: str
-    exchange_order_id: str
-    terms: OrderTerms
-    state: OrderState
-    filled_quantity: Decimal
-    parent_link_id: str = ""
-    triggered: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class VenuePosition:
-    """A position as the venue describes it. `quantity` is signed."""
-
-    symbol: str
-    quantity: Decimal
-    average_price: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class VenueAccount:
-    """What an embedded venue is given back at start: it has no memory of its own, the journal is its memory."""
-
-    balances: Mapping[str, Decimal]
-    positions: Sequence[VenuePosition] = ()
-    orders: Sequence[VenueOrder] = ()
-    next_trade_number: int = field(default=1)
 
 
 Deliver = Callable[[Report], None]
