@@ -107,13 +107,13 @@ from quarterdeck.daemon.config import parse
 async def main():
     daemon = await Daemon.start(parse(sys.argv[1], "bench").model_copy())
     begun, cpu = time.perf_counter(), time.process_time()
-    await daemon.ended()
+    await daemon.core.ended()
     took, cpu = time.perf_counter() - begun, time.process_time() - cpu
-    head = daemon.head
+    head = daemon.core.head
     await daemon.stop("measured")
     print(json.dumps({
-        "candles": daemon.feed_events, "events": head, "seconds": round(took, 2), "cpu_s": round(cpu, 2),
-        "candles_per_second": round(daemon.feed_events / took),
+        "candles": daemon.core.feed_events, "events": head, "seconds": round(took, 2), "cpu_s": round(cpu, 2),
+        "candles_per_second": round(daemon.core.feed_events / took),
     }))
 
 
@@ -152,7 +152,7 @@ config = parse(sys.argv[1], "bench")
 
 async def trade():
     daemon = await Daemon.start(config)
-    while daemon.head < int(os.environ["EVENTS"]):
+    while daemon.core.head < int(os.environ["EVENTS"]):
         await asyncio.sleep(0.05)
     await daemon.stop("measured")
 

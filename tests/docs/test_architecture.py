@@ -27,7 +27,7 @@ class Handover(NamedTuple):
 
 CANDLE = (
     Handover("plugins/feed-synthetic/src/quarterdeck_feed_synthetic/feed.py", "stream", f"{CORE}/daemon/feed_link.py"),
-    Handover(f"{CORE}/daemon/feed_link.py", "FeedLink", f"{CORE}/daemon/app.py"),
+    Handover(f"{CORE}/daemon/feed_link.py", "FeedLink", f"{CORE}/daemon/core.py"),
     Handover(f"{CORE}/matching/path.py", "legs_of", f"{CORE}/matching/matcher.py"),
     Handover(f"{CORE}/daemon/loop.py", "take", f"{CORE}/daemon/feed_link.py"),
     Handover(f"{CORE}/engine/machine.py", "step", f"{CORE}/daemon/loop.py"),
@@ -47,7 +47,7 @@ ORDER = (
     Handover(f"{CORE}/engine/fold.py", "fold", f"{CORE}/engine/turn.py"),
     Handover(f"{CORE}/daemon/records.py", "commit", f"{CORE}/daemon/loop.py"),
     Handover(f"{CORE}/daemon/journal/journal.py", "append", f"{CORE}/daemon/records.py"),
-    Handover(f"{CORE}/daemon/order_link.py", "act", f"{CORE}/daemon/app.py"),
+    Handover(f"{CORE}/daemon/order_link.py", "act", f"{CORE}/daemon/core.py"),
     Handover(f"{PAPER}/exchange.py", "place", f"{CORE}/daemon/order_link.py"),
     Handover(f"{CORE}/engine/reports.py", "apply_report", f"{CORE}/engine/machine.py"),
     Handover(f"{CORE}/domain/position.py", "changes_by_fill", f"{CORE}/engine/fold.py"),

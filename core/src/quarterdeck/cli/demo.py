@@ -134,7 +134,7 @@ async def _run(out: Output, config: Config, seconds: float | None, *, is_watched
             loop.add_signal_handler(number, end.set)
         if seconds is not None:
             loop.call_later(seconds, end.set)
-        over = asyncio.create_task(daemon.ended())
+        over = asyncio.create_task(daemon.core.ended())
         over.add_done_callback(lambda _: end.set())
         began = time.monotonic()
         async with Client.connect(daemon.address, account=config.account.id, options=PATIENCE) as client:
@@ -146,7 +146,7 @@ async def _run(out: Output, config: Config, seconds: float | None, *, is_watched
             if over.done() and (failure := over.exception()) is not None:
                 raise Problem(f"The daemon could not go on: {failure}", code="INTERNAL", hint="The log says more.")
             over.cancel()
-            return await summarize(client, daemon.feed_events, took)
+            return await summarize(client, daemon.core.feed_events, took)
     finally:
         await daemon.stop("the demo is over")
 
@@ -183,5 +183,5 @@ async def _progress(daemon: Daemon, client: Client, end: asyncio.Event) -> None:
         task = progress.add_task("", total=None)
         while not end.is_set():
             now = (await client.system.status()).current_time
-            progress.update(task, completed=daemon.feed_events, description=f"at {moment(now)} UTC")
+            progress.update(task, completed=daemon.core.feed_events, description=f"at {moment(now)} UTC")
             await pause(end, 0.25)

@@ -1,4 +1,4 @@
-"""Owns putting the daemon together, and the order in which it starts and stops."""
+"""Owns the daemon as a process: the account's core, the gRPC server around it, and the signals that end it."""
 
 from __future__ import annotations
 
@@ -6,50 +6,15 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, Self
 
 import structlog
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
-from quarterdeck.daemon import reconcile
-from quarterdeck.daemon.bots import check_spec, warm_strategy
-from quarterdeck.daemon.clock import Clock, ReplayClock, SystemClock
-from quarterdeck.daemon.config import BotSection, Config
-from quarterdeck.daemon.deck import DaemonDeck
-from quarterdeck.daemon.event_log import EventLog
-from quarterdeck.daemon.feed_link import FeedLink
-from quarterdeck.daemon.journal import Journal
-from quarterdeck.daemon.keeper import History, Keeper
-from quarterdeck.daemon.loop import Loop
-from quarterdeck.daemon.market_data import MarketData
-from quarterdeck.daemon.order_link import OrderLink
-from quarterdeck.daemon.parts import Parts, build_parts
-from quarterdeck.daemon.records import Records
+from quarterdeck.daemon.config import Config
+from quarterdeck.daemon.core import Core
+from quarterdeck.daemon.parts import build_parts
 from quarterdeck.domain.amounts import use_money_context
-from quarterdeck.domain.bot import BotSpec, BotState
-from quarterdeck.domain.deciders import Strategy
-from quarterdeck.domain.errors import ConfigError, QuarterdeckError
-from quarterdeck.domain.instrument import Instrument
-from quarterdeck.engine.ids import base32
-from quarterdeck.engine.inputs import (
-    CreateBot,
-    Disagreement,
-    FailBot,
-    OpenAccount,
-    StartBot,
-    StartDaemon,
-    StopDaemon,
-    Timer,
-)
-from quarterdeck.engine.machine import Machine
-from quarterdeck.plugin.exchange import EmbeddedExchange
-from quarterdeck.plugin.fields import interval_ns
-from quarterdeck.rpc.convert.bots import settings_text
 from quarterdeck.rpc.server import Server
 
 if sys.platform != "win32":
@@ -57,227 +22,52 @@ if sys.platform != "win32":
 
 log = structlog.get_logger(__name__)
 
-#: How often the clock is shown to the engine when no market event does.
-TICK_SECONDS = 1.0
-
 #: Objects made before the youngest are looked through for garbage. Orders are many objects and hardly ever a cycle.
 GARBAGE = 50_000
-
-VERSION = version("quarterdeck")
 
 
 class Daemon:
     """A running daemon. `start` brings everything up in order, `stop` takes it down in the reverse one."""
 
-    def __init__(
-        self,
-        config: Config,
-        parts: Parts,
-        journal: Journal,
-        keeper: Keeper,
-        machine: Machine,
-        undo: AsyncExitStack,
-    ) -> None:
+    def __init__(self, config: Config, core: Core) -> None:
         self.config = config
+        self.core = core
         self.address = ""
         """Where it can be reached, once started."""
-        self._parts = parts
-        self._journal = journal
-        self._keeper = keeper
-        self._machine = machine
-        self._undo = undo
-        self._clock: Clock = ReplayClock(machine.state.time) if parts.feed.is_replay else SystemClock()
-        events = EventLog(journal)
-        self._loop = loop = Loop(machine, Records(journal, events, config.account.id), self._clock)
-        self._link = OrderLink(parts.exchange, loop, self._clock)
-        loop.connect(self._link.act, [lambda news: keeper.note(machine.state, news)])
-        loop.broken.add_done_callback(self._broke)
-        market_data = MarketData()
-        self._feed_link = FeedLink(parts.feed, parts.exchange, loop, self._clock, market_data)
-        self._deck = DaemonDeck(
-            config=config,
-            version=VERSION,
-            parts=parts,
-            machine=machine,
-            loop=loop,
-            journal_id=str(journal.journal_id),
-            events=events,
-            market_data=market_data,
-            history=History(journal, keeper, loop, machine.state),
-            feed_link=self._feed_link,
-            clock=self._clock,
-        )
-        self._server = Server(self._deck)
-        self._background: list[asyncio.Task[None]] = []
-        self._ended = asyncio.Event()
-        self._failure: BaseException | None = None
-        self._has_begun = False
+        self._server = Server(core.deck)
         self._is_stopped = False
 
     @classmethod
     async def start(cls, config: Config) -> Self:
         """Bring up a daemon; returns once it takes calls and its bots are fed.
 
-        What can be checked without the journal is checked before it is touched.
+        It can be asked how it is from early on, and the kill switch works; other commands wait for the venue.
 
         Raises:
             ConfigError: the configuration, a plugin, the data or the journal can't be used; nothing is left running.
         """
         use_money_context()
-        parts = build_parts(config)
-        async with AsyncExitStack() as undo:
-            undo.push_async_callback(parts.exchange.close)
-            instruments = {one.symbol: one for one in await parts.exchange.instruments()}
-            undo.push_async_callback(parts.feed.close)
-            await parts.feed.open(tuple(instruments.values()))
-            for section in config.bots:
-                _check_bot(section, parts, instruments)
-            journal = await asyncio.to_thread(_open_journal, config)
-            undo.push_async_callback(asyncio.to_thread, journal.close)
-            keeper = Keeper(journal)
-            state = await asyncio.to_thread(keeper.load)
-            if not state.is_new and state.mode != config.mode:
-                raise ConfigError(
-                    f"mode: the journal {config.journal.url} was kept in mode {state.mode!r}, not {config.mode.value!r}"
-                )
-            machine = Machine(state, instruments, parts.deciders, _deployment(journal))
-            daemon = cls(config, parts, journal, keeper, machine, undo.pop_all())
+        daemon = cls(config, await Core.open(config, build_parts(config)))
         try:
-            await daemon._bring_up()
+            daemon.address = await daemon._server.start(config.daemon.listen)
+            await daemon.core.take_up()
         except BaseException:
             await daemon.stop("the start failed")
             raise
-        return daemon
-
-    @property
-    def feed_events(self) -> int:
-        """Market events delivered so far."""
-        return self._feed_link.events
-
-    @property
-    def head(self) -> int:
-        """The journal's last durable sequence."""
-        return self._journal.head
-
-    @property
-    def broken(self) -> asyncio.Future[BaseException]:
-        """Done, with what it was, once the journal or the engine has failed and nothing is taken any more."""
-        return self._loop.broken
-
-    async def ended(self) -> None:
-        """Wait until the feed has come to its end, or the daemon has to stop.
-
-        Raises:
-            BaseException: what broke it.
-        """
-        await self._ended.wait()
-        if self._failure is not None:
-            raise self._failure
-
-    # ------------------------------------------------------------ start
-
-    async def _bring_up(self) -> None:
-        after = self._machine.state.time
-        self.address = await self._server.start(self.config.daemon.listen)
-        await self._take_up_account()
-        await self._take_up_bots()
-        await self._loop.settled()
-        self._keeper.keep(self._machine.state)
-        self._background.append(asyncio.create_task(self._feed(after), name="feed"))
-        self._background.append(asyncio.create_task(self._tick(), name="tick"))
-        self._deck.ready = True
         gc.collect()
         gc.freeze()  # what is loaded by now stays; looking through it again and again costs a tenth of all CPU
         gc.set_threshold(GARBAGE)
-        log.info("ready", address=self.address, mode=self.config.mode, head=self.head)
-
-    async def _take_up_account(self) -> None:
-        config, state, exchange, loop = self.config, self._machine.state, self._parts.exchange, self._loop
-        if state.is_new:
-            if isinstance(self._clock, ReplayClock):
-                self._clock.advance(self._parts.feed.start_time)
-            balances = tuple(sorted((await exchange.balances()).items()))
-            await loop.ask(OpenAccount(config.mode, config.account.settle, balances))
-        elif isinstance(exchange, EmbeddedExchange):
-            try:
-                exchange.restore(reconcile.venue_account(state))
-            except ValueError as error:
-                raise ConfigError(f"exchange: {error}") from error
-        await exchange.open(loop.post)
-        await loop.ask(StartDaemon(VERSION, config.mode, self._parts.names))
-        self._has_begun = True
-        await reconcile.resolve_unanswered(state, exchange, loop, self._clock)
-        for difference in await reconcile.differences(state, exchange):
-            loop.post(Disagreement(difference))
-        await loop.idle()
-
-    async def _take_up_bots(self) -> None:
-        loop, state = self._loop, self._machine.state
-        for section in self.config.bots:
-            spec = _spec_of(section)
-            known = state.bots.get(section.id)
-            if known is None:
-                await loop.ask(CreateBot(spec))
-                if section.autostart:
-                    await loop.ask(StartBot(spec.bot_id, self._warm(spec)))
-            elif known.spec != spec:
-                raise ConfigError(
-                    f"bots.{section.id}: the journal knows this bot with other settings; give the new one another id"
-                )
-        for bot in list(state.bots.values()):
-            if bot.state in (BotState.RUNNING, BotState.PAUSED) and bot.spec.bot_id not in self._machine.roster:
-                try:
-                    self._machine.attach(bot.spec.bot_id, self._warm(bot.spec))
-                except Exception as error:  # noqa: BLE001 - one bot that can't run does not keep the daemon down
-                    await loop.ask(FailBot(bot.spec.bot_id, f"{type(error).__name__}: {error}"[:500]))
-
-    def _warm(self, spec: BotSpec) -> Strategy:
-        return warm_strategy(spec, self._parts.plugins, self._parts.feed, self._clock.now())
-
-    # ------------------------------------------------------------ run
-
-    async def _feed(self, after: int) -> None:
-        try:
-            await self._feed_link.run(after)
-            await self._loop.idle()
-        except Exception as error:
-            log.exception("feed_failed", feed=self.config.feed.plugin)
-            self._failure = error
-        self._ended.set()
-
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_SECONDS)
-            if not isinstance(self._clock, ReplayClock):
-                self._loop.post(Timer.TICK)
-            await self._loop.settled()
-            self._keeper.keep(self._machine.state)
-
-    def _broke(self, broken: asyncio.Future[BaseException]) -> None:
-        if not broken.cancelled():
-            self._failure = broken.result()
-            log.error("broken", error=repr(self._failure))
-            self._ended.set()
-
-    # ------------------------------------------------------------ stop
+        log.info("ready", address=daemon.address, mode=config.mode, head=daemon.core.head)
+        return daemon
 
     async def stop(self, reason: str) -> None:
         """Stop taking calls, let what is under way end, write the last event, and close everything. Stops stay."""
         if self._is_stopped:
             return
         self._is_stopped = True
-        self._ended.set()
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.core.quiet()
         await self._server.stop()
-        if not self._loop.broken.done():
-            await self._link.drain()
-            await self._loop.idle()
-            if self._has_begun:
-                await self._loop.ask(StopDaemon(reason))
-                await asyncio.wrap_future(self._keeper.snapshot(self._machine.state))
-        await self._undo.aclose()
+        await self.core.close(reason)
 
 
 def run(config: Config, on_ready: Callable[[Daemon], None] = lambda _: None) -> int:
@@ -295,54 +85,18 @@ def run(config: Config, on_ready: Callable[[Daemon], None] = lambda _: None) -> 
             loop.add_signal_handler(number, asked.set)
         on_ready(daemon)
         asking = asyncio.create_task(asked.wait())
-        ending = asyncio.create_task(daemon.ended())
+        ending = asyncio.create_task(daemon.core.ended())
         await asyncio.wait({asking, ending}, return_when=asyncio.FIRST_COMPLETED)
         failed = ending.done() and ending.exception() is not None
         if ending.done() and not failed and not asked.is_set():
-            log.info("feed_ended", events=daemon.feed_events)
+            log.info("feed_ended", events=daemon.core.feed_events)
             # History is over; the account can still be looked at, as long as the journal holds.
-            watched: set[asyncio.Future[Any]] = {asking, daemon.broken}
+            watched: set[asyncio.Future[Any]] = {asking, daemon.core.broken}
             await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-            failed = daemon.broken.done()
+            failed = daemon.core.broken.done()
         for task in (asking, ending):
             task.cancel()
         await daemon.stop("asked to" if not failed else "failed")
         return 1 if failed else 0
 
     return asyncio.run(main()) if sys.platform == "win32" else uvloop.run(main())
-
-
-def _spec_of(section: BotSection) -> BotSpec:
-    return BotSpec(
-        section.id,
-        section.strategy,
-        section.instrument,
-        interval_ns(section.interval),
-        settings_text(section.settings),
-    )
-
-
-def _check_bot(section: BotSection, parts: Parts, instruments: Mapping[str, Instrument]) -> None:
-    try:
-        check_spec(_spec_of(section), parts.plugins, parts.feed, instruments)
-    except QuarterdeckError as error:
-        raise ConfigError(f"bots.{section.id}: {error}") from error
-
-
-def _open_journal(config: Config) -> Journal:
-    """Open the journal, in a folder that is made if it is missing, which SQLite itself does not do."""
-    url = config.journal.url
-    try:
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite" and parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    except ArgumentError as error:
-        raise ConfigError(f"journal.url: {url!r} is not a URL such as 'sqlite:///folder/journal.db'") from error
-    except OSError as error:
-        raise ConfigError(f"journal.url: the folder of {url} can't be made: {error.strerror}") from error
-    return Journal.open(url, config.account.id)
-
-
-def _deployment(journal: Journal) -> str:
-    """The four letters this journal's link ids carry."""
-    return base32(journal.journal_id.int % 32**4, 4)
