@@ -1,4 +1,4 @@
-"""Owns the load: a client process that calls one method with ready-made bytes, or reads one stream many times over.
+"""Owns the load: a client process that calls servers in turn with ready-made bytes, or reads a stream many times over.
 
 Run as `python -m bench.load SPEC`, where SPEC is JSON; prints its result as JSON. It is a process of its own so that
 its work is not the server's, and it sends bytes so that it costs as little as a client can.
@@ -10,52 +10,71 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import grpc
 import uvloop
 
+_CPUCLOCK_SCHED = 2
+
 ENDLESS_FRAMES = (("grpc.max_receive_message_length", -1),)
 
 
-async def call(spec: dict[str, Any]) -> dict[str, Any]:
-    """Keep `in_flight` calls under way for `seconds`; each takes the next request, or the only one again and again."""
-    requests = read_frames(Path(spec["requests"]))
-    repeat = len(requests) == 1
-    latencies: list[float] = []
-    failed: list[str] = []
+async def call(spec: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    """Let the targets take `turns` of `seconds`, with `in_flight` calls under way; returns every turn, a figure each.
+
+    The turns are short and in one process, so that whatever else the machine does meets all targets alike.
+    """
+    async with AsyncExitStack() as channels:
+        targets = [await channels.enter_async_context(_target(target)) for target in spec["targets"]]
+        for target in targets:
+            await target.run(0.2, spec["in_flight"])
+        return [
+            [await target.run(spec["seconds"], spec["in_flight"]) for target in targets] for _ in range(spec["turns"])
+        ]
+
+
+class _Target:
+    """One method of one server, which is called with the next of its requests, or with its only one again and again."""
+
+    def __init__(self, method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes], requests: list[bytes], pid: int) -> None:
+        self._method = method
+        self._requests = cycle(requests) if len(requests) == 1 else iter(requests)
+        self._pid = pid
+
+    async def run(self, seconds: float, in_flight: int) -> dict[str, Any]:
+        latencies: list[float] = []
+        cpu, begun = cpu_of(self._pid), time.perf_counter()
+        await asyncio.gather(*(self._caller(begun + seconds, latencies) for _ in range(in_flight)))
+        took, cpu = time.perf_counter() - begun, cpu_of(self._pid) - cpu
+        latencies.sort()
+        return {
+            "rate": len(latencies) / took,
+            "p50_ms": latencies[len(latencies) // 2] * 1e3,
+            "p99_ms": latencies[int(len(latencies) * 0.99)] * 1e3,
+            "cpu_us": cpu / len(latencies) * 1e6,
+        }
+
+    async def _caller(self, until: float, latencies: list[float]) -> None:
+        while (begun := time.perf_counter()) < until:
+            try:
+                await self._method(next(self._requests))
+            except StopIteration:
+                raise RuntimeError("there were too few requests") from None
+            except grpc.aio.AioRpcError as error:
+                raise RuntimeError(f"{error.code().name}: {error.details()}") from error
+            latencies.append(time.perf_counter() - begun)
+
+
+@asynccontextmanager
+async def _target(spec: dict[str, Any]) -> AsyncIterator[_Target]:
     async with grpc.aio.insecure_channel(spec["address"], ENDLESS_FRAMES) as channel:
-        method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(spec["method"])
         await channel.channel_ready()
-        await method(requests[0])
-        taken = 1
-
-        async def caller(until: float) -> None:
-            nonlocal taken
-            while time.perf_counter() < until and (repeat or taken < len(requests)):
-                request = requests[0] if repeat else requests[taken]
-                taken += 1
-                begun = time.perf_counter()
-                try:
-                    await method(request)
-                except grpc.aio.AioRpcError as error:
-                    failed.append(f"{error.code().name}: {error.details()}")
-                    return
-                latencies.append(time.perf_counter() - begun)
-
-        begun = time.perf_counter()
-        await asyncio.gather(*(caller(begun + spec["seconds"]) for _ in range(spec["in_flight"])))
-        took = time.perf_counter() - begun
-    if failed or not latencies:
-        raise RuntimeError(failed[0] if failed else "no call was made")
-    latencies.sort()
-    return {
-        "calls": len(latencies),
-        "rate": len(latencies) / took,
-        "p50_ms": latencies[len(latencies) // 2] * 1e3,
-        "p99_ms": latencies[int(len(latencies) * 0.99)] * 1e3,
-    }
+        yield _Target(channel.unary_unary(spec["method"]), read_frames(Path(spec["requests"])), spec["pid"])
 
 
 async def fan_out(spec: dict[str, Any]) -> dict[str, Any]:
@@ -94,6 +113,11 @@ async def fan_out(spec: dict[str, Any]) -> dict[str, Any]:
         await asyncio.gather(*readers)
         took = time.perf_counter() - begun
     return {"rate": wanted * spec["readers"] / took, "seconds": took, "bytes": size}
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds of CPU that a process and all its threads have used, to the nanosecond."""
+    return time.clock_gettime(~pid << 3 | _CPUCLOCK_SCHED)  # what clock_getcpuclockid(3) makes of a process id
 
 
 def write_frames(path: Path, frames: list[bytes]) -> Path:

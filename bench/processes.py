@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -18,8 +17,6 @@ import grpc
 from bench import bare
 from quarterdeck.v1 import system_pb2, system_service_pb2, system_service_pb2_grpc
 
-_TICKS = os.sysconf("SC_CLK_TCK")
-
 
 class Process:
     """A server under measurement."""
@@ -27,11 +24,6 @@ class Process:
     def __init__(self, process: subprocess.Popen[str], address: str) -> None:
         self.process = process
         self.address = address
-
-    def cpu(self) -> float:
-        """Seconds of CPU it has used, user and system."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
@@ -92,11 +84,10 @@ def _free_port() -> int:
         return port
 
 
-def load(**spec: Any) -> dict[str, Any]:  # noqa: ANN401 - as JSON has it
-    """Run a load of `bench.load` in a process of its own."""
+def load(**spec: Any) -> Any:  # noqa: ANN401 - as JSON has it
+    """Run a load of `bench.load` in a process of its own; returns its result."""
     arguments = [sys.executable, "-m", "bench.load", json.dumps(spec, default=str)]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr)
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    return json.loads(done.stdout.splitlines()[-1])
