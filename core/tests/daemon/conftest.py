@@ -24,7 +24,7 @@ from quarterdeck.engine.inputs import OpenAccount
 from quarterdeck.engine.machine import Machine
 from quarterdeck.engine.pipeline import Deciders
 from quarterdeck.engine.state import State
-from quarterdeck.plugin import AmendOrder, CancelOrder, Deliver, PlaceOrder, VenueOrder, VenuePosition
+from quarterdeck.plugin import Activity, AmendOrder, CancelOrder, Deliver, PlaceOrder, VenueOrder, VenuePosition
 
 
 @dataclass
@@ -101,6 +101,10 @@ class Venue:
 
     async def fills(self, link_id: str, symbol: str) -> Sequence[Filled]:
         return self.trades.get(link_id, [])
+
+    async def history(self, since: int) -> Sequence[Activity]:
+        trades = [fill for fills in self.trades.values() for fill in fills]
+        return sorted((fill for fill in trades if fill.time >= since), key=lambda fill: fill.time)
 
 
 class Bridge:

@@ -142,7 +142,7 @@ def test_money_put_in_or_taken_out_is_neither_profit_nor_loss(desk: Desk) -> Non
     desk.hold("0.1")
     desk.candle(51_000.0)
     for amount in ("5000", "-2000"):
-        desk.take(r.BalanceChanged("USDT", d(amount), "transfer", desk.now))
+        desk.take(r.BalanceChanged(f"c{amount}", "USDT", d(amount), "transfer", desk.now))
     desk.now += HOUR
     desk.candle(51_000.0)
     assert desk.machine.view.equity == 13_100
@@ -151,6 +151,6 @@ def test_money_put_in_or_taken_out_is_neither_profit_nor_loss(desk: Desk) -> Non
 
 
 def test_money_of_another_currency_does_not_move_the_settle_currencys_day(desk: Desk) -> None:
-    desk.take(r.BalanceChanged("BTC", d("0.1"), "deposit", desk.now))
+    desk.take(r.BalanceChanged("c", "BTC", d("0.1"), "deposit", desk.now))
     assert desk.state.day_start_equity == 10_000
     assert desk.state.ledger.wallet("BTC") == d("0.1")

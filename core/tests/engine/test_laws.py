@@ -139,8 +139,8 @@ class Laws(RuleBasedStateMachine):
                 self.desk.now += abs(number) * HOUR
                 self.desk.take(i.Timer.TICK)
             case "transfer":
-                self.deposits += number
-                self.desk.take(r.BalanceChanged("USDT", d(number), "transfer", now))
+                self.deposits += 0 if f"c{number}" in self.desk.state.change_ids else number
+                self.desk.take(r.BalanceChanged(f"c{number}", "USDT", d(number), "transfer", now))
             case "funding":
                 self.desk.take(r.FundingSettled(f"f{number}", "btcusdt", d(number), d("0.0001"), d(1), now))
             case _:

@@ -455,7 +455,9 @@ def test_funding_counts_once(desk: Desk) -> None:
 
 
 def test_a_deposit_is_money_and_no_profit(desk: Desk) -> None:
-    (event,) = desk.take(r.BalanceChanged("USDT", d(500), "deposit", desk.now))
-    assert event == e.BalanceAdjusted("USDT", d(500), d(10_500), "deposit")
+    news = r.BalanceChanged("c-1", "USDT", d(500), "deposit", desk.now)
+    (event,) = desk.take(news)
+    assert event == e.BalanceAdjusted("USDT", d(500), d(10_500), "deposit", "c-1")
+    assert desk.take(news) == []
     assert desk.state.ledger.totals["USDT"][Book.TRANSFERS] == -10_500
     assert desk.state.realized_pnl == 0

@@ -135,7 +135,7 @@ def test_a_gap_beyond_bankruptcy_is_covered_by_the_venue() -> None:
     desk.candle(99, 99, 99, 99)  # bought at 100
     reports = desk.candle(80, 80, 80, 80)  # closed at 79: 9 * 21 = 189 of loss
     assert kinds(reports) == ["ChildOpened", "Filled", "BalanceChanged"]
-    assert reports[-1] == BalanceChanged("USDT", Decimal(89), "INSURANCE_FUND", desk.now - MINUTE)
+    assert reports[-1] == BalanceChanged("insurance-3", "USDT", Decimal(89), "INSURANCE_FUND", desk.now - MINUTE)
     assert desk.balance() == 0
 
 
@@ -242,3 +242,17 @@ def test_a_stop_that_arrives_too_late_does_not_save_from_liquidation(seconds: in
     desk.place("stop", SELL, 10, STOP, trigger_price=95, reduce_only=True)
     reports = desk.show(Candle("btcusdt", MINUTE, opened, 100.0, 100.0, 80.0, 90.0, 1.0))
     assert kinds(reports) == ["Canceled", "ChildOpened", "Filled"]
+
+
+def test_history_is_told_as_far_as_it_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a history would be taken for all of it."""
+    monkeypatch.setattr("quarterdeck.matching.execution.ACTIVITY_KEPT", 2)
+    desk = Desk()
+    for name in ("a", "b", "c"):
+        desk.candle(100, 100, 100, 100)
+        desk.place(name, BUY, 1)
+    desk.candle(100, 100, 100, 100)
+    _, second, third = desk.reader.fills
+    assert list(desk.venue.history(second.time + 1)) == [third]
+    with pytest.raises(LookupError, match=f"before {second.time} is forgotten"):
+        desk.venue.history(second.time)

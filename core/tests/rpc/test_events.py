@@ -39,7 +39,7 @@ def _history(deck: FakeDeck, do: Callable[..., Any]) -> None:
 
 def deposit(deck: FakeDeck, times: int, reason: str = "deposit") -> None:
     for _ in range(times):
-        deck.step(BalanceChanged("USDT", Decimal("0.001"), reason, deck.time))
+        deck.step(BalanceChanged(f"c{deck.machine.state.sequence}", "USDT", Decimal("0.001"), reason, deck.time))
 
 
 def stream(stub: EventServiceStub, **more: Any) -> Any:

@@ -27,6 +27,7 @@ from quarterdeck.domain.report import (
     Report,
 )
 from quarterdeck.plugin import (
+    Activity,
     AmendOrder,
     CancelOrder,
     Capabilities,
@@ -105,6 +106,16 @@ class KeepsFillsToItself(Lies):
 class ForgetsFills(Honest):
     async def fills(self, link_id: str, symbol: str) -> Sequence[Filled]:
         return []
+
+
+class ForgetsHistory(Honest):
+    async def history(self, since: int) -> Sequence[Activity]:
+        return []
+
+
+class IgnoresSince(Honest):
+    async def history(self, since: int) -> Sequence[Activity]:
+        return await super().history(0)
 
 
 class InventsBalances(Honest):
@@ -242,6 +253,7 @@ BROKEN: dict[str, list[type[Honest]]] = {
     "test_a_limit_order_waits_and_trades_at_its_price_or_better": [HidesOpenOrders, WorseThanTheLimit, NeverFills],
     "test_a_limit_order_that_crosses_trades_at_once": [WorseThanTheLimit, NeverFills],
     "test_find_order_tells_what_became_of_it": [KnowsNobody, KnowsEverybody],
+    "test_history_is_what_the_reports_told": [ForgetsHistory, IgnoresSince],
     "test_the_same_order_sent_twice_is_one": [TakesRepeatsAsNew],
     "test_nothing_is_delivered_once_closed": [TalksWhenClosed],
     "test_filters_are_enforced_exactly": [TakesAnything],

@@ -19,3 +19,7 @@ class Capabilities:
     """A working order can be changed in place."""
     immediate: bool = False
     """Orders never wait on this side, so approved is as good as sent; a venue behind a rate limit can't say that."""
+    admission_window: int = 0
+    """Nanoseconds after its sending during which a request may still be taken in; later it is turned away."""
+    visibility: int = 0
+    """Nanoseconds for which an order that was taken in may be missing from what the venue says when asked."""

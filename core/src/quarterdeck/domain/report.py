@@ -95,7 +95,8 @@ class Triggered:
 class Filled:
     """One trade of one order. `trade_id` is the exchange's: the same id reported twice is one fill.
 
-    `fee` is positive when paid and negative when earned, in `fee_currency`.
+    `fee` is positive when paid and negative when earned, in `fee_currency`. `link_id` is empty when whoever placed the
+    order gave it none; `exchange_order_id` then tells its trades from those of others.
     """
 
     link_id: str
@@ -109,6 +110,7 @@ class Filled:
     liquidity: Liquidity
     time: int
     cause: FillCause = FillCause.ORDER
+    exchange_order_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +189,12 @@ class FundingSettled:
 
 @dataclass(frozen=True, slots=True)
 class BalanceChanged:
-    """Money moved for a reason that is not a trade, a fee or funding: a deposit, a withdrawal, a transfer."""
+    """Money moved for a reason that is not a trade, a fee or funding: a deposit, a withdrawal, a transfer.
 
+    `change_id` is the exchange's: the same id reported twice is one change.
+    """
+
+    change_id: str
     currency: str
     amount: Decimal
     reason: str

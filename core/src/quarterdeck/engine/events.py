@@ -47,12 +47,16 @@ class DaemonStopped:
 
 @dataclass(frozen=True, slots=True)
 class BalanceAdjusted:
-    """Money moved for a reason that is not a trade, a fee or funding. `wallet` is what the account holds after it."""
+    """Money moved for a reason that is not a trade, a fee or funding. `wallet` is what the account holds after it.
+
+    `adjustment_id` makes it one: the exchange's id of the change. Journals of before 0.2 have none.
+    """
 
     currency: str
     amount: Decimal
     wallet: Decimal
     reason: str
+    adjustment_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,8 +74,11 @@ def _daemon_stopped(state: State, _event: e.DaemonStopped, _: e.Recorded) -> Non
     state.clean = True
 
 
-def _balance_adjusted(state: State, event: e.BalanceAdjusted, _: e.Recorded) -> None:
+def _balance_adjusted(state: State, event: e.BalanceAdjusted, recorded: e.Recorded) -> None:
     state.ledger.post(move(Book.TRANSFERS, event.currency, event.amount))
+    if event.adjustment_id:
+        state.change_ids[event.adjustment_id] = recorded.sequence
+        _forget_oldest(state.change_ids, CLOSED_ORDERS_KEPT)
     if event.currency == state.settle:  # money put in or taken out is neither profit nor loss
         state.day_start_equity += event.amount
         state.peak_equity += event.amount

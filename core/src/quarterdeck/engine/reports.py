@@ -243,8 +243,9 @@ def _funding(turn: Turn, report: r.FundingSettled) -> None:
 
 
 def _balance(turn: Turn, report: r.BalanceChanged) -> None:
-    wallet = turn.state.ledger.wallet(report.currency) + report.amount
-    turn.emit(e.BalanceAdjusted(report.currency, report.amount, wallet, report.reason))
+    if report.change_id not in turn.state.change_ids:
+        wallet = turn.state.ledger.wallet(report.currency) + report.amount
+        turn.emit(e.BalanceAdjusted(report.currency, report.amount, wallet, report.reason, report.change_id))
 
 
 _APPLY: dict[type[Any], Callable[[Turn, Any], None]] = {

@@ -80,6 +80,8 @@ class State:
     requests: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Request id to its digest and the sequence of its outcome."""
     funding_ids: dict[str, int] = field(default_factory=dict)
+    change_ids: dict[str, int] = field(default_factory=dict)
+    """Funding and other changes of the balance that are booked, by the venue's id, with their sequence."""
     trading_state: TradingState = TradingState.ACTIVE
     trading_reason: str = ""
     trading_since: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -18,18 +19,22 @@ from quarterdeck.domain.report import (
     Rejected,
     Report,
 )
+from quarterdeck.domain.venue import Activity
 from quarterdeck.matching.account import Account
 from quarterdeck.matching.book import Book
 from quarterdeck.matching.order import BookOrder, exchange_order_id
 from quarterdeck.matching.reasons import Reason
 from quarterdeck.matching.settings import VenueSettings
 
+#: What moved the account is remembered this far back.
+ACTIVITY_KEPT = 10_000
+
 
 class Execution:
     """The venue's orders, its account, and the reports it has yet to hand out.
 
     `now` is the time of what is being worked through; `orders` are all that were ever taken in, open or not, `fills`
-    their trades by link id.
+    their trades by link id; `activity` is what moved the account of late.
     """
 
     def __init__(self, books: Mapping[str, Book], account: Account, settings: VenueSettings) -> None:
@@ -38,6 +43,7 @@ class Execution:
         self.settings = settings
         self.orders: dict[str, BookOrder] = {}
         self.fills: dict[str, list[Filled]] = {}
+        self.activity: deque[Activity] = deque(maxlen=ACTIVITY_KEPT)
         self.reports: list[Report] = []
         self.now = 0
         self.next_number = 1
@@ -54,6 +60,11 @@ class Execution:
         reports = self.reports
         self.reports = []
         return reports
+
+    def report_activity(self, activity: Activity) -> None:
+        """Report something that moved the account, and remember it."""
+        self.activity.append(activity)
+        self.reports.append(activity)
 
     def admit(self, book: Book, order: BookOrder, reserved: Decimal = ZERO) -> None:
         """Take an order in and hold what it needs of the account's means."""
@@ -126,10 +137,11 @@ class Execution:
             liquidity,
             self.now,
             cause,
+            exchange_order_id(order.link_id),
         )
         self.next_trade_number += 1
         self.fills.setdefault(order.link_id, []).append(fill)
-        self.reports.append(fill)
+        self.report_activity(fill)
 
     def _end(self, book: Book, order: BookOrder, state: OrderState) -> None:
         order.state = state

@@ -21,7 +21,7 @@ def pay(execution: Execution, book: Book, rate: Decimal, time: int) -> None:
     amount = settle(-book.quantity * mark * rate)
     symbol = book.instrument.symbol
     execution.account.add(book.instrument.settle, amount)
-    execution.reports.append(FundingSettled(f"{symbol}-{time}", symbol, amount, rate, book.quantity, time))
+    execution.report_activity(FundingSettled(f"{symbol}-{time}", symbol, amount, rate, book.quantity, time))
 
 
 def pay_fixed(execution: Execution, book: Book, until: int) -> None:

@@ -30,7 +30,8 @@ def liquidate(execution: Execution, first: Book) -> None:
     missing = -execution.account.balance(currency)
     if missing > 0:
         execution.account.add(currency, missing)
-        execution.reports.append(BalanceChanged(currency, missing, Reason.INSURANCE_FUND, execution.now))
+        change_id = f"insurance-{execution.next_trade_number}"  # trades preceded it, so no other has this number
+        execution.report_activity(BalanceChanged(change_id, currency, missing, Reason.INSURANCE_FUND, execution.now))
 
 
 def _close(execution: Execution, book: Book) -> None:

@@ -10,6 +10,7 @@ from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import Candle, FundingRate, MarketEvent, Quote
 from quarterdeck.domain.order import OrderTerms
 from quarterdeck.domain.report import Acked, AmendRejected, CancelRejected, Filled, Rejected, Report
+from quarterdeck.domain.venue import Activity
 from quarterdeck.matching.account import Account
 from quarterdeck.matching.book import NEVER, Amendment, Book, Request
 from quarterdeck.matching.execution import Execution
@@ -217,6 +218,17 @@ class Venue:
     def fills(self, link_id: str) -> Sequence[Filled]:
         """All trades of an order since the venue was built or restored, oldest first."""
         return tuple(self._execution.fills.get(link_id, ()))
+
+    def history(self, since: int) -> Sequence[Activity]:
+        """What moved the account at or after a time, since the venue was built or restored; oldest first.
+
+        Raises:
+            LookupError: it does not remember that far.
+        """
+        remembered = self._execution.activity
+        if len(remembered) == remembered.maxlen and since <= remembered[0].time:
+            raise LookupError(f"what happened before {remembered[0].time} is forgotten; asked was for {since} on")
+        return [activity for activity in remembered if activity.time >= since]
 
     def positions(self) -> Sequence[PositionSnapshot]:
         """All positions that are not flat. On spot, what was bought here less what was sold."""

@@ -9,7 +9,7 @@ Reading order: hookspecs, exchange, feed, loader.
 from quarterdeck.domain.capabilities import Capabilities
 from quarterdeck.domain.deciders import AccountView, RiskRule, Scaler, Sizer, Strategy
 from quarterdeck.domain.errors import ConfigError
-from quarterdeck.domain.venue import VenueAccount, VenueOrder, VenuePosition
+from quarterdeck.domain.venue import Activity, VenueAccount, VenueOrder, VenuePosition
 from quarterdeck.plugin.exchange import (
     AmendOrder,
     CancelOrder,
@@ -24,6 +24,7 @@ from quarterdeck.plugin.hookspecs import API_VERSION, Factory, Settings, hookimp
 __all__ = [
     "API_VERSION",
     "AccountView",
+    "Activity",
     "AmendOrder",
     "CancelOrder",
     "Capabilities",

@@ -12,7 +12,7 @@ from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import MarketEvent
 from quarterdeck.domain.order import OrderTerms
 from quarterdeck.domain.report import Filled, Outcome, Report
-from quarterdeck.domain.venue import VenueAccount, VenueOrder, VenuePosition
+from quarterdeck.domain.venue import Activity, VenueAccount, VenueOrder, VenuePosition
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +74,30 @@ class Exchange(Protocol):
         """Ask for a change; an `Amended` or `AmendRejected` report follows."""
 
     async def find_order(self, link_id: str, symbol: str) -> VenueOrder | None:
-        """What became of an order; None is proof that it does not exist. Raises when it can't tell."""
+        """What became of an order.
+
+        None says that every list the venue keeps was asked, and none has it now. That alone is no proof that it does
+        not exist: it may be on its way, or not visible yet; see `Capabilities`. Raises when it can't tell.
+        """
 
     async def open_orders(self) -> Sequence[VenueOrder]:
-        """All working and untriggered orders, completely paged."""
+        """All working and untriggered orders, whoever placed them, completely paged. Raises when it can't tell."""
 
     async def positions(self) -> Sequence[VenuePosition]:
-        """All positions that are not flat, completely paged."""
+        """All positions that are not flat, completely paged. Raises when it can't tell."""
 
     async def balances(self) -> Mapping[str, Decimal]:
-        """Wallet balance per currency."""
+        """Wallet balance per currency. Raises when it can't tell."""
 
     async def fills(self, link_id: str, symbol: str) -> Sequence[Filled]:
-        """All fills of one order, oldest first."""
+        """All fills of one order, completely paged, oldest first. Raises when it can't tell."""
+
+    async def history(self, since: int) -> Sequence[Activity]:
+        """All that moved the account at or after `since`, the venue's time, completely paged, oldest first.
+
+        What others did on the account belongs to it. An embedded venue knows what has happened since it was restored.
+        Raises when it can't tell, or does not remember that far.
+        """
 
 
 @runtime_checkable

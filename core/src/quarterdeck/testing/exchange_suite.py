@@ -141,7 +141,7 @@ class ExchangeSuite:
 
     @staged
     async def test_find_order_tells_what_became_of_it(self, trader: Trader) -> None:
-        """Unknown ids are None, which is proof; known ones have their state."""
+        """Unknown ids are None; known ones have their state."""
         symbol = trader.instrument.symbol
         unknown = await trader.exchange.find_order(f"{self.prefix}nobody", symbol)
         assert unknown is None, f"it knows an order nobody placed: {unknown}"
@@ -156,6 +156,20 @@ class ExchangeSuite:
         assert found is not None, "it forgot an order that was just filled"
         assert found.state is OrderState.FILLED, f"it is filled, and found as {found.state}"
         assert found.filled_quantity == trader.quantity, f"found with {found.filled_quantity} filled"
+
+    @staged
+    async def test_history_is_what_the_reports_told(self, trader: Trader) -> None:
+        """All that moved the account, once, oldest first, from the time that was asked for on."""
+        await trader.place(BUY)
+        await trader.move(0)
+        await trader.place(SELL)
+        await trader.move(0)
+        told = trader.reader.activity
+        assert told, f"nothing traded: {trader.heard}"
+        for since in (told[0].time, told[-1].time):
+            due = [activity for activity in told if activity.time >= since]
+            listed = list(await trader.exchange.history(since))
+            assert listed == due, f"history({since}) says {listed}, the reports {due}"
 
     @staged
     async def test_the_same_order_sent_twice_is_one(self, trader: Trader) -> None:

@@ -44,6 +44,7 @@ from quarterdeck.domain.report import (
     Triggered,
     Unknown,
 )
+from quarterdeck.domain.venue import Activity
 
 _STATES: Mapping[type[Report], OrderState] = {
     Opened: OrderState.OPEN,
@@ -67,6 +68,8 @@ class ReportReader:
         self.ledger = Ledger()
         self._trade_ids: set[str] = set()
         self._funding_ids: set[str] = set()
+        self._change_ids: set[str] = set()
+        self.activity: list[Activity] = []
         for currency, amount in balances.items():
             self.ledger.post(move(Book.TRANSFERS, currency, amount))
 
@@ -99,7 +102,7 @@ class ReportReader:
             case FundingSettled():
                 self._fund(report)
             case BalanceChanged():
-                self.ledger.post(move(Book.TRANSFERS, report.currency, report.amount))
+                self._change_balance(report)
             case _:
                 assert_never(report)
 
@@ -154,6 +157,7 @@ class ReportReader:
         )
         self._trade_ids.add(fill.trade_id)
         self.fills.append(fill)
+        self.activity.append(fill)
 
     def _amend(self, report: Amended) -> None:
         order = self._order(report.link_id)
@@ -199,4 +203,12 @@ class ReportReader:
         quantity = self.quantity(report.symbol)
         assert report.position_quantity == quantity, f"{report}: the position is {quantity}"
         self._funding_ids.add(report.funding_id)
+        self.activity.append(report)
         self.ledger.post(move(Book.FUNDING, self.instruments[report.symbol].settle, report.amount))
+
+    def _change_balance(self, report: BalanceChanged) -> None:
+        assert report.change_id, f"{report}: no id, so nobody could tell it from another"
+        assert report.change_id not in self._change_ids, f"change {report.change_id} was reported twice"
+        self._change_ids.add(report.change_id)
+        self.activity.append(report)
+        self.ledger.post(move(Book.TRANSFERS, report.currency, report.amount))

@@ -124,7 +124,7 @@ class Chance:
         self.desk.take(r.FundingSettled(f"f{self._reports}", "btcusdt", paid, rate, held, self.desk.now))
 
     def _deposit(self) -> None:
-        self.desk.take(r.BalanceChanged("USDT", Decimal("12.34"), "deposit", self.desk.now))
+        self.desk.take(r.BalanceChanged(f"c{self._reports}", "USDT", Decimal("12.34"), "deposit", self.desk.now))
 
     def _tick(self) -> None:
         self.desk.now += self._random.choice([10**9, 600 * 10**9, 7_200 * 10**9])

@@ -12,6 +12,7 @@ from quarterdeck.domain.market import MarketEvent
 from quarterdeck.domain.report import Acked, Filled, Opened, Outcome, Rejected, Report
 from quarterdeck.matching import OrderSnapshot, PositionSnapshot, Venue, VenueSnapshot, cost_of, exchange_order_id
 from quarterdeck.plugin import (
+    Activity,
     AmendOrder,
     CancelOrder,
     Capabilities,
@@ -154,6 +155,14 @@ class PaperExchange:
     async def fills(self, link_id: str, symbol: str) -> Sequence[Filled]:
         """All fills of an order since the daemon was started, oldest first."""
         return [fill for fill in self._venue.fills(link_id) if fill.symbol == symbol]
+
+    async def history(self, since: int) -> Sequence[Activity]:
+        """What has moved the account since the daemon was started, oldest first.
+
+        Raises:
+            LookupError: so much has happened that it does not remember that far.
+        """
+        return self._venue.history(since)
 
     def _position(self, position: VenuePosition) -> PositionSnapshot:
         cost = cost_of(self._instruments[position.symbol], position.quantity, position.average_price)

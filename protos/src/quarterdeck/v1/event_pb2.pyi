@@ -907,10 +907,13 @@ class BalanceAdjusted(_message.Message):
     AMOUNT_FIELD_NUMBER: _builtins.int
     WALLET_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    ADJUSTMENT_ID_FIELD_NUMBER: _builtins.int
     currency: _builtins.str
     """The currency."""
     reason: _builtins.str
     """Why."""
+    adjustment_id: _builtins.str
+    """What makes it one: the exchange's id of the change."""
     @_builtins.property
     def amount(self) -> _decimal_pb2.Decimal:
         """By how much; negative is less."""
@@ -926,10 +929,11 @@ class BalanceAdjusted(_message.Message):
         amount: _decimal_pb2.Decimal | None = ...,
         wallet: _decimal_pb2.Decimal | None = ...,
         reason: _builtins.str = ...,
+        adjustment_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "wallet", b"wallet"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "currency", b"currency", "reason", b"reason", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_id", b"adjustment_id", "amount", b"amount", "currency", b"currency", "reason", b"reason", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -229,6 +229,7 @@ class BalanceAdjusted:
     amount: Decimal
     wallet: Decimal
     reason: str
+    adjustment_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,11 +58,16 @@ def _write_balance_adjusted(message: event_pb2.BalanceAdjusted, event: e.Balance
     message.amount.value = text(event.amount)
     message.wallet.value = text(event.wallet)
     message.reason = prose(event.reason)
+    message.adjustment_id = event.adjustment_id
 
 
 def _read_balance_adjusted(message: event_pb2.BalanceAdjusted) -> e.BalanceAdjusted:
     return e.BalanceAdjusted(
-        message.currency, Decimal(message.amount.value), Decimal(message.wallet.value), message.reason
+        message.currency,
+        Decimal(message.amount.value),
+        Decimal(message.wallet.value),
+        message.reason,
+        message.adjustment_id,
     )
 
 
