@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from quarterdeck.cli.config import DEFAULT_PATH
 from quarterdeck.cli.logs import log_to_stderr
 from quarterdeck.cli.problem import Problem
 from quarterdeck.cli.toml import written
+from quarterdeck.daemon import failpoints
 from quarterdeck.daemon.app import Daemon, run
 from quarterdeck.daemon.config import Config, Mode, load, parse
 
@@ -36,6 +38,8 @@ def serve(
     """
     chosen = with_changes(configuration(cli, config), listen=listen, mode=mode)
     log_to_stderr(as_json=cli.out.as_json)
+    if failpoints.arm(os.environ):
+        cli.out.note(f"Failpoints are armed by {failpoints.ARM}: this daemon is meant to fail.")
     code = run(chosen, on_ready=lambda daemon: _ready(cli, daemon))
     if code:
         raise Problem("The daemon could not go on.", code="INTERNAL", hint="The log above says why.", exit_code=code)

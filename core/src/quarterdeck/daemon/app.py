@@ -13,6 +13,7 @@ import structlog
 
 from quarterdeck.daemon.config import Config
 from quarterdeck.daemon.core import Core
+from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.parts import build_parts
 from quarterdeck.domain.amounts import use_money_context
 from quarterdeck.rpc.server import Server
@@ -50,7 +51,9 @@ class Daemon:
         daemon = cls(config, await Core.open(config, build_parts(config)))
         try:
             daemon.address = await daemon._server.start(config.daemon.listen)
+            failpoint("start.serving")
             await daemon.core.take_up()
+            failpoint("start.ready")
         except BaseException:
             await daemon.stop("the start failed")
             raise
@@ -65,8 +68,10 @@ class Daemon:
         if self._is_stopped:
             return
         self._is_stopped = True
+        failpoint("stop.begun")
         await self.core.quiet()
         await self._server.stop()
+        failpoint("stop.served")
         await self.core.close(reason)
 
 

@@ -23,6 +23,7 @@ from quarterdeck.daemon.clock import Clock, ReplayClock, SystemClock
 from quarterdeck.daemon.config import BotSection, Config
 from quarterdeck.daemon.deck import DaemonDeck
 from quarterdeck.daemon.event_log import EventLog
+from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.feed_link import FeedLink
 from quarterdeck.daemon.journal import Journal
 from quarterdeck.daemon.keeper import History, Keeper
@@ -144,10 +145,13 @@ class Core:
             await parts.feed.open(tuple(instruments.values()))
             for section in config.bots:
                 _check_bot(section, parts, instruments)
+            failpoint("start.parts")
             opened = await asyncio.to_thread(journal, config)
             undo.push_async_callback(asyncio.to_thread, opened.close)
+            failpoint("start.journal")
             keeper = Keeper(opened)
             state = await asyncio.to_thread(keeper.load)
+            failpoint("start.fold")
             if not state.is_new and state.mode != config.mode:
                 raise ConfigError(
                     f"mode: the journal {config.journal.url} was kept in mode {state.mode!r}, not {config.mode.value!r}"
@@ -187,7 +191,9 @@ class Core:
         """Agree with the venue, take up the bots, and let the market in; from then on commands are taken."""
         after = self._machine.state.time
         await self._take_up_account()
+        failpoint("start.account")
         await self._take_up_bots()
+        failpoint("start.bots")
         await self._loop.settled()
         self._keeper.keep(self._machine.state)
         self._background.append(asyncio.create_task(self._feed(after), name="feed"))
@@ -206,9 +212,12 @@ class Core:
                 exchange.restore(reconcile.venue_account(state))
             except ValueError as error:
                 raise ConfigError(f"exchange: {error}") from error
+        failpoint("start.restore")
         await exchange.open(loop.post)
+        failpoint("start.exchange")
         await loop.ask(StartDaemon(VERSION, config.mode, self._parts.names))
         self._has_begun = True
+        failpoint("start.begun")
         await reconcile.resolve_unanswered(state, exchange, loop, self._clock)
         for difference in await reconcile.differences(state, exchange):
             loop.post(Disagreement(difference))
@@ -277,10 +286,14 @@ class Core:
         if not self._loop.broken.done():
             await self._link.drain()
             await self._loop.idle()
+            failpoint("stop.drained")
             if self._has_begun:
                 await self._loop.ask(StopDaemon(reason))
+                failpoint("stop.recorded")
                 await asyncio.wrap_future(self._keeper.snapshot(self._machine.state))
+                failpoint("stop.snapshot")
         await self._undo.aclose()
+        failpoint("stop.closed")
 
 
 def _spec_of(section: BotSection) -> BotSpec:

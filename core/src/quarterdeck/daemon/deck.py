@@ -12,6 +12,7 @@ from quarterdeck.daemon.bots import check_spec, warm_strategy
 from quarterdeck.daemon.clock import Clock
 from quarterdeck.daemon.config import Config
 from quarterdeck.daemon.event_log import EventLog
+from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.feed_link import FeedLink
 from quarterdeck.daemon.keeper import History
 from quarterdeck.daemon.loop import Loop
@@ -106,7 +107,12 @@ class DaemonDeck:
         return await self._ask(command, request)
 
     async def _ask(self, command: Command, request: Request) -> Recorded | None:
+        kills = isinstance(command, EngageKillSwitch)
+        if kills:
+            failpoint("kill.before")
         answer = await self.loop.ask(command, request)
+        if kills:
+            failpoint("kill.latched")
         if not isinstance(answer, int):
             return answer
         entries = await self.events.read(answer - 1, 1)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from quarterdeck.daemon.clock import Clock
+from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.domain.errors import QuarterdeckError, Unavailable
 from quarterdeck.engine.effects import Effect
 from quarterdeck.engine.events import Recorded
@@ -143,8 +144,10 @@ class Loop:
         if failure is not None:
             self._break(failure, waiting)
             return
+        failpoint("loop.durable")
         for publish in self._publish:
             publish(events)
+        failpoint("loop.published")
         _wake(self._readers)  # before the next inputs, else a reader could wait for ever
         self._finish(effects, waiting)
 
@@ -152,6 +155,8 @@ class Loop:
         for answer, outcome in waiting:
             if not answer.done():
                 answer.set_result(outcome)
+        if waiting:
+            failpoint("loop.answered")
         for effect in effects:
             self._act(effect)
         if self._inputs:

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from quarterdeck.daemon.clock import Clock
+from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.domain.report import AmendRejected, CancelRejected, Unknown
 from quarterdeck.engine.effects import AmendAtVenue, CancelAtVenue, Effect, QueueOrder, SendOrder
@@ -31,6 +32,7 @@ class OrderLink:
         """Start what the engine wants done. Called only after the events that say so are durable."""
         match effect:
             case QueueOrder():
+                failpoint("order.queued")
                 self._loop.post(Sending(effect.link_id))
             case SendOrder():
                 self._start(self._place(effect))
@@ -55,22 +57,28 @@ class OrderLink:
         self._loop.end()
 
     async def _place(self, effect: SendOrder) -> None:
+        failpoint("place.before")
         try:
             outcome = await self._exchange.place(PlaceOrder(effect.link_id, effect.terms, self._clock.now()))
         except Exception as error:
             log.exception("place_raised", link_id=effect.link_id)
             outcome = Unknown(effect.link_id, f"{type(error).__name__}: {error}"[:200], self._clock.now())
+        failpoint("place.after")
         self._loop.post(outcome)
+        failpoint("place.posted")
 
     async def _cancel(self, effect: CancelAtVenue) -> None:
+        failpoint("cancel.before")
         try:
             await self._exchange.cancel(CancelOrder(effect.link_id, effect.symbol, self._clock.now()))
+            failpoint("cancel.after")
         except Exception as error:
             log.exception("cancel_raised", link_id=effect.link_id)
             reason = f"{type(error).__name__}: {error}"[:200]
             self._loop.post(CancelRejected(effect.link_id, reason, self._clock.now()))
 
     async def _amend(self, effect: AmendAtVenue) -> None:
+        failpoint("amend.before")
         try:
             await self._exchange.amend(
                 AmendOrder(
@@ -82,6 +90,7 @@ class OrderLink:
                     self._clock.now(),
                 ),
             )
+            failpoint("amend.after")
         except Exception as error:
             log.exception("amend_raised", link_id=effect.link_id)
             reason = f"{type(error).__name__}: {error}"[:200]

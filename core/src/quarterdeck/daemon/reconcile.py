@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from quarterdeck.daemon.clock import Clock
+from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.domain.order import UNRESOLVED_STATES, Order, OrderState
 from quarterdeck.domain.report import Absent, NotSent, Opened
@@ -52,7 +53,9 @@ async def resolve_unanswered(state: State, exchange: Exchange, loop: Loop, clock
         if order.state is OrderState.PREPARED:
             loop.post(NotSent(order.link_id, "the daemon ended before it was sent", clock.now()))
         elif order.state in UNRESOLVED_STATES:
+            failpoint("resolve.ask")
             found = await exchange.find_order(order.link_id, order.terms.symbol)
+            failpoint("resolve.answer")
             if found is None:
                 loop.post(Absent(order.link_id, "the venue does not know it", clock.now()))
                 continue
@@ -64,7 +67,9 @@ async def resolve_unanswered(state: State, exchange: Exchange, loop: Loop, clock
 
 async def differences(state: State, exchange: Exchange) -> list[str]:
     """What the venue says otherwise than the journal, in words; empty when they agree."""
+    failpoint("reconcile.ask")
     positions, orders = await exchange.positions(), await exchange.open_orders()
+    failpoint("reconcile.answer")
     return [*_position_differences(state, positions), *_order_differences(state, orders)]
 
 

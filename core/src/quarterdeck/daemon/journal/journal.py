@@ -16,6 +16,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, delete, func, insert, select
 
+from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.journal.database import Database, open_database
 from quarterdeck.daemon.journal.schema import event, meta, snapshot
 from quarterdeck.daemon.journal.writer import Entry, JournalBroken, Writer
@@ -135,10 +136,12 @@ class Journal:
         """Keep a snapshot, and drop the oldest. It may be lost by a power failure: entries are what is durable."""
 
         def save(connection: Connection) -> None:
+            failpoint("snapshot.write")
             connection.execute(delete(snapshot).where(snapshot.c.sequence == new.sequence))
             connection.execute(insert(snapshot), new._asdict())
             newest = select(snapshot.c.sequence).order_by(snapshot.c.sequence.desc()).limit(SNAPSHOTS_KEPT)
             connection.execute(delete(snapshot).where(snapshot.c.sequence.not_in(newest)))
+            failpoint("snapshot.written")
 
         return self.write(new.sequence, save)
 

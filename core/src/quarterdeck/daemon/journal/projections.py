@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.journal import schema
 from quarterdeck.daemon.journal.journal import Journal
 from quarterdeck.domain.order import Order, OrderTerms
@@ -149,8 +150,10 @@ def _pieces(rows: Mapping[Table, list[Row]]) -> list[Piece]:
 
 
 def _write(piece: Piece, connection: Connection) -> None:
+    failpoint("table.write")
     for table, rows in piece:
         connection.execute(_upsert(connection.dialect.name, table), rows)
+    failpoint("table.written")
 
 
 def _empty(connection: Connection) -> None:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Dialect, Table, insert
 
+from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.journal.database import Database
 from quarterdeck.daemon.journal.schema import event
 
@@ -191,9 +192,11 @@ class Writer:
             (sequence, time, account, name, body) for append in appends for sequence, time, name, body in append.entries
         ]
         if rows:
+            failpoint("journal.commit")
             with self._database.transaction(synced=self._synced) as connection:
                 self._insert(connection, rows)
             self.head += len(rows)
+            failpoint("journal.committed")
 
     def _perform(self, tasks: list[_Task]) -> None:
         for task in tasks:
