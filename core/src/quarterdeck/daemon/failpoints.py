@@ -2,9 +2,9 @@
 
     failpoint("place.after")  # the venue has answered, nobody here has heard of it yet
 
-A call does nothing until somebody arms it: a process by
-`QUARTERDECK_FAILPOINTS="place.after=kill@3;stop.begun=raise"`, where an action is taken at the third hit,
-or at every one; a simulation by `install`. A new step of the daemon that can end halfway gets a point: add its name to NAMES and the call beside the step. The crash sweep finds both by itself.
+A call does nothing until somebody arms it: a process by `QUARTERDECK_FAILPOINTS="place.after=kill@3;stop.begun=raise"`
+(at the third hit, or at every one), a simulation by `install`. A new step of the daemon that can end halfway gets a
+point: add its name to NAMES and the call beside the step. The crash sweep finds both by itself.
 """
 
 from __future__ import annotations
