@@ -55,7 +55,7 @@ from quarterdeck.rpc.convert.bots import settings_text
 
 log = structlog.get_logger(__name__)
 
-#: How often the clock is shown to the engine when no market event does.
+#: How often the clock is shown to the engine when no market event does, unless `Core.tick_seconds` is set.
 TICK_SECONDS = 1.0
 
 VERSION = version("quarterdeck")
@@ -116,6 +116,8 @@ class Core:
             clock=clock,
         )
         """What callers see of it."""
+        self.tick_seconds = TICK_SECONDS
+        """How often the clock is shown to the engine, and the tables are brought up to date."""
         self._background: list[asyncio.Task[None]] = []
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
@@ -259,7 +261,7 @@ class Core:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(TICK_SECONDS)
+            await asyncio.sleep(self.tick_seconds)
             if not isinstance(self._clock, ReplayClock):
                 self._loop.post(Timer.TICK)
             await self._loop.settled()

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.journal.database import Database, open_database
 from quarterdeck.daemon.journal.schema import event, meta, snapshot
-from quarterdeck.daemon.journal.writer import Entry, JournalBroken, Writer
+from quarterdeck.daemon.journal.writer import Entry, JournalBroken, Turns, Writer
 from quarterdeck.domain.errors import ConfigError
 
 __all__ = ["Entry", "Journal", "JournalBroken", "JournalDamaged", "Snapshot"]
@@ -50,7 +50,8 @@ class Journal:
     writer. After `JournalBroken` only `close` makes sense.
     """
 
-    def __init__(self, database: Database, account: str, *, sync: bool = True) -> None:
+    def __init__(self, database: Database, account: str, *, sync: bool = True, turns: Turns | None = None) -> None:
+        """Over an open database. `turns` has the writing done without a thread of its own, see `Writer`."""
         self._database = database
         with database.reading() as connection:
             self.journal_id: UUID = connection.execute(select(meta.c.journal_id)).scalar_one()
@@ -59,7 +60,7 @@ class Journal:
             head = connection.scalar(select(func.max(event.c.sequence))) or 0
         if owner not in (None, account):
             raise ConfigError(f"the journal {database.name} belongs to the account {owner!r}, not to {account!r}")
-        self._writer = Writer(database, account, head, synced=sync)
+        self._writer = Writer(database, account, head, synced=sync, turns=turns)
 
     @classmethod
     def open(cls, url: str, account: str, *, sync: bool = True) -> Self:

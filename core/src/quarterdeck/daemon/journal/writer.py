@@ -1,4 +1,6 @@
-"""Owns the thread that writes: what was asked for while it was busy goes to the disk together, with one sync.
+"""Owns writing: what was asked for while the writer was busy goes to the disk together, with one sync.
+
+It has a thread of its own, so that nobody waits for the disk; or none, when `Turns` has it called, as in a simulation.
 
 After a transaction that failed nobody knows what the disk holds, and asking it again may get a false yes. So a writer
 that has failed stays broken, and the process has to begin again from what is really there.
@@ -83,14 +85,20 @@ class _Insert:
 
 Job = TypeVar("Job", _Append, _Task)
 
+#: Has a writer without a thread called, now or later, once for each time it is asked.
+Turns = Callable[[Callable[[], None]], None]
+
 
 class Writer:
     """Writes in the order of the calls, except that entries overtake tasks.
 
-    So a task delays entries by no more than itself. Both methods may be called from any thread and never wait.
+    So a task delays entries by no more than itself. Both methods may be called from any thread and never wait. With
+    `turns` it has no thread: entries are written when it is called, tasks at once.
     """
 
-    def __init__(self, database: Database, account: str, head: int, *, synced: bool) -> None:
+    def __init__(
+        self, database: Database, account: str, head: int, *, synced: bool, turns: Turns | None = None
+    ) -> None:
         self.head = head
         """The last sequence that is durable."""
         self._database = database
@@ -101,9 +109,14 @@ class Writer:
         self._queue: queue.SimpleQueue[_Append | _Task | None] = queue.SimpleQueue()
         self._failure: Exception | None = None
         self._is_closed = False
+        self._is_ending = False
         self._insert = _Insert(event, database.dialect)
-        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-        self._thread.start()
+        self._tasks: deque[_Task] = deque()
+        self._turns = turns
+        self._thread: threading.Thread | None = None
+        if turns is None:
+            self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+            self._thread.start()
 
     def append(self, entries: Sequence[Entry], done: Done) -> None:
         """Queue entries that continue the journal; `done` is completed when they are durable.
@@ -121,6 +134,8 @@ class Writer:
                 expected += 1
             self._next = expected
             self._queue.put(_Append(entries, done))
+        if self._turns is not None:
+            self._turns(self._catch_up)
 
     def run(self, sequence: int, action: Callable[[Connection], object]) -> Future[None]:
         """Queue a transaction over what follows from the entries up to `sequence`, which must have been appended.
@@ -137,15 +152,20 @@ class Writer:
             if sequence >= self._next:
                 raise ValueError(f"entry {sequence} was not appended yet: {self._next} comes next")
             self._queue.put(_Task(action, done))
+        if self._turns is not None:
+            self._catch_up()
         return done
 
     def close(self) -> None:
-        """Write what is queued and end the thread. A second call does nothing."""
+        """Write what is queued and end. A second call does nothing."""
         with self._lock:
             if not self._is_closed:
                 self._is_closed = True
                 self._queue.put(None)
-        self._thread.join()
+        if self._thread is None:
+            self._catch_up()
+        else:
+            self._thread.join()
 
     def _check_usable(self) -> None:
         if self._failure is not None:
@@ -154,21 +174,29 @@ class Writer:
             raise ValueError("the journal is closed")
 
     def _run(self) -> None:
-        tasks: deque[_Task] = deque()
-        is_closing = False
-        while tasks or not is_closing:
-            appends: list[_Append] = []
-            for job in self._take(wait=not tasks):
-                if job is None:
-                    is_closing = True
-                elif isinstance(job, _Append):
-                    appends.append(job)
-                else:
-                    tasks.append(job)
-            if appends:
-                self._do(self._commit, appends)
-            if tasks:
-                self._do(self._perform, [tasks.popleft()])
+        while self._round(self._take(wait=not self._tasks)):
+            pass
+
+    def _catch_up(self) -> None:
+        """Write all that is queued, on the caller's thread."""
+        while self._tasks or not self._queue.empty():
+            self._round(self._take(wait=False))
+
+    def _round(self, jobs: Sequence[_Append | _Task | None]) -> bool:
+        """Write the entries that came, then one task; returns whether there may be more to do."""
+        appends: list[_Append] = []
+        for job in jobs:
+            if job is None:
+                self._is_ending = True
+            elif isinstance(job, _Append):
+                appends.append(job)
+            else:
+                self._tasks.append(job)
+        if appends:
+            self._do(self._commit, appends)
+        if self._tasks:
+            self._do(self._perform, [self._tasks.popleft()])
+        return bool(self._tasks) or not self._is_ending
 
     def _take(self, *, wait: bool) -> list[_Append | _Task | None]:
         """Everything that is queued; if there is nothing and we may wait, whatever comes next."""
