@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from core.tests.daemon.journal.test_journal import Gate, entries
-from quarterdeck.daemon.journal import Entry, Journal, JournalBroken, Snapshot, database
+from quarterdeck.daemon.journal import Entry, Journal, JournalBroken, Snapshot, sqlite
 
 #: Appends batches for ever and says how far it is only once it is durable; now and then a derived write in between.
 APPEND = """
@@ -156,7 +156,7 @@ def test_a_reader_neither_holds_up_the_writer_nor_sees_what_came_later(journal: 
 
 
 def test_a_reader_left_open_does_not_keep_the_journal_from_closing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 100)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 100)
     journal = Journal.open(url, "main")
     journal.append_threadsafe([Entry(1, 1, "A", b"")]).result()
     with journal.reading() as connection:

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Connection
 
 from quarterdeck.daemon.journal import Entry, Journal
-from quarterdeck.daemon.journal.schema import SCHEMA_VERSION
+from quarterdeck.daemon.journal.migrations import SCHEMA_VERSION
 from quarterdeck.domain.errors import ConfigError
 
 HOLD = """

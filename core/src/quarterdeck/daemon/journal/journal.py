@@ -17,7 +17,8 @@ from uuid import UUID
 from sqlalchemy import Connection, delete, func, insert, select
 
 from quarterdeck.daemon.failpoints import failpoint
-from quarterdeck.daemon.journal.database import Database, open_database
+from quarterdeck.daemon.journal.database import Database
+from quarterdeck.daemon.journal.opening import open_database
 from quarterdeck.daemon.journal.schema import event, meta, snapshot
 from quarterdeck.daemon.journal.writer import Entry, JournalBroken, Turns, Writer
 from quarterdeck.domain.errors import ConfigError

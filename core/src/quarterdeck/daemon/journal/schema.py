@@ -35,9 +35,6 @@ from quarterdeck.domain.market import Side
 from quarterdeck.domain.order import OrderRole, OrderState, OrderType, TimeInForce
 from quarterdeck.domain.report import FillCause, Liquidity
 
-#: Raised when `meta`, `event` or `snapshot` change. A daemon refuses a journal with a higher number.
-SCHEMA_VERSION = 1
-
 #: Raised when a projection's columns or their meaning change: what is there is then built again.
 PROJECTION_VERSION = 1
 

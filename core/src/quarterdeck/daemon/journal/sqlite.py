@@ -1,0 +1,105 @@
+"""Owns the journal in a SQLite file: one process at a time, readers that do not wait for the writer."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine
+from sqlalchemy import event as listeners
+
+from quarterdeck.daemon.journal.database import READERS, Database, block
+from quarterdeck.daemon.journal.lock import InstanceLock
+from quarterdeck.domain.errors import ConfigError
+
+#: How long SQLite waits for another connection's lock. Only a foreign tool that writes can make us wait.
+BUSY_TIMEOUT_MS = 2_000
+
+
+class SqliteDatabase(Database):
+    """A file in WAL mode, so that readers and the writer do not wait for each other; locked for one process."""
+
+    def __init__(self, name: str, url: URL) -> None:
+        self.path = _file(name, url)
+        self._lock = InstanceLock(self.path.with_name(f"{self.path.name}.lock"))
+        self._is_synced = True
+        try:
+            super().__init__(name, _engine(url, _set_up_writer), _engine(url, _set_up_reader))
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def transaction(self, *, synced: bool) -> AbstractContextManager[Connection]:
+        """`BEGIN IMMEDIATE`. An unsynced commit is in the log file, in order; the next synced one syncs that file."""
+        if synced is not self._is_synced:
+            self._writer.exec_driver_sql(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
+            self._is_synced = synced
+        return block(self._writer, "BEGIN IMMEDIATE")
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection of the pool, in a transaction that is opened by its first statement."""
+        with self._readers.connect() as connection, block(connection, "BEGIN"):
+            yield connection
+
+    def keep_before(self, version: int) -> None:
+        """A copy of the file beside it, whole and on the disk before it gets its name."""
+        kept = self.path.with_name(f"{self.path.name}.before-{version:04}")
+        copy_file(self.path, kept)
+
+    def close(self) -> None:
+        """Close every connection, with which the write-ahead log is moved into the file, and let another process in."""
+        super().close()
+        self._lock.release()
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a database that may be in use into one file: as it is at one moment, on the disk when this ends."""
+    unfinished = target.with_name(f"{target.name}.part")
+    unfinished.unlink(missing_ok=True)
+    with closing(sqlite3.connect(source)) as reading, closing(sqlite3.connect(unfinished)) as writing:
+        reading.backup(writing)
+    for path in (unfinished, target.parent):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if path is unfinished:
+            unfinished.replace(target)
+
+
+def _file(name: str, url: URL) -> Path:
+    if not url.database or url.database == ":memory:" or "uri" in url.query:
+        raise ConfigError(f"the journal's URL {name!r} names no file: write sqlite:///path/journal.db")
+    path = Path(url.database)
+    if not path.parent.is_dir():
+        raise ConfigError(f"the journal's URL {name!r}: there is no directory {path.parent}")
+    return path
+
+
+def _engine(url: URL, set_up: Callable[[sqlite3.Connection], None]) -> Engine:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=READERS, max_overflow=0)
+
+    @listeners.listens_for(engine, "connect")
+    def connected(connection: sqlite3.Connection, _record: object) -> None:
+        set_up(connection)
+
+    return engine
+
+
+def _set_up_writer(connection: sqlite3.Connection) -> None:
+    (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    if mode != "wal":
+        raise sqlite3.OperationalError(f"its file system allows no WAL mode, only {mode}")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+
+
+def _set_up_reader(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA query_only=ON")
+    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")

@@ -1,0 +1,143 @@
+"""The schema's steps: they make what the code expects, take old journals along whole, and leave a copy behind."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection
+
+from core.tests.daemon.journal.trading import fold_entry
+from quarterdeck.daemon.journal import Journal, Projections, load_state, migrations, opening
+from quarterdeck.daemon.journal.migrations import SCHEMA_VERSION
+from quarterdeck.daemon.journal.schema import metadata
+from quarterdeck.domain.errors import ConfigError
+
+#: A journal as version 1 wrote it: seventy events of trading, the tables, a snapshot.
+FIRST = Path(__file__).with_name("journal-0001.sql")
+
+STEP = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{number:04}"
+down_revision = "{before:04}"
+
+def upgrade():
+    op.add_column("event", sa.Column("weather", sa.Text, nullable=False, server_default="fair"))
+    {then}
+"""
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """The file of a journal of version 1."""
+    path = tmp_path / "journal.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FIRST.read_text())
+    return path
+
+
+def events(path: Path) -> list[Any]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT sequence, time, account, type, body FROM event ORDER BY sequence").fetchall()
+
+
+def everything(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
+
+
+def version(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute("SELECT schema_version FROM meta").fetchone()[0])
+
+
+def differences(connection: Connection) -> list[Any]:
+    options = {"compare_type": True, "compare_server_default": True}
+    return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+
+
+def test_the_steps_make_the_schema_of_the_code(journal: Journal) -> None:
+    with journal.reading() as connection:
+        assert differences(connection) == []
+
+
+def test_a_column_the_steps_forgot_is_seen(journal: Journal) -> None:
+    def forget(connection: Connection) -> None:
+        connection.exec_driver_sql("ALTER TABLE fills DROP COLUMN fee")
+        connection.exec_driver_sql("DROP INDEX ix_fills_time")
+
+    journal.write(0, forget).result()
+    with journal.reading() as connection:
+        assert len(differences(connection)) == 2
+
+
+def test_a_journal_of_version_1_is_taken_along_whole(url: str, old: Path) -> None:
+    before = events(old)
+    journal = Journal.open(url, "main")
+    assert journal.head == len(before) == 70
+    assert [(e.sequence, e.time, "main", e.type, e.body) for e in journal.iterate(0)] == before
+    state = load_state(journal, fold_entry, Projections(journal))
+    assert (state.sequence, len(state.bots)) == (70, 1)
+    with journal.reading() as connection:
+        assert differences(connection) == []
+    journal.close()
+    assert version(old) == SCHEMA_VERSION
+
+
+@pytest.fixture
+def next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Pretends that this Quarterdeck knows one step more, which ends with what the test says."""
+
+    def add(then: str = "pass") -> int:
+        folder, number = tmp_path / "migrations", SCHEMA_VERSION + 1
+        shutil.copytree(migrations._FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
+        step = STEP.format(number=number, before=SCHEMA_VERSION, then=then)
+        (folder / "versions" / f"{number:04}_next.py").write_text(step)
+        monkeypatch.setattr(migrations, "_FOLDER", folder)
+        monkeypatch.setattr(migrations.upgrade, "__defaults__", (number,))
+        monkeypatch.setattr(opening, "SCHEMA_VERSION", number)
+        return number
+
+    return add
+
+
+def test_an_upgrade_keeps_a_copy_of_what_was_there(url: str, old: Path, next_step: Callable[..., int]) -> None:
+    before = everything(old)
+    number = next_step()
+    Journal.open(url, "main").close()
+    assert version(old) == number
+    kept = old.with_name(f"journal.db.before-{number:04}")
+    assert everything(kept) == before
+    with closing(sqlite3.connect(old)) as connection:
+        assert connection.execute("SELECT DISTINCT weather FROM event").fetchall() == [("fair",)]
+    assert sorted(path.name for path in old.parent.glob("journal.db.before*")) == [kept.name]
+    kept.unlink()
+    Journal.open(url, "main").close()
+    assert not kept.exists(), "nothing was upgraded, so there is nothing to keep"
+
+
+def test_a_step_that_fails_leaves_everything_as_it_was(url: str, old: Path, next_step: Callable[..., int]) -> None:
+    before = everything(old)
+    next_step("raise ZeroDivisionError('a bug')")
+    with pytest.raises(ZeroDivisionError):
+        Journal.open(url, "main")
+    assert everything(old) == before
+
+
+def test_a_step_the_database_refuses_leaves_everything_as_it_was(
+    url: str, old: Path, next_step: Callable[..., int]
+) -> None:
+    before = everything(old)
+    next_step("op.execute('INSERT INTO event SELECT * FROM event')")
+    with pytest.raises(ConfigError, match=r"cannot open the journal .*UNIQUE"):
+        Journal.open(url, "main")
+    assert everything(old) == before
