@@ -77,7 +77,6 @@ class Entry(NamedTuple):
 class Fill(NamedTuple):
     sequence: int
     time: int
-    bot_id: str
     event: OrderFilled
 
 
@@ -202,9 +201,9 @@ class FakeHistory:
             event = recorded.event
             if not isinstance(event, OrderFilled) or (before is not None and entry.sequence >= before):
                 continue
-            owner = order.bot_id if (order := self.deck.state.order(event.order_id)) else ""
-            if order_id in (None, event.order_id) and symbol in (None, event.symbol) and bot_id in (None, owner):
-                found.append(Fill(recorded.sequence, recorded.time, owner, event))
+            about = (order_id, event.order_id), (symbol, event.symbol), (bot_id, event.bot_id)
+            if all(wanted in (None, given) for wanted, given in about):
+                found.append(Fill(recorded.sequence, recorded.time, event))
         return Page(found[:limit], self.deck.state.sequence)
 
 

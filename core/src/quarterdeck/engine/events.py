@@ -190,7 +190,8 @@ class OrderFilled:
     """A trade of an order. `realized_pnl` is what it realised for the order's owner, before fees.
 
     `postings` is the money it moved, double entry. The four before say how order and account position stand after it,
-    for readers who keep no state of their own.
+    for readers who keep no state of their own. `bot_id` is whose order it was; empty for no bot's, and in journals of
+    version 0.1.
     """
 
     order_id: str
@@ -210,6 +211,7 @@ class OrderFilled:
     position_quantity: Decimal
     position_average_price: Decimal | None
     postings: tuple[Posting, ...]
+    bot_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,7 @@ def _filled(turn: Turn, report: r.Filled) -> None:
                 report.fee_currency,
                 after.realized_pnl,
             ),
+            order.bot_id,
         ),
         order.correlation_id,
         order.last_sequence,

@@ -145,10 +145,6 @@ class FillRow(Protocol):
         """When it was recorded."""
 
     @property
-    def bot_id(self) -> str:
-        """Whose order it was; empty for no bot's."""
-
-    @property
     def event(self) -> OrderFilled:
         """What was recorded."""
 

@@ -91,7 +91,7 @@ def test_fills_page_by_page(listings: Listings, size: int) -> None:
         (recorded.sequence, recorded.time, recorded.event) for recorded in FILLS
     ]
     owners = {order.order_id: order.bot_id for order in ORDERS}
-    assert all(fill.bot_id == owners[fill.event.order_id] for fill in found)
+    assert all(fill.event.bot_id == owners[fill.event.order_id] for fill in found)
 
 
 def test_fills_of_an_order_an_instrument_and_a_bot(listings: Listings) -> None:

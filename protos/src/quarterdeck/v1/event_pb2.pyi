@@ -569,7 +569,7 @@ class OrderFilled(_message.Message):
     """Where the order stands after it."""
     @_builtins.property
     def fill(self) -> _fill_pb2.Fill:
-        """The trade. Which bot's it is follows from its order, when it was written down from the envelope."""
+        """The trade. When it was written down follows from the envelope."""
 
     @_builtins.property
     def filled_quantity(self) -> _decimal_pb2.Decimal:

@@ -213,9 +213,13 @@ class Order(NewOrder):
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """One trade the exchange made for an order. A negative `fee` is a rebate; `realized_pnl` is before fees."""
+    """One trade the exchange made for an order. A negative `fee` is a rebate; `realized_pnl` is before fees.
+
+    `bot` is whose share it moved; empty for no bot's.
+    """
 
     order: str
+    bot: str
     instrument: str
     side: Side
     quantity: Decimal
@@ -231,10 +235,9 @@ class Trade:
 
 @dataclass(frozen=True, slots=True)
 class Fill(Trade, Named):
-    """A trade as the daemon keeps it: with a name, the bot whose share it moved, and when it was written down."""
+    """A trade as the daemon keeps it: with a name, and when it was written down."""
 
     name: str
-    bot: str
     record_time: datetime
 
 

@@ -27,11 +27,10 @@ class OrderKey(NamedTuple):
 
 
 class Fill(NamedTuple):
-    """A fill with its place in the journal, when it was recorded, and the bot whose order it was; none is empty."""
+    """A fill with its place in the journal, and when it was recorded."""
 
     sequence: int
     time: int
-    bot_id: str
     event: OrderFilled
 
 
@@ -127,7 +126,7 @@ def _order(row: Row[Any]) -> Order:
 
 def _fill(row: Row[Any]) -> Fill:
     found = row._mapping  # noqa: SLF001 - as above
-    return Fill(row.sequence, row.time, row.bot_id, OrderFilled(**{name: found[name] for name in FILL}))
+    return Fill(row.sequence, row.time, OrderFilled(**{name: found[name] for name in FILL}))
 
 
 def _portfolio_snapshot(row: Row[Any]) -> PortfolioSnapshot:

@@ -87,7 +87,8 @@ class Projections:
                 return
             self._orders[order.order_id] = order
             if isinstance(event, OrderFilled):
-                self._fills.append(_event_row(recorded, event, FILL) | {"bot_id": order.bot_id})
+                owner = {"bot_id": order.bot_id}  # which events of version 0.1 do not tell
+                self._fills.append(_event_row(recorded, event, FILL) | owner)
                 self._symbols[event.symbol] = None
                 self._is_ledger_touched = True
 

@@ -171,6 +171,7 @@ def _read_filled(message: event_pb2.OrderFilled) -> e.OrderFilled:
         Decimal(message.position_quantity.value),
         read_amount(message.position_average_price),
         tuple([Posting(BOOK_OF[each.book], each.currency, Decimal(each.amount.value)) for each in message.postings]),
+        names.bot_id_of(fill.bot),
     )
 
 

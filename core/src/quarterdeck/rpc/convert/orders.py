@@ -104,6 +104,7 @@ def write_draft(message: order_pb2.Order, draft: OrderDraft, order_id: str, acco
 def write_fill(message: fill_pb2.Fill, event: OrderFilled, account: str) -> None:
     """Write a trade as its event has it."""
     message.order = account + names.ORDERS + event.order_id
+    message.bot = names.bot(event.bot_id)
     message.exchange_trade_id = event.trade_id
     message.instrument = names.instrument(event.symbol)
     message.side = SIDES[event.side]
@@ -117,9 +118,9 @@ def write_fill(message: fill_pb2.Fill, event: OrderFilled, account: str) -> None
     set_time(message.exchange_time, event.exchange_time)
 
 
-def fill_message(event: OrderFilled, sequence: int, time: int, bot_id: str, account: str) -> fill_pb2.Fill:
-    """A trade that was recorded at a sequence and time, for an order of a bot."""
-    message = fill_pb2.Fill(name=f"{account}{names.FILLS}{sequence}", bot=names.bot(bot_id))
+def fill_message(event: OrderFilled, sequence: int, time: int, account: str) -> fill_pb2.Fill:
+    """A trade that was recorded at a sequence and time."""
+    message = fill_pb2.Fill(name=f"{account}{names.FILLS}{sequence}")
     write_fill(message, event, account)
     set_time(message.record_time, time)
     return message

@@ -95,7 +95,7 @@ class OrderServicer(Servicer, OrderServiceServicer):
         if len(found.rows) > size:
             more = pages.make_token(request, pages.Token(sequence, str(fills[-1].sequence)))
         return ListFillsResponse(
-            fills=[fill_message(fill.event, fill.sequence, fill.time, fill.bot_id, self._account) for fill in fills],
+            fills=[fill_message(fill.event, fill.sequence, fill.time, self._account) for fill in fills],
             next_page_token=more,
             snapshot_sequence=sequence,
         )
