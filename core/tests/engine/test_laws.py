@@ -24,6 +24,7 @@ from quarterdeck.domain.risk import TradingState
 from quarterdeck.domain.signal import Action, Signal
 from quarterdeck.engine import events as e
 from quarterdeck.engine import inputs as i
+from quarterdeck.engine.checks import Verdict, check_state
 from quarterdeck.engine.effects import AmendAtVenue, CancelAtVenue, QueueOrder, SendOrder
 from quarterdeck.engine.fold import fold, rebuild_indexes
 from quarterdeck.engine.pipeline import Deciders
@@ -223,6 +224,7 @@ class Laws(RuleBasedStateMachine):
         self.indexes_are_what_the_orders_say()
         self.the_sequence_has_no_gap_and_ids_are_unique()
         self.no_entry_leaves_while_trading_is_not_active()
+        self.nothing_fails_the_checks_of_a_running_daemon()
 
     def money_is_conserved(self) -> None:
         state = self.desk.state
@@ -296,6 +298,10 @@ class Laws(RuleBasedStateMachine):
                     assert trading is TradingState.ACTIVE or role is not OrderRole.ENTRY
                 case e.OrderSent(order_id=order_id) if order_id in self.sent:
                     assert trading is TradingState.ACTIVE or roles[order_id] is not OrderRole.ENTRY
+
+    def nothing_fails_the_checks_of_a_running_daemon(self) -> None:
+        found = check_state(self.desk.state, self.desk.machine.instruments)
+        assert [each for each in found if each.verdict is Verdict.FAILED] == []
 
     def teardown(self) -> None:
         """Replay gives the same state, from the start or any snapshot; after the storm, venue and account agree."""
