@@ -26,6 +26,7 @@ from quarterdeck.domain.order import OrderRole, OrderTerms, OrderType
 from quarterdeck.domain.signal import Action, Holding, Signal
 from quarterdeck.engine import inputs as i
 from quarterdeck.engine.effects import QueueOrder, SendOrder
+from quarterdeck.engine.ids import LinkIds
 from quarterdeck.engine.machine import Machine
 from quarterdeck.engine.pipeline import Deciders
 from quarterdeck.engine.state import State
@@ -104,7 +105,7 @@ def _machine(strategy: Strategy, *, immediate: bool = True) -> Machine:
         rules=build_rules(RiskLimitsSettings()),
         venue=Capabilities(immediate=immediate),
     )
-    machine = Machine(State(), {BTCUSDT.symbol: BTCUSDT}, deciders, "BNCH")
+    machine = Machine(State(), {BTCUSDT.symbol: BTCUSDT}, deciders, LinkIds(b"of the benchmark", 1))
     machine.step(i.OpenAccount("paper", "USDT", (("USDT", Decimal(50_000)),)), _BEGIN)
     machine.step(i.CreateBot(BotSpec("bench", "bench", BTCUSDT.symbol, MINUTE)), _BEGIN)
     machine.step(i.StartBot("bench", strategy), _BEGIN)

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from core.tests.engine.deciders import RatioSizer, Rule
-from core.tests.engine.desk import INSTRUMENTS, MORNING
+from core.tests.engine.desk import IDS, INSTRUMENTS, MORNING
 from quarterdeck.daemon.clock import ReplayClock
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.domain.amounts import use_money_context
@@ -112,7 +112,7 @@ class Bridge:
 
     def __init__(self) -> None:
         use_money_context()
-        self.machine = Machine(State(), INSTRUMENTS, Deciders(RatioSizer(), rules=[Rule()]), "TEST")
+        self.machine = Machine(State(), INSTRUMENTS, Deciders(RatioSizer(), rules=[Rule()]), IDS)
         self.commits = HeldCommits()
         self.clock = ReplayClock(MORNING)
         self.loop = Loop(self.machine, self.commits, self.clock)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.tests.daemon import plugin
 from core.tests.daemon.conftest import candle
-from core.tests.engine.desk import INSTRUMENTS, MORNING
+from core.tests.engine.desk import IDS, INSTRUMENTS, MORNING
 from quarterdeck.daemon.clock import ReplayClock
 from quarterdeck.daemon.config import Config
 from quarterdeck.daemon.deck import DaemonDeck
@@ -37,7 +37,7 @@ class Ship:
         self.state = self.keeper.load()
         self.clock = ReplayClock(MORNING)
         self.log = EventLog(self.journal)
-        machine = Machine(self.state, INSTRUMENTS, deciders, "TEST")
+        machine = Machine(self.state, INSTRUMENTS, deciders, IDS)
         self.loop = Loop(machine, Records(self.journal, self.log, "main"), self.clock)
         self.venue = plugin.Embedded()
         link = OrderLink(self.venue, self.loop, self.clock)

@@ -19,6 +19,7 @@ from quarterdeck.engine import events as e
 from quarterdeck.engine import inputs as i
 from quarterdeck.engine.effects import Effect
 from quarterdeck.engine.fold import fold
+from quarterdeck.engine.ids import LinkIds
 from quarterdeck.engine.machine import Machine
 from quarterdeck.engine.pipeline import Deciders
 from quarterdeck.engine.state import State
@@ -42,6 +43,9 @@ BTC = Instrument(
 SPOT = replace(BTC, symbol="btcusdt-spot", kind=InstrumentKind.SPOT)
 INSTRUMENTS: Mapping[str, Instrument] = {each.symbol: each for each in (BTC, SPOT)}
 
+#: Mints the link ids of these tests.
+IDS = LinkIds(b"a test's journal", 1)
+
 #: An early morning in UTC, ten minutes past the hour.
 MORNING = 1_700_010_600_000_000_000 - 1_700_010_600_000_000_000 % (60 * MINUTE) + 10 * MINUTE
 MILLISECOND = 1_000_000
@@ -62,7 +66,7 @@ class Desk:
         price: float = 50_000.0,
     ) -> None:
         self.sizer = RatioSizer()
-        self.machine = Machine(State(), INSTRUMENTS, deciders or Deciders(self.sizer, rules=[Rule()]), "TEST")
+        self.machine = Machine(State(), INSTRUMENTS, deciders or Deciders(self.sizer, rules=[Rule()]), IDS)
         self.now = MORNING
         self.journal: list[e.Recorded] = []
         self.effects: list[Effect] = []

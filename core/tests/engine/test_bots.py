@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from core.tests.engine.deciders import Script
-from core.tests.engine.desk import Desk, d, order
+from core.tests.engine.desk import IDS, Desk, d, order
 from quarterdeck.domain import report as r
 from quarterdeck.domain.bot import BotSpec, BotState
 from quarterdeck.domain.errors import AlreadyExists, InvalidRequest, NotFound, RefusedByState
@@ -105,7 +105,7 @@ def test_a_stopped_bot_needs_a_strategy_to_start(desk: Desk) -> None:
 def test_after_a_restart_a_paused_bot_does_not_resume_without_its_strategy(desk: Desk) -> None:
     desk.bot()
     desk.take(i.PauseBot("sma"))
-    restarted = Machine(desk.replayed(), desk.machine.instruments, desk.machine.deciders, "TEST")
+    restarted = Machine(desk.replayed(), desk.machine.instruments, desk.machine.deciders, IDS)
     with pytest.raises(RefusedByState):
         restarted.step(i.StartBot("sma", None), desk.now)
     script = Script()

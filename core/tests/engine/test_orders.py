@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.tests.engine.deciders import RatioSizer, Rule
-from core.tests.engine.desk import Desk, d, order
+from core.tests.engine.desk import IDS, Desk, d, order
 from quarterdeck.domain import report as r
 from quarterdeck.domain.capabilities import Capabilities
 from quarterdeck.domain.errors import AlreadyExists, CallerError, InvalidRequest, NotFound, RefusedByState
@@ -19,7 +19,6 @@ from quarterdeck.domain.signal import Action, Signal
 from quarterdeck.engine import events as e
 from quarterdeck.engine import inputs as i
 from quarterdeck.engine.effects import AmendAtVenue, CancelAtVenue, QueueOrder, SendOrder
-from quarterdeck.engine.ids import base32, link_id
 from quarterdeck.engine.pipeline import Deciders, HardLimits
 
 LIMIT: dict[str, Any] = {"type": OrderType.LIMIT, "limit_price": "49000"}
@@ -37,7 +36,7 @@ def test_an_approved_order_is_recorded_before_it_is_queued(desk: Desk) -> None:
     desk.took_effects()
     placed = desk.submit("0.1", stop_loss="49000", take_profit="52000")
     assert desk.took_effects() == [QueueOrder(placed.link_id)]
-    assert (placed.order_id, placed.link_id) == ("order-1", "a1-TEST-0000000001-E")
+    assert (placed.order_id, placed.link_id) == ("order-1", IDS.mint(1, OrderRole.ENTRY, placed.terms))
     assert (placed.state, placed.role, placed.correlation_id) == (OrderState.PREPARED, OrderRole.ENTRY, "order-1")
     assert desk.machine.view.pending_quantity("btcusdt") == d("0.1")
 
@@ -89,15 +88,6 @@ def test_an_unknown_bot_or_one_of_another_instrument(desk: Desk) -> None:
     with pytest.raises(InvalidRequest) as refused:
         desk.take(order("0.1", bot_id="sma"))
     assert refused.value.data == {"field": "order.bot"}
-
-
-def test_link_ids_are_short_unique_and_sort_like_their_numbers() -> None:
-    links = [link_id("7F3K", number, OrderRole.ENTRY) for number in (0, 1, 31, 32, 1_023, 1_024, 10**12, 32**10 - 1)]
-    assert links == sorted(set(links))
-    assert {len(link) for link in links} == {20}
-    assert len(f"{links[0]}-sl") <= 36
-    assert base32(1_025, 4) == "0101"
-    assert link_id("7F3K", 1, OrderRole.EXIT).endswith("-E")
 
 
 # ---------------------------------------------------------------- what the venue can do

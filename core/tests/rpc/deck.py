@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Generic, NamedTuple, TypeVar
 
+from core.tests.engine.desk import IDS
 from quarterdeck.domain import report as r
 from quarterdeck.domain.deciders import AccountView
 from quarterdeck.domain.instrument import Instrument
@@ -221,7 +222,7 @@ class FakeDeck:
 
     def __post_init__(self) -> None:
         self.deciders = Deciders(sizer=TwoPercent(), rules=(Ceiling(),))
-        self.machine = Machine(State(), self.instruments, self.deciders, "TEST")
+        self.machine = Machine(State(), self.instruments, self.deciders, IDS)
         self.events = FakeLog()
         self.market_data = FakeMarket()
         self.history = FakeHistory(self)

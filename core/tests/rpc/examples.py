@@ -47,6 +47,7 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "settings": JSON,
     "interval": st.integers(1, 10**15),
     "exchange_time": TIMES,
+    "epoch": st.integers(0, 2**62),
     "attempt": st.integers(0, 2**31 - 1),
     "open_positions": st.integers(0, 2**31 - 1),
 }

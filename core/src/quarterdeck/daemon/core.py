@@ -37,7 +37,8 @@ from quarterdeck.domain.bot import BotSpec, BotState
 from quarterdeck.domain.deciders import Strategy
 from quarterdeck.domain.errors import ConfigError, QuarterdeckError
 from quarterdeck.domain.instrument import Instrument
-from quarterdeck.engine.ids import base32
+from quarterdeck.domain.market import SECOND
+from quarterdeck.engine.ids import LinkIds
 from quarterdeck.engine.inputs import (
     CreateBot,
     Disagreement,
@@ -49,6 +50,7 @@ from quarterdeck.engine.inputs import (
     Timer,
 )
 from quarterdeck.engine.machine import Machine
+from quarterdeck.engine.state import State
 from quarterdeck.plugin.exchange import EmbeddedExchange
 from quarterdeck.plugin.fields import interval_ns
 from quarterdeck.rpc.convert.bots import settings_text
@@ -59,6 +61,8 @@ log = structlog.get_logger(__name__)
 TICK_SECONDS = 1.0
 
 VERSION = version("quarterdeck")
+
+_YEAR_2024 = 1_704_067_200 * SECOND
 
 
 def open_journal(config: Config) -> Journal:
@@ -159,7 +163,8 @@ class Core:
                     f"mode: the journal {config.journal.url} was kept in mode {state.mode!r}, not {config.mode.value!r}"
                 )
             time = ReplayClock(state.time) if parts.feed.is_replay else clock or SystemClock()
-            machine = Machine(state, instruments, parts.deciders, _deployment(opened))
+            ids = LinkIds(opened.journal_id.bytes, _epoch(state, time))
+            machine = Machine(state, instruments, parts.deciders, ids)
             return cls(config, parts, time, opened, keeper, machine, undo.pop_all())
 
     @property
@@ -315,6 +320,10 @@ def _check_bot(section: BotSection, parts: Parts, instruments: Mapping[str, Inst
         raise ConfigError(f"bots.{section.id}: {error}") from error
 
 
-def _deployment(journal: Journal) -> str:
-    """The four letters this journal's link ids carry."""
-    return base32(journal.journal_id.int % 32**4, 4)
+def _epoch(state: State, clock: Clock) -> int:
+    """The epoch of this daemon's link ids: above any before it, even if the journal was restored from an old copy.
+
+    For that it follows the wall clock where there is one. A replay of the same history mints the same ids.
+    """
+    by_clock = 0 if isinstance(clock, ReplayClock) else (clock.now() - _YEAR_2024) // SECOND
+    return max(state.epoch + 1, by_clock)

@@ -24,7 +24,7 @@ def open_account(turn: Turn, notice: OpenAccount) -> None:
     turn.emit(e.AccountOpened(notice.mode, notice.settle, notice.balances))
 
 
-def engage(turn: Turn, command: EngageKillSwitch, view: View, deployment: str) -> None:
+def engage(turn: Turn, command: EngageKillSwitch, view: View) -> None:
     """Halt trading first, then cancel every working entry, then close everything if asked to. Stops stay until flat."""
     if turn.state.trading_state is not TradingState.HALTED:
         turn.emit(e.TradingStateChanged(TradingState.HALTED, command.reason, automatic=False))
@@ -32,7 +32,7 @@ def engage(turn: Turn, command: EngageKillSwitch, view: View, deployment: str) -
         if order.role is OrderRole.ENTRY:
             request_cancel(turn, order)
     if command.flatten:
-        flatten_all(turn, view, deployment)
+        flatten_all(turn, view)
 
 
 def release(turn: Turn, command: ReleaseKillSwitch) -> None:

@@ -104,7 +104,7 @@ def pause(turn: Turn, command: PauseBot) -> None:
     turn.emit(e.BotStateChanged(command.bot_id, BotState.PAUSED), command.bot_id)
 
 
-def stop(turn: Turn, command: StopBot, roster: Roster, view: View, deployment: str) -> None:
+def stop(turn: Turn, command: StopBot, roster: Roster, view: View) -> None:
     """Stop feeding a bot, cancel its working entries, and close its position when asked to.
 
     Raises:
@@ -118,7 +118,7 @@ def stop(turn: Turn, command: StopBot, roster: Roster, view: View, deployment: s
     if command.flatten:
         share = turn.state.share(bot.spec.symbol, bot.spec.bot_id)
         if share.quantity:
-            close_share(turn, bot.spec.bot_id, share, view, deployment)
+            close_share(turn, bot.spec.bot_id, share, view)
 
 
 def fail(turn: Turn, command: FailBot, roster: Roster) -> None:
@@ -170,7 +170,7 @@ def wishes_of(strategy: Strategy, bot: BotRecord, candle: Candle) -> Sequence[Si
     return wishes
 
 
-def signal(turn: Turn, bot: BotRecord, wish: Signal, view: View, deciders: Deciders, deployment: str) -> None:
+def signal(turn: Turn, bot: BotRecord, wish: Signal, view: View, deciders: Deciders) -> None:
     """Follow one signal: record it, and drop it with a reason or take it through the gate."""
     spec = bot.spec
     instrument = turn.instruments[spec.symbol]
@@ -191,7 +191,7 @@ def signal(turn: Turn, bot: BotRecord, wish: Signal, view: View, deciders: Decid
         drop(dropped)
         return
     if wish.action is Action.EXIT:
-        if not close_share(turn, spec.bot_id, share, view, deployment, order_id):
+        if not close_share(turn, spec.bot_id, share, view, order_id):
             drop("EXIT_WORKING")
         return
     limit = _on_tick(wish.limit, instrument)
@@ -210,7 +210,7 @@ def signal(turn: Turn, bot: BotRecord, wish: Signal, view: View, deciders: Decid
     except CallerError as error:
         drop(str(error))
         return
-    record(turn, order_id, evaluation.draft, evaluation.sizing, evaluation.verdict, deployment)
+    record(turn, order_id, evaluation.draft, evaluation.sizing, evaluation.verdict)
 
 
 def _drop_reason(bot: BotRecord, wish: Signal, held: Decimal) -> str:

@@ -31,11 +31,12 @@ class AccountOpened:
 
 @dataclass(frozen=True, slots=True)
 class DaemonStarted:
-    """A daemon took up the account. `plugins` are `kind/name version`."""
+    """A daemon took up the account. `plugins` are `kind/name version`; `epoch` is what its link ids carry."""
 
     version: str
     mode: str
     plugins: tuple[str, ...]
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)

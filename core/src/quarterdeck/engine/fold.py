@@ -67,6 +67,7 @@ def _account_opened(state: State, event: e.AccountOpened, _: e.Recorded) -> None
 
 def _daemon_started(state: State, event: e.DaemonStarted, _: e.Recorded) -> None:
     state.mode = event.mode
+    state.epoch = event.epoch
     state.clean = False
 
 

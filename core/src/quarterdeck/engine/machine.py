@@ -18,6 +18,7 @@ from quarterdeck.domain.risk import TradingState
 from quarterdeck.engine import account, bots, orders
 from quarterdeck.engine import events as e
 from quarterdeck.engine import inputs as i
+from quarterdeck.engine.ids import LinkIds
 from quarterdeck.engine.market import Market
 from quarterdeck.engine.pipeline import Deciders
 from quarterdeck.engine.reports import apply_report
@@ -27,14 +28,14 @@ from quarterdeck.engine.view import View
 
 
 class Machine:
-    """The engine of one account. `deployment` is the four letters its link ids carry."""
+    """The engine of one account. `ids` mints its link ids."""
 
     def __init__(
         self,
         state: State,
         instruments: Mapping[str, Instrument],
         deciders: Deciders,
-        deployment: str,
+        ids: LinkIds,
     ) -> None:
         self.state = state
         self.instruments = instruments
@@ -42,7 +43,7 @@ class Machine:
         self.market = Market()
         self.view = View(state, self.market, instruments)
         self.roster = bots.Roster()
-        self._deployment = deployment
+        self.ids = ids
         self._snapshot_due = account.next_snapshot_time(state.snapshot_time) if state.snapshot_time else 0
 
     def step(self, item: i.Input, time: int, request: i.Request = i.NO_REQUEST) -> Turn | None:
@@ -119,7 +120,7 @@ class Machine:
                 continue
             turn = turn or self._turn(time)
             for wish in wishes:
-                bots.signal(turn, bot, wish, self.view, self.deciders, self._deployment)
+                bots.signal(turn, bot, wish, self.view, self.deciders)
         for bot, failure in failed:
             turn = turn or self._turn(time)
             bots.fail(turn, i.FailBot(bot.spec.bot_id, failure), self.roster)
@@ -137,12 +138,12 @@ class Machine:
             raise
 
     def _obey(self, turn: Turn, item: i.Command | i.Notice) -> None:  # noqa: PLR0912 - one line per command
-        view, deciders, deployment = self.view, self.deciders, self._deployment
+        view, deciders = self.view, self.deciders
         match item:
             case i.Sending():
                 orders.announce(turn, item.link_id)
             case i.SubmitOrder():
-                orders.submit(turn, item, view, deciders, deployment)
+                orders.submit(turn, item, view, deciders)
             case i.CancelOrder():
                 orders.cancel(turn, item)
             case i.AmendOrder():
@@ -150,7 +151,7 @@ class Machine:
             case i.CancelAllOrders():
                 orders.cancel_all(turn, item)
             case i.ClosePosition():
-                orders.close_position(turn, item, view, deployment)
+                orders.close_position(turn, item, view)
             case i.CreateBot():
                 bots.create(turn, item, view)
             case i.StartBot():
@@ -158,17 +159,17 @@ class Machine:
             case i.PauseBot():
                 bots.pause(turn, item)
             case i.StopBot():
-                bots.stop(turn, item, self.roster, view, deployment)
+                bots.stop(turn, item, self.roster, view)
             case i.FailBot():
                 bots.fail(turn, item, self.roster)
             case i.EngageKillSwitch():
-                account.engage(turn, item, view, deployment)
+                account.engage(turn, item, view)
             case i.ReleaseKillSwitch():
                 account.release(turn, item)
             case i.OpenAccount():
                 account.open_account(turn, item)
             case i.StartDaemon():
-                turn.emit(e.DaemonStarted(item.version, item.mode, item.plugins))
+                turn.emit(e.DaemonStarted(item.version, item.mode, item.plugins, self.ids.epoch))
             case i.StopDaemon():
                 turn.emit(e.DaemonStopped(item.reason))
             case i.Disagreement():
@@ -200,4 +201,4 @@ class Machine:
 
     def _turn(self, time: int, request: i.Request = i.NO_REQUEST) -> Turn:
         self.view.at(time)
-        return Turn(self.state, self.instruments, time, request, self.deciders.venue.immediate)
+        return Turn(self.state, self.instruments, time, request, self.ids, self.deciders.venue.immediate)

@@ -11,7 +11,6 @@ from quarterdeck.domain.sizing import Sizing
 from quarterdeck.engine import events as e
 from quarterdeck.engine.effects import AmendAtVenue, CancelAtVenue, QueueOrder, SendOrder
 from quarterdeck.engine.fold import amended
-from quarterdeck.engine.ids import link_id
 from quarterdeck.engine.inputs import AmendOrder, CancelAllOrders, CancelOrder, ClosePosition, SubmitOrder
 from quarterdeck.engine.pipeline import Deciders, evaluate, recheck
 from quarterdeck.engine.state import State
@@ -22,7 +21,7 @@ from quarterdeck.engine.view import View
 STEM_LENGTH = 40
 
 
-def submit(turn: Turn, command: SubmitOrder, view: View, deciders: Deciders, deployment: str) -> None:
+def submit(turn: Turn, command: SubmitOrder, view: View, deciders: Deciders) -> None:
     """Take an order from a caller through the gate, and record what came of it.
 
     Raises:
@@ -38,7 +37,7 @@ def submit(turn: Turn, command: SubmitOrder, view: View, deciders: Deciders, dep
         if bot.spec.symbol != command.symbol:
             raise InvalidRequest("order.bot", f"bot {command.bot_id} trades {bot.spec.symbol}, not {command.symbol}")
     evaluation = evaluate(command, view, deciders)
-    record(turn, command.order_id, evaluation.draft, evaluation.sizing, evaluation.verdict, deployment)
+    record(turn, command.order_id, evaluation.draft, evaluation.sizing, evaluation.verdict)
 
 
 def record(
@@ -47,7 +46,6 @@ def record(
     draft: OrderDraft,
     sizing: Sizing | None,
     verdict: Approved[OrderDraft] | Refused,
-    deployment: str,
 ) -> bool:
     """Record the gate's verdict; an approved order is queued for the venue. Returns whether it was approved.
 
@@ -57,7 +55,7 @@ def record(
     if isinstance(verdict, Refused):
         turn.emit(e.OrderRefused(order_id, draft.terms, draft.role, draft.bot_id, verdict), correlation)
         return False
-    link = link_id(deployment, turn.state.next_order_number, draft.role)
+    link = turn.ids.mint(turn.state.next_order_number, draft.role, verdict.item.terms)
     turn.emit(
         e.OrderPrepared(
             order_id,
@@ -166,7 +164,7 @@ def amend(turn: Turn, command: AmendOrder, view: View, deciders: Deciders) -> No
     )
 
 
-def close_position(turn: Turn, command: ClosePosition, view: View, deployment: str) -> None:
+def close_position(turn: Turn, command: ClosePosition, view: View) -> None:
     """Close what one owner, or every owner, holds of an instrument with a reduce-only market order each.
 
     Raises:
@@ -180,10 +178,10 @@ def close_position(turn: Turn, command: ClosePosition, view: View, deployment: s
     if not held:
         raise RefusedByState("NO_POSITION", f"nothing of {command.symbol} is held", {"name": command.symbol})
     for owner, share in held.items():
-        close_share(turn, owner, share, view, deployment)
+        close_share(turn, owner, share, view)
 
 
-def close_share(turn: Turn, bot_id: str, share: Position, view: View, deployment: str, order_id: str = "") -> bool:
+def close_share(turn: Turn, bot_id: str, share: Position, view: View, order_id: str = "") -> bool:
     """Send the order that closes an owner's share, unless one is on its way; returns whether it was sent."""
     working = turn.state.orders_of(share.symbol, bot_id)
     if any(order.role is OrderRole.EXIT and order.terms.type is OrderType.MARKET for order in working):
@@ -197,15 +195,15 @@ def close_share(turn: Turn, bot_id: str, share: Position, view: View, deployment
     )
     reference = view.mark(share.symbol) or abs(share.cost / share.quantity)
     draft = OrderDraft(terms, OrderRole.EXIT, bot_id, reference)
-    return record(turn, order_id, draft, None, Approved(draft, ()), deployment)
+    return record(turn, order_id, draft, None, Approved(draft, ()))
 
 
-def flatten_all(turn: Turn, view: View, deployment: str) -> None:
+def flatten_all(turn: Turn, view: View) -> None:
     """Close every share of every position."""
     for shares in turn.state.shares.values():
         for owner, share in shares.items():
             if share.quantity:
-                close_share(turn, owner, share, view, deployment)
+                close_share(turn, owner, share, view)
 
 
 def _open_order(turn: Turn, order_id: str) -> Order:

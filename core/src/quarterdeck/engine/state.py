@@ -95,6 +95,8 @@ class State:
     funding: Decimal = ZERO
     fill_count: int = 0
     next_order_number: int = 1
+    epoch: int = 0
+    """That of the last daemon; each has a higher one."""
     clean: bool = True
     """Whether the last daemon ended in order."""
 

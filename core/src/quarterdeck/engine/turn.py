@@ -12,6 +12,7 @@ from quarterdeck.domain.instrument import Instrument
 from quarterdeck.engine.effects import Effect
 from quarterdeck.engine.events import Event, Recorded
 from quarterdeck.engine.fold import fold
+from quarterdeck.engine.ids import LinkIds
 from quarterdeck.engine.inputs import NO_REQUEST, Request
 from quarterdeck.engine.state import State
 
@@ -19,7 +20,7 @@ from quarterdeck.engine.state import State
 class Turn:
     """Collects what one input led to."""
 
-    __slots__ = ("anomalies", "effects", "events", "instruments", "request", "sends_at_once", "state", "time")
+    __slots__ = ("anomalies", "effects", "events", "ids", "instruments", "request", "sends_at_once", "state", "time")
 
     def __init__(
         self,
@@ -27,6 +28,7 @@ class Turn:
         instruments: Mapping[str, Instrument],
         time: int,
         request: Request,
+        ids: LinkIds,
         sends_at_once: bool,
     ) -> None:
         self.state = state
@@ -37,6 +39,7 @@ class Turn:
         self.anomalies: list[str] = []
         """What should not happen: the daemon says so and stops taking risk until somebody has looked."""
         self.instruments = instruments
+        self.ids = ids
         self.sends_at_once = sends_at_once
         """Whether an approved order is sent without waiting for its turn."""
 

@@ -1224,10 +1224,13 @@ class DaemonStarted(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
     PLUGINS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Its version."""
     mode: _mode_pb2.Mode.ValueType
     """How real its trading is."""
+    epoch: _builtins.int
+    """Rises with every daemon that takes up the account; the link ids of its orders carry it."""
     @_builtins.property
     def plugins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The plugins it uses, as "kind/name version"."""
@@ -1238,10 +1241,11 @@ class DaemonStarted(_message.Message):
         version: _builtins.str = ...,
         mode: _mode_pb2.Mode.ValueType = ...,
         plugins: _abc.Iterable[_builtins.str] | None = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["mode", b"mode", "plugins", b"plugins", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "mode", b"mode", "plugins", b"plugins", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -313,11 +313,12 @@ class BotStateChanged:
 
 @dataclass(frozen=True, slots=True)
 class DaemonStarted:
-    """A daemon opened the journal. `plugins` are `kind/name version`."""
+    """A daemon opened the journal. `plugins` are `kind/name version`; `epoch` is what its link ids carry."""
 
     version: str
     mode: Mode
     plugins: tuple[str, ...]
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)

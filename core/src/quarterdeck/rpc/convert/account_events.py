@@ -193,10 +193,11 @@ def _write_started(message: event_pb2.DaemonStarted, event: e.DaemonStarted, _ac
     message.version = event.version
     message.mode = mode_number(event.mode)
     message.plugins.extend(event.plugins)
+    message.epoch = event.epoch
 
 
 def _read_started(message: event_pb2.DaemonStarted) -> e.DaemonStarted:
-    return e.DaemonStarted(message.version, mode_text(message.mode), tuple(message.plugins))
+    return e.DaemonStarted(message.version, mode_text(message.mode), tuple(message.plugins), message.epoch)
 
 
 def _write_stopped(message: event_pb2.DaemonStopped, event: e.DaemonStopped, _account: str) -> None:
