@@ -110,7 +110,7 @@ async def test_whoever_awaits_hears_of_the_failure(journal: Journal) -> None:
 
 
 def test_an_entry_that_is_there_already_breaks_the_journal(journal: Journal) -> None:
-    row = "INSERT INTO event VALUES (2, 0, 'main', 'Forged', x'00')"
+    row = "INSERT INTO event VALUES (2, 0, 'main', 'Forged', x'00', x'00')"
     journal.write(0, lambda connection: connection.exec_driver_sql(row)).result()
     with pytest.raises(JournalBroken, match="UNIQUE"):
         journal.append_threadsafe(entries(1, 2)).result()
@@ -123,7 +123,7 @@ def fails(_connection: Connection) -> None:
 
 def test_a_derived_write_that_fails_breaks_the_journal_and_leaves_nothing(url: str) -> None:
     def half(connection: Connection) -> None:
-        connection.exec_driver_sql("INSERT INTO snapshot VALUES (1, 'half', x'00')")
+        connection.exec_driver_sql("INSERT INTO snapshot VALUES (1, 'half', x'00', x'00')")
         fails(connection)
 
     journal = Journal.open(url, "main")

@@ -119,7 +119,7 @@ def test_a_closed_journal_refuses_entries(url: str) -> None:
 def test_a_missing_entry_is_damage(journal: Journal) -> None:
     journal.append_threadsafe(entries(1, 5)).result()
     journal.write(5, lambda connection: connection.exec_driver_sql("DELETE FROM event WHERE sequence = 3")).result()
-    with pytest.raises(JournalDamaged, match="entry 3 is missing, 4 follows"):
+    with pytest.raises(JournalDamaged, match="event 3: is missing: 4 follows"):
         list(journal.iterate(0))
 
 
@@ -205,7 +205,7 @@ def test_what_follows_from_an_entry_waits_for_the_entry(journal: Journal) -> Non
 
 
 def test_iterating_over_many_pages(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("quarterdeck.daemon.journal.journal.PAGE", 7)
+    monkeypatch.setattr("quarterdeck.daemon.journal.verification.PAGE", 7)
     journal.append_threadsafe(entries(1, 50)).result()
     assert list(journal.iterate(0)) == entries(1, 50)
     assert list(journal.iterate(48)) == entries(49, 2)

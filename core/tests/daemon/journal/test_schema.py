@@ -112,7 +112,7 @@ def test_rows_are_brought_up_to_date_on_both_databases(table: Table, dialect: An
 def test_entries_are_inserted_whatever_way_the_driver_takes_parameters(style: Any, tmp_path: Path) -> None:
     engine = create_engine(f"sqlite:///{tmp_path / 'x.db'}", paramstyle=style)
     schema.metadata.create_all(engine)
-    rows = [(1, 10, "main", "A", b"\x00"), (2, 20, "main", "B", b"")]
+    rows = [(1, 10, "main", "A", b"\x00", b"1"), (2, 20, "main", "B", b"", b"2")]
     with engine.begin() as connection:
         _Insert(schema.event, engine.dialect)(connection, rows)
         assert [tuple(row) for row in connection.execute(select(schema.event))] == rows

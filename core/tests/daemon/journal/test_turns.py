@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from quarterdeck.daemon.journal.opening import open_database
 from quarterdeck.daemon.journal.journal import Entry, Journal
+from quarterdeck.daemon.journal.opening import open_database
 
 ENTRIES = [Entry(number, number, "Made", b"%d" % number) for number in range(1, 6)]
 

@@ -17,23 +17,22 @@ from uuid import UUID
 from sqlalchemy import Connection, delete, func, insert, select
 
 from quarterdeck.daemon.failpoints import failpoint
+from quarterdeck.daemon.journal.chain import Head, follows, seal
 from quarterdeck.daemon.journal.database import Database
 from quarterdeck.daemon.journal.opening import open_database
 from quarterdeck.daemon.journal.schema import event, meta, snapshot
+from quarterdeck.daemon.journal.verification import ENTRIES, Finding, base, is_sealed, stored, walk
 from quarterdeck.daemon.journal.writer import Entry, JournalBroken, Turns, Writer
 from quarterdeck.domain.errors import ConfigError
 
 __all__ = ["Entry", "Journal", "JournalBroken", "JournalDamaged", "Snapshot"]
-
-#: Entries read at once by `iterate`: a query's own cost vanishes among them, and its transaction is over soon.
-PAGE = 2_000
 
 #: Snapshots kept: the newest, and one to fall back on.
 SNAPSHOTS_KEPT = 2
 
 
 class JournalDamaged(Exception):
-    """What is in the database can't have been written like this: an entry is missing."""
+    """What is in the database can't have been written like this: an entry is missing, or not what was written."""
 
 
 class Snapshot(NamedTuple):
@@ -57,10 +56,9 @@ class Journal:
         with database.reading() as connection:
             self.journal_id: UUID = connection.execute(select(meta.c.journal_id)).scalar_one()
             """Names this journal among all: positions of one mean nothing in another."""
-            owner = connection.scalar(select(event.c.account).limit(1))
-            head = connection.scalar(select(func.max(event.c.sequence))) or 0
-        if owner not in (None, account):
-            raise ConfigError(f"the journal {database.name} belongs to the account {owner!r}, not to {account!r}")
+            self._check_owner(connection, account)
+            last = connection.scalar(select(func.max(event.c.sequence))) or 0
+            head = stored(connection, self.journal_id, last)
         self._writer = Writer(database, account, head, synced=sync, turns=turns)
 
     @classmethod
@@ -81,9 +79,22 @@ class Journal:
             database.close()
             raise
 
+    def _check_owner(self, connection: Connection, account: str) -> None:
+        """Refuse another account's journal. A first entry that is not what was written does not say whose it is."""
+        start = base(connection, self.journal_id)
+        first = connection.execute(ENTRIES, {"after": start.sequence, "limit": 1}).first()
+        if first is not None and first.account != account and follows(start.hash, first):
+            name = self._database.name
+            raise ConfigError(f"the journal {name} belongs to the account {first.account!r}, not to {account!r}")
+
     @property
     def head(self) -> int:
         """The last durable sequence; 0 when the journal is empty."""
+        return self._writer.head.sequence
+
+    @property
+    def chain_head(self) -> Head:
+        """The last durable sequence, and the hash that stands for every entry up to it."""
         return self._writer.head
 
     def append(self, entries: Sequence[Entry]) -> asyncio.Future[None]:
@@ -119,20 +130,17 @@ class Journal:
         return found[0] if found and found[0].sequence == sequence else None
 
     def iterate(self, after: int) -> Iterator[Entry]:
-        """Every entry after a sequence, page by page, in short transactions.
+        """Every entry after a sequence, page by page, in short transactions, each held against the chain.
 
         Raises:
-            JournalDamaged: a sequence is missing.
+            JournalDamaged: an entry is missing, or not what was written.
         """
-        expected = after + 1
-        while page := self.read(expected - 1, PAGE):
-            for entry in page:
-                if entry.sequence != expected:
-                    raise JournalDamaged(
-                        f"{self._database.name}: entry {expected} is missing, {entry.sequence} follows"
-                    )
-                yield entry
-                expected += 1
+        with self.reading() as connection:
+            start = stored(connection, self.journal_id, after)
+        for row in walk(self.reading, start):
+            if isinstance(row, Finding):
+                raise JournalDamaged(f"{self._database.name}: {row}")
+            yield Entry(row.sequence, row.time, row.type, row.body)
 
     def save_snapshot(self, new: Snapshot) -> Future[None]:
         """Keep a snapshot, and drop the oldest. It may be lost by a power failure: entries are what is durable."""
@@ -140,7 +148,9 @@ class Journal:
         def save(connection: Connection) -> None:
             failpoint("snapshot.write")
             connection.execute(delete(snapshot).where(snapshot.c.sequence == new.sequence))
-            connection.execute(insert(snapshot), new._asdict())
+            head = stored(connection, self.journal_id, new.sequence)
+            digest = seal(head.hash, new.format, new.body)
+            connection.execute(insert(snapshot), new._asdict() | {"digest": digest})
             newest = select(snapshot.c.sequence).order_by(snapshot.c.sequence.desc()).limit(SNAPSHOTS_KEPT)
             connection.execute(delete(snapshot).where(snapshot.c.sequence.not_in(newest)))
             failpoint("snapshot.written")
@@ -148,12 +158,20 @@ class Journal:
         return self.write(new.sequence, save)
 
     def latest_snapshot(self, snapshot_format: str, at_most: int) -> Snapshot | None:
-        """The newest snapshot of a format that is not beyond a sequence."""
-        query = select(snapshot.c.sequence, snapshot.c.format, snapshot.c.body).order_by(snapshot.c.sequence.desc())
+        """The newest snapshot of a format that is not beyond a sequence.
+
+        Raises:
+            JournalDamaged: it is not what was written.
+        """
+        query = select(snapshot).order_by(snapshot.c.sequence.desc())
         query = query.where(snapshot.c.format == snapshot_format, snapshot.c.sequence <= at_most)
         with self.reading() as connection:
             row = connection.execute(query.limit(1)).first()
-        return None if row is None else Snapshot._make(row)
+            if row is None:
+                return None
+            if not is_sealed(row, stored(connection, self.journal_id, row.sequence).hash):
+                raise JournalDamaged(f"{self._database.name}: snapshot {row.sequence}: is not what was written")
+        return Snapshot(row.sequence, row.format, row.body)
 
     def write(self, sequence: int, action: Callable[[Connection], object]) -> Future[None]:
         """Run a transaction of what follows from the entries up to `sequence`, on the writer's thread, after them.

@@ -122,6 +122,10 @@ def _text(name: str, *, primary_key: bool = False) -> Column[str]:
     return Column(name, Text, nullable=False, primary_key=primary_key)
 
 
+def _bytes(name: str) -> Column[bytes]:
+    return Column(name, LargeBinary, nullable=False)
+
+
 def _flag(name: str) -> Column[bool]:
     return Column(name, Boolean, nullable=False)
 
@@ -161,7 +165,27 @@ event = Table(
     _number("time"),
     _text("account"),
     _text("type"),
-    Column("body", LargeBinary, nullable=False),
+    _bytes("body"),
+    _bytes("hash"),
+)
+
+signing_key = Table(
+    "signing_key",
+    metadata,
+    _text("key_id", primary_key=True),
+    _bytes("public_key"),
+    _number("sequence"),
+    _number("time"),
+)
+
+signed_head = Table(
+    "signed_head",
+    metadata,
+    _key("sequence"),
+    _bytes("hash"),
+    _number("time"),
+    _text("key_id"),
+    _bytes("signature"),
 )
 
 snapshot = Table(
@@ -169,7 +193,8 @@ snapshot = Table(
     metadata,
     _key("sequence"),
     _text("format"),
-    Column("body", LargeBinary, nullable=False),
+    _bytes("body"),
+    _bytes("digest"),
 )
 
 # ---------------------------------------------------------------- projections

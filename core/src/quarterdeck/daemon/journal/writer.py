@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import Connection, Dialect, Table, insert
 
 from quarterdeck.daemon.failpoints import failpoint
+from quarterdeck.daemon.journal.chain import Head, link
 from quarterdeck.daemon.journal.database import Database
 from quarterdeck.daemon.journal.schema import event
 
@@ -97,14 +98,14 @@ class Writer:
     """
 
     def __init__(
-        self, database: Database, account: str, head: int, *, synced: bool, turns: Turns | None = None
+        self, database: Database, account: str, head: Head, *, synced: bool, turns: Turns | None = None
     ) -> None:
         self.head = head
-        """The last sequence that is durable."""
+        """The last entry that is durable, and the hash that stands for all up to it."""
         self._database = database
         self._account = account
         self._synced = synced
-        self._next = head + 1
+        self._next = head.sequence + 1
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Append | _Task | None] = queue.SimpleQueue()
         self._failure: Exception | None = None
@@ -215,15 +216,17 @@ class Writer:
         _settle([job.done for job in jobs], self._failure)
 
     def _commit(self, appends: list[_Append]) -> None:
-        account = self._account
-        rows = [
-            (sequence, time, account, name, body) for append in appends for sequence, time, name, body in append.entries
-        ]
+        account, last = self._account, self.head.hash
+        rows = []
+        for append in appends:
+            for sequence, time, name, body in append.entries:
+                last = link(last, sequence, time, account, name, body)
+                rows.append((sequence, time, account, name, body, last))
         if rows:
             failpoint("journal.commit")
             with self._database.transaction(synced=self._synced) as connection:
                 self._insert(connection, rows)
-            self.head += len(rows)
+            self.head = Head(rows[-1][0], last)
             failpoint("journal.committed")
 
     def _perform(self, tasks: list[_Task]) -> None:
