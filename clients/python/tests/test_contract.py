@@ -233,6 +233,7 @@ ARGUMENTS: dict[str, Any] = {
     "reason": "because",
     "request_id": new_request_id(),
     "types": [events.OrderFilled],
+    "batch_size": 7,
     "open_only": True,
     "reduce_only": True,
     "validate_only": True,

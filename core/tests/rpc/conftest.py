@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 import pytest
 
 from core.tests.rpc.deck import FakeDeck
+from quarterdeck.rpc.limits import Limits
 from quarterdeck.rpc.server import Pace, Server
 
 T = TypeVar("T")
 
-PACE = Pace(heartbeat=0.05, patience=0.8, market=0.01, farewell=0.5)
+PACE = Pace(heartbeat=0.05, market=0.01, farewell=0.5)
+LIMITS = Limits(patience=0.8)
 
 
 class LoopThread:
@@ -68,7 +70,7 @@ def grpc_addr(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def grpc_server(server_loop: LoopThread, deck: FakeDeck, grpc_addr: str) -> Iterator[Server]:
-    server = server_loop.call(Server, deck, PACE)
+    server = server_loop.call(Server, deck, PACE, LIMITS)
     server_loop.run(server.start(grpc_addr))
     yield server
     server_loop.run(server.stop())

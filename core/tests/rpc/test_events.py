@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from core.tests.rpc.calls import MAIN, failure, failure_of
-from core.tests.rpc.conftest import PACE
+from core.tests.rpc.conftest import LIMITS
 from core.tests.rpc.deck import FakeDeck
 from quarterdeck.domain.market import Side
 from quarterdeck.domain.order import OrderType
@@ -174,10 +174,12 @@ def test_a_reader_that_takes_nothing_is_let_go_and_holds_up_nobody(
             do(deposit, deck, 100, "x" * 20_000)  # more in all than the connection's own buffers take
         assert sequences(events(reader, 1_000)) == list(range(after + 1, after + 1_001))
         reader.cancel()
-        time.sleep(2.3 * PACE.patience)
+        time.sleep(2.3 * LIMITS.patience)
         with pytest.raises(grpc.RpcError) as caught:
             list(stuck)
-        assert failure_of(caught.value)[:2] == ("RESOURCE_EXHAUSTED", "SLOW_READER")
+        found = failure_of(caught.value)
+        assert found[:2] == ("RESOURCE_EXHAUSTED", "SLOW_READER")
+        assert after < int(found.metadata["lastSequence"]) < deck.events.head
 
 
 def test_events_are_listed_page_by_page(grpc_stub: EventServiceStub, deck: FakeDeck, do: Callable[..., Any]) -> None:

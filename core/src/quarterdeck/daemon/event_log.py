@@ -21,6 +21,11 @@ class EventLog:
         self.head = journal.head
         """The last durable sequence."""
 
+    @property
+    def oldest(self) -> int:
+        """The first sequence that is still kept; the one after the head if none is."""
+        return self._journal.oldest
+
     def extend(self, entries: Sequence[Entry]) -> None:
         """Take note of entries that have just become durable."""
         recent = self._recent

@@ -72,9 +72,11 @@ TABLE: Mapping[str, Row] = {
     "ETAG_MISMATCH": Row(StatusCode.ABORTED),
     "POSITION_COMPACTED": Row(StatusCode.OUT_OF_RANGE, ("oldestSequence",)),
     "POSITION_AHEAD": Row(StatusCode.OUT_OF_RANGE, ("headSequence",)),
-    "SLOW_READER": Row(StatusCode.RESOURCE_EXHAUSTED),
+    "SLOW_READER": Row(StatusCode.RESOURCE_EXHAUSTED, ("lastSequence",)),
     "EXCHANGE_UNAVAILABLE": Row(StatusCode.UNAVAILABLE, ("exchange",)),
     "NOT_READY": Row(StatusCode.UNAVAILABLE, ("state",)),
+    "OVERLOADED": Row(StatusCode.UNAVAILABLE, ("limit",)),
+    "TIMED_OUT": Row(StatusCode.DEADLINE_EXCEEDED, ("seconds",)),
     "INTERNAL": Row(StatusCode.INTERNAL, ("errorId",)),
 }
 """By reason; `keys` is what its metadata holds at least."""

@@ -85,6 +85,10 @@ class EventLog(Protocol):
     def head(self) -> int:
         """The last durable sequence."""
 
+    @property
+    def oldest(self) -> int:
+        """The first sequence that is still kept; the one after the head if none is."""
+
     def recent(self, after: int) -> Sequence[LoggedEvent] | None:
         """Everything after a sequence, if all of it is in memory; None if it has to be read from the disk."""
 

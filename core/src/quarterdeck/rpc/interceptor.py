@@ -5,16 +5,20 @@ A call that fails never shows its caller more than the table says: gRPC alone wo
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from asyncio import timeout
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from inspect import isasyncgenfunction
+from math import inf
 from typing import Any, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 from protovalidate import Validator
 
-from quarterdeck.domain.errors import InvalidRequest
+from quarterdeck.domain.errors import InvalidRequest, QuarterdeckError, Unavailable
 from quarterdeck.rpc.errors import DETAILS_KEY, answer_to
+from quarterdeck.rpc.limits import ALWAYS_TAKEN, Limits
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -24,11 +28,16 @@ Read = Callable[[bytes], Any]
 class Guard(grpc.aio.ServerInterceptor):
     """Guards every method of every service; each is wrapped once, so a call costs no more than its checks.
 
-    `account` is the account's name, by which errors name what is in it.
+    `account` is the account's name, by which errors name what is in it. What is beyond the limits is refused at once.
     """
 
-    def __init__(self, account: str) -> None:
+    def __init__(self, account: str, limits: Limits) -> None:
         self._account = account
+        self._limits = limits
+        self.calls = 0
+        """How many calls with one answer are under way."""
+        self.streams = 0
+        """How many streams are open."""
         self._guarded: dict[str, Handler] = {}
         self._validate = Validator().validate
 
@@ -63,26 +72,45 @@ class Guard(grpc.aio.ServerInterceptor):
         raise TypeError(f"{method} has no handler")
 
     def _call(self, serve: Callable[..., Any], read: Read, method: str) -> Callable[..., Awaitable[Any]]:
+        allowed, seconds = inf if method in ALWAYS_TAKEN else self._limits.calls, self._limits.call
+
         async def call(raw: bytes, context: Context) -> Any:  # noqa: ANN401 - the method's own answer
+            self.calls += 1
+            clock = timeout(seconds)
             try:
-                return await serve(self._checked(read, raw), context)
+                if self.calls > allowed:
+                    raise _overloaded(f"{self._limits.calls} calls")
+                async with clock:
+                    return await serve(self._checked(read, raw), context)
             except Exception as error:  # noqa: BLE001 - whatever it is, the table says what is seen of it
-                await self._abort(error, context, method)
+                took_too_long = isinstance(error, TimeoutError) and clock.expired()
+                await self._abort(_timed_out(seconds) if took_too_long else error, context, method)
+            finally:
+                self.calls -= 1
 
         return call
 
     def _stream(self, serve: Callable[..., Any], read: Read, method: str) -> Callable[..., Any]:
-        if not isasyncgenfunction(serve):
-            return self._call(serve, read, method)  # it writes to the context itself
+        if isasyncgenfunction(serve):
 
-        async def stream(raw: bytes, context: Context) -> AsyncIterator[Any]:
+            async def stream(raw: bytes, context: Context) -> AsyncIterator[Any]:
+                try:
+                    with self._one_more_stream():
+                        async for answer in serve(self._checked(read, raw), context):
+                            yield answer
+                except Exception as error:  # noqa: BLE001 - as above
+                    await self._abort(error, context, method)
+
+            return stream
+
+        async def write(raw: bytes, context: Context) -> None:  # it writes to the context itself
             try:
-                async for answer in serve(self._checked(read, raw), context):
-                    yield answer
+                with self._one_more_stream():
+                    await serve(self._checked(read, raw), context)
             except Exception as error:  # noqa: BLE001 - as above
                 await self._abort(error, context, method)
 
-        return stream
+        return write
 
     def _fed_call(self, serve: Callable[..., Any], read: Read, method: str) -> Callable[..., Awaitable[Any]]:
         async def call(raws: AsyncIterator[bytes], context: Context) -> Any:  # noqa: ANN401 - as above
@@ -96,12 +124,23 @@ class Guard(grpc.aio.ServerInterceptor):
     def _fed_stream(self, serve: Callable[..., Any], read: Read, method: str) -> Callable[..., Any]:
         async def stream(raws: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
             try:
-                async for answer in serve(self._all_checked(read, raws), context):
-                    yield answer
+                with self._one_more_stream():
+                    async for answer in serve(self._all_checked(read, raws), context):
+                        yield answer
             except Exception as error:  # noqa: BLE001 - as above
                 await self._abort(error, context, method)
 
         return stream
+
+    @contextmanager
+    def _one_more_stream(self) -> Iterator[None]:
+        if self.streams >= self._limits.streams:
+            raise _overloaded(f"{self._limits.streams} streams")
+        self.streams += 1
+        try:
+            yield
+        finally:
+            self.streams -= 1
 
     def _checked(self, read: Read, raw: bytes) -> Any:  # noqa: ANN401 - the method's own request
         try:
@@ -121,6 +160,16 @@ class Guard(grpc.aio.ServerInterceptor):
             raise error
         code, status = answer_to(error, self._account, method)
         await context.abort(code, status.message, ((DETAILS_KEY, status.SerializeToString()),))
+
+
+def _overloaded(limit: str) -> Unavailable:
+    text = f"{limit} are under way already; nothing was recorded, try again in a moment"
+    return Unavailable("OVERLOADED", text, {"limit": limit})
+
+
+def _timed_out(seconds: float) -> QuarterdeckError:
+    text = f"the call was not over after {seconds:g} seconds; ask again with the same request_id what became of it"
+    return QuarterdeckError("TIMED_OUT", text, {"seconds": f"{seconds:g}"})
 
 
 def _as_it_is(raw: bytes) -> bytes:

@@ -14,6 +14,7 @@ from quarterdeck.domain.errors import ConfigError
 from quarterdeck.rpc import names
 from quarterdeck.rpc.facade import Deck
 from quarterdeck.rpc.interceptor import Guard
+from quarterdeck.rpc.limits import Limits
 from quarterdeck.rpc.pages import Listings
 from quarterdeck.rpc.servicers.accounts import AccountServicer
 from quarterdeck.rpc.servicers.bots import BotServicer
@@ -26,20 +27,6 @@ from quarterdeck.rpc.servicers.sizing import SizingServicer
 from quarterdeck.rpc.servicers.system import SystemServicer
 from quarterdeck.rpc.tape import Tape
 from quarterdeck.rpc.wiring import add_service
-
-#: The largest request; none of the contract's comes near it.
-REQUEST_BYTES = 256 * 1024
-
-_OPTIONS: tuple[tuple[str, int], ...] = (
-    ("grpc.so_reuseport", 0),  # a second daemon on the same port is an error, not a partner
-    ("grpc.max_receive_message_length", REQUEST_BYTES),
-    ("grpc.max_send_message_length", 64 * 1024 * 1024),
-    ("grpc.max_metadata_size", 16 * 1024),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-)
 
 PACKAGE = "quarterdeck.v1"
 
@@ -59,8 +46,6 @@ class Pace:
 
     heartbeat: float = 1.0
     """An event stream says after so long that there was nothing."""
-    patience: float = 60.0
-    """An event stream is ended whose reader takes nothing for so long."""
     market: float = 0.1
     """A market stream sends at most so often."""
     farewell: float = 2.0
@@ -70,10 +55,12 @@ class Pace:
 class Server:
     """Offers a deck to clients of this machine. There is no authentication yet, so no other machine is let in."""
 
-    def __init__(self, deck: Deck, pace: Pace | None = None) -> None:
+    def __init__(self, deck: Deck, pace: Pace | None = None, limits: Limits | None = None) -> None:
         self._deck = deck
         self._pace = pace or Pace()
+        self._limits = limits or Limits()
         self._tape = Tape(deck.events, deck.journal_id, self._pace.heartbeat)
+        self.guard = Guard(names.account(deck.account_id), self._limits)
         self._health = health.aio.HealthServicer()
         self._server: grpc.aio.Server | None = None
 
@@ -85,8 +72,9 @@ class Server:
         """
         check_local(listen)
         server = grpc.aio.server(
-            interceptors=(Guard(names.account(self._deck.account_id)),),
-            options=_OPTIONS,
+            interceptors=(self.guard,),
+            options=self._limits.options,
+            maximum_concurrent_rpcs=self._limits.everything,
         )
         self._add_services(server)
         try:
@@ -112,11 +100,11 @@ class Server:
         await asyncio.sleep(0)  # what the closing has scheduled
 
     def _add_services(self, server: grpc.aio.Server) -> None:
-        deck, listings = self._deck, Listings()
+        deck, listings, limits = self._deck, Listings(), self._limits
         servicers = {
             f"{PACKAGE}.AccountService": AccountServicer(deck, listings),
             f"{PACKAGE}.BotService": BotServicer(deck, listings),
-            f"{PACKAGE}.MarketDataService": MarketDataServicer(deck, listings, self._pace.market),
+            f"{PACKAGE}.MarketDataService": MarketDataServicer(deck, listings, self._pace.market, limits.patience),
             f"{PACKAGE}.OrderService": OrderServicer(deck, listings),
             f"{PACKAGE}.PositionService": PositionServicer(deck, listings),
             f"{PACKAGE}.RiskService": RiskServicer(deck, listings),
@@ -127,7 +115,7 @@ class Server:
         }
         for name, servicer in servicers.items():
             add_service(server, name, servicer)
-        events = EventServicer(deck, self._tape, self._pace.patience)
+        events = EventServicer(deck, self._tape, limits)
         add_service(server, f"{PACKAGE}.EventService", events, serialized=True)
 
 

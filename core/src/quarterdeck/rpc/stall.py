@@ -16,10 +16,11 @@ class Stall:
             stall.written += 1
             stall.is_writing = False
 
-    Leaving the block raises SLOW_READER then. Nothing is measured per message: a timer looks in now and again.
+    Leaving the block raises SLOW_READER then, with the `position` that was set last. Nothing is measured per message: a
+    timer looks in now and again.
     """
 
-    __slots__ = ("_is_cut", "_loop", "_seconds", "_seen", "_task", "_timer", "is_writing", "written")
+    __slots__ = ("_is_cut", "_loop", "_seconds", "_seen", "_task", "_timer", "is_writing", "position", "written")
 
     def __init__(self, seconds: float) -> None:
         task = asyncio.current_task()
@@ -31,6 +32,7 @@ class Stall:
         self._is_cut = False
         self.is_writing = False
         self.written = 0
+        self.position = 0
 
     def __enter__(self) -> Stall:
         self._timer = self._loop.call_later(self._seconds, self._look)
@@ -39,7 +41,7 @@ class Stall:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         self._timer.cancel()
         if self._is_cut and isinstance(error, asyncio.CancelledError) and not self._task.uncancel():
-            raise QuarterdeckError("SLOW_READER", "the reader took nothing for too long") from error
+            raise slow_reader("the reader took nothing for too long", self.position) from error
 
     def _look(self) -> None:
         if self.is_writing and self.written == self._seen:
@@ -48,3 +50,8 @@ class Stall:
             return
         self._seen = self.written if self.is_writing else -1
         self._timer = self._loop.call_later(self._seconds, self._look)
+
+
+def slow_reader(text: str, position: int) -> QuarterdeckError:
+    """What ends a stream whose reader is too slow: after `position` nothing was sent."""
+    return QuarterdeckError("SLOW_READER", text, {"lastSequence": str(position)})

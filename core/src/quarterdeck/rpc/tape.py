@@ -16,20 +16,31 @@ import structlog
 from quarterdeck.domain.errors import InvalidRequest, RefusedByState
 from quarterdeck.rpc.bell import Bell
 from quarterdeck.rpc.facade import EventLog, LoggedEvent
-from quarterdeck.v1.event_service_pb2 import Progress, StreamEventsResponse
+from quarterdeck.v1.event_service_pb2 import Batch, Progress, StreamEventsResponse
 
 #: Messages kept ready; a reader further behind reads the journal at its own pace.
 KEPT = 8_192
+
+#: Batches kept for readers who come to the same place a moment later.
+_BATCHES_KEPT = 16
 
 log = structlog.get_logger(__name__)
 
 
 class Frame(NamedTuple):
-    """One event as a stream sends it: `message` is the serialized response, still without its `prev_sequence`."""
+    """One event as a stream sends it: `message` is the serialized response.
+
+    Without `prev_sequence`, as `previous` says, unless it was made by `after`.
+    """
 
     sequence: int
     type: str
     message: bytes
+    previous: int = 0
+
+    def after(self, previous: int) -> Frame:
+        """The same for a stream whose message before this one was that of `previous`."""
+        return Frame(self.sequence, self.type, with_previous(self.message, previous), previous)
 
 
 class Tape:
@@ -42,6 +53,7 @@ class Tape:
         self._events = events
         self._heartbeat = heartbeat
         self._frames: list[Frame] = []
+        self._batches: dict[tuple[int, int], bytes] = {}
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.tokens = Tokens(journal_id)
@@ -88,12 +100,13 @@ class Tape:
         finally:
             self._readers -= 1
 
-    def after(self, sequence: int) -> Sequence[Frame] | None:
-        """All there is after a sequence; None if some of it is not kept here any more."""
+    def after(self, sequence: int, limit: int) -> Sequence[Frame] | None:
+        """At most `limit` frames after a sequence; None if what comes next is not kept here any more."""
         behind = self.head - sequence
         if behind <= 0:
             return ()
-        return None if behind > len(self._frames) else self._frames[-behind:]
+        start = len(self._frames) - behind
+        return None if start < 0 else self._frames[start : start + limit]
 
     async def read(self, after: int, limit: int) -> Sequence[Frame]:
         """At most `limit` frames after a sequence, from the journal."""
@@ -101,8 +114,23 @@ class Tape:
 
     def progress(self, sequence: int) -> bytes:
         """The message that nothing more has happened up to a sequence, still without its `prev_sequence`."""
-        token = self.tokens.make(sequence)
-        return StreamEventsResponse(progress=Progress(sequence=sequence), resume_token=token).SerializeToString()
+        token, progress = self.tokens.make(sequence), Progress(sequence=sequence, head_sequence=self.head)
+        return StreamEventsResponse(progress=progress, resume_token=token).SerializeToString()
+
+    def batch(self, frames: Sequence[Frame], *, shared: bool) -> bytes:
+        """One message with all of these frames. If they are `shared`, as they are in the journal, it is made once."""
+        place = frames[0].sequence, frames[-1].sequence
+        message = self._batches.get(place) if shared else None
+        if message is None:
+            items = b"".join([part for each in frames for part in (_ITEM, varint(len(each.message)), each.message)])
+            token = self.tokens.make(place[1])
+            whole = b"".join((_BATCH, varint(len(items)), items, _TOKEN, varint(len(token)), token))
+            message = with_previous(whole, frames[0].previous)
+            if shared:
+                if len(self._batches) >= _BATCHES_KEPT:
+                    self._batches.clear()
+                self._batches[place] = message
+        return message
 
     async def _follow(self) -> None:
         while True:
@@ -113,6 +141,7 @@ class Tape:
 
     def _extend(self, news: Sequence[LoggedEvent]) -> None:
         frames = self._frames
+        self._batches.clear()
         if not self._readers:
             frames.clear()
         else:
@@ -150,9 +179,14 @@ class Tokens:
         if version != b"1" or not journal_id or not place.isdigit():
             raise InvalidRequest("resume_token", "is none that this service gave out")
         if not token.startswith(self._prefix):
-            text = f"the resume token belongs to another journal; this one is {self._journal_id}"
-            raise RefusedByState("JOURNAL_MISMATCH", text, {"journalId": self._journal_id})
+            raise mismatch(self._journal_id)
         return int(place)
+
+
+def mismatch(journal_id: str) -> RefusedByState:
+    """What refuses a place in another journal than this one."""
+    text = f"the position belongs to another journal; this one is {journal_id}"
+    return RefusedByState("JOURNAL_MISMATCH", text, {"journalId": journal_id})
 
 
 def varint(number: int) -> bytes:
@@ -182,6 +216,8 @@ def _field(name: str) -> int:
 
 
 _ENVELOPE = length_tag(_field("envelope"))
+_BATCH = length_tag(_field("batch"))
+_ITEM = length_tag(Batch.DESCRIPTOR.fields_by_name["messages"].number)
 _TOKEN = length_tag(_field("resume_token"))
 _PREVIOUS = number_tag(_field("prev_sequence"))
 

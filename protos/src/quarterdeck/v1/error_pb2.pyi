@@ -75,7 +75,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_EXCHANGE_REJECTED: _ErrorReason.ValueType  # 20
     """The exchange refused. FAILED_PRECONDITION; `exchange`, `detail`. Change the order."""
     ERROR_REASON_JOURNAL_MISMATCH: _ErrorReason.ValueType  # 21
-    """The resume token belongs to another journal. FAILED_PRECONDITION; `journalId`. List the resources again, then stream."""
+    """The position or resume token belongs to another journal. FAILED_PRECONDITION; `journalId`. List the resources again, then stream."""
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 22
     """What was read has been changed since. ABORTED. Read it again."""
     ERROR_REASON_POSITION_COMPACTED: _ErrorReason.ValueType  # 23
@@ -83,7 +83,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_POSITION_AHEAD: _ErrorReason.ValueType  # 24
     """The position is one the journal has not reached. OUT_OF_RANGE; `headSequence`. List the resources again, then stream."""
     ERROR_REASON_SLOW_READER: _ErrorReason.ValueType  # 25
-    """The reader took nothing for too long. RESOURCE_EXHAUSTED. Resume with the last token."""
+    """The reader of a stream took nothing for too long, or fell too far behind. RESOURCE_EXHAUSTED; `lastSequence`, after which
+    nothing was sent, 0 if it is no stream of events. Resume with the last token received.
+    """
     ERROR_REASON_EXCHANGE_UNAVAILABLE: _ErrorReason.ValueType  # 26
     """The exchange cannot be reached; nothing was recorded. UNAVAILABLE, with a google.rpc.RetryInfo; `exchange`. Retry with the
     same request_id.
@@ -94,6 +96,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 28
     """Something nobody foresaw. INTERNAL; `errorId`, which is in the daemon's log. Report the id."""
+    ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 29
+    """More calls or streams are under way than the daemon takes; nothing was recorded. UNAVAILABLE, with a
+    google.rpc.RetryInfo; `limit`. Retry with the same request_id.
+    """
+    ERROR_REASON_TIMED_OUT: _ErrorReason.ValueType  # 30
+    """The daemon did not come to an end with the call in the time it gives to any; what was asked for may still be recorded.
+    DEADLINE_EXCEEDED; `seconds`. Retry with the same request_id.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, for programs.
@@ -158,7 +168,7 @@ ERROR_REASON_UNSUPPORTED: ErrorReason.ValueType  # 19
 ERROR_REASON_EXCHANGE_REJECTED: ErrorReason.ValueType  # 20
 """The exchange refused. FAILED_PRECONDITION; `exchange`, `detail`. Change the order."""
 ERROR_REASON_JOURNAL_MISMATCH: ErrorReason.ValueType  # 21
-"""The resume token belongs to another journal. FAILED_PRECONDITION; `journalId`. List the resources again, then stream."""
+"""The position or resume token belongs to another journal. FAILED_PRECONDITION; `journalId`. List the resources again, then stream."""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 22
 """What was read has been changed since. ABORTED. Read it again."""
 ERROR_REASON_POSITION_COMPACTED: ErrorReason.ValueType  # 23
@@ -166,7 +176,9 @@ ERROR_REASON_POSITION_COMPACTED: ErrorReason.ValueType  # 23
 ERROR_REASON_POSITION_AHEAD: ErrorReason.ValueType  # 24
 """The position is one the journal has not reached. OUT_OF_RANGE; `headSequence`. List the resources again, then stream."""
 ERROR_REASON_SLOW_READER: ErrorReason.ValueType  # 25
-"""The reader took nothing for too long. RESOURCE_EXHAUSTED. Resume with the last token."""
+"""The reader of a stream took nothing for too long, or fell too far behind. RESOURCE_EXHAUSTED; `lastSequence`, after which
+nothing was sent, 0 if it is no stream of events. Resume with the last token received.
+"""
 ERROR_REASON_EXCHANGE_UNAVAILABLE: ErrorReason.ValueType  # 26
 """The exchange cannot be reached; nothing was recorded. UNAVAILABLE, with a google.rpc.RetryInfo; `exchange`. Retry with the
 same request_id.
@@ -177,4 +189,12 @@ the same request_id.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 28
 """Something nobody foresaw. INTERNAL; `errorId`, which is in the daemon's log. Report the id."""
+ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 29
+"""More calls or streams are under way than the daemon takes; nothing was recorded. UNAVAILABLE, with a
+google.rpc.RetryInfo; `limit`. Retry with the same request_id.
+"""
+ERROR_REASON_TIMED_OUT: ErrorReason.ValueType  # 30
+"""The daemon did not come to an end with the call in the time it gives to any; what was asked for may still be recorded.
+DEADLINE_EXCEEDED; `seconds`. Retry with the same request_id.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -29,12 +29,22 @@ class StreamEventsRequest(_message.Message):
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
     EVENT_TYPES_FIELD_NUMBER: _builtins.int
+    BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    JOURNAL_ID_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`accounts/{account}`. The daemon's own events, which belong to no account, are sent too."""
     resume_token: _builtins.bytes
     """After the message that carried this token."""
     after_sequence: _builtins.int
     """After this position, as given by a snapshot_sequence. 0 is the beginning."""
+    batch_size: _builtins.int
+    """How many events one message may carry where more than one waits. 0 and 1 mean one; more than 1000 is read as 1000. Ask for
+    many to catch up fast: a message costs both sides more than the event in it.
+    """
+    journal_id: _builtins.str
+    """The journal that the start belongs to, as in Status.journal_id; another one is refused. Empty means not checked. A token
+    names its journal by itself.
+    """
     @_builtins.property
     def event_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these, named like the messages in event.proto. Empty means all. Example: "OrderFilled"."""
@@ -46,10 +56,12 @@ class StreamEventsRequest(_message.Message):
         resume_token: _builtins.bytes = ...,
         after_sequence: _builtins.int = ...,
         event_types: _abc.Iterable[_builtins.str] | None = ...,
+        batch_size: _builtins.int = ...,
+        journal_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "resume_token", b"resume_token", "start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "event_types", b"event_types", "parent", b"parent", "resume_token", b"resume_token", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "batch_size", b"batch_size", "event_types", b"event_types", "journal_id", b"journal_id", "parent", b"parent", "resume_token", b"resume_token", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["resume_token", "after_sequence"]  # noqa: Y015
     _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
@@ -65,6 +77,7 @@ class StreamEventsResponse(_message.Message):
 
     ENVELOPE_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     PREV_SEQUENCE_FIELD_NUMBER: _builtins.int
     resume_token: _builtins.bytes
@@ -79,21 +92,26 @@ class StreamEventsResponse(_message.Message):
 
     @_builtins.property
     def progress(self) -> Global___Progress:
-        """Nothing for you up to here. Sent regularly, so an idle reader's token stays young."""
+        """Nothing for you up to here. Sent every second in which nothing else was, so an idle reader's token stays young."""
+
+    @_builtins.property
+    def batch(self) -> Global___Batch:
+        """Several events at once, if the request allows that."""
 
     def __init__(
         self,
         *,
         envelope: _event_pb2.Envelope | None = ...,
         progress: Global___Progress | None = ...,
+        batch: Global___Batch | None = ...,
         resume_token: _builtins.bytes = ...,
         prev_sequence: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "item", b"item", "progress", b"progress"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "envelope", b"envelope", "item", b"item", "progress", b"progress"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "item", b"item", "prev_sequence", b"prev_sequence", "progress", b"progress", "resume_token", b"resume_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "envelope", b"envelope", "item", b"item", "prev_sequence", b"prev_sequence", "progress", b"progress", "resume_token", b"resume_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_item: _TypeAlias = _typing.Literal["envelope", "progress"]  # noqa: Y015
+    _WhichOneofReturnType_item: _TypeAlias = _typing.Literal["envelope", "progress", "batch"]  # noqa: Y015
     _WhichOneofArgType_item: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_item) -> _WhichOneofReturnType_item | None: ...
 
@@ -106,20 +124,48 @@ class Progress(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
+    HEAD_SEQUENCE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Every matching event up to and including this position has been sent."""
+    head_sequence: _builtins.int
+    """The last event recorded. How far this is ahead of `sequence` is how far the reader is behind."""
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
+        head_sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["head_sequence", b"head_sequence", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Progress: _TypeAlias = Progress  # noqa: Y015
+
+@_typing.final
+class Batch(_message.Message):
+    """Several messages in one. The message that holds it has the last one's resume_token and the first one's prev_sequence."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___StreamEventsResponse]:
+        """Each with an event, as if it had come alone."""
+
+    def __init__(
+        self,
+        *,
+        messages: _abc.Iterable[Global___StreamEventsResponse] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Batch: _TypeAlias = Batch  # noqa: Y015
 
 @_typing.final
 class ListEventsRequest(_message.Message):

@@ -59,10 +59,11 @@ class EventServiceServicer:
         """Streams events after a position, then keeps streaming as they are recorded.
 
         Delivery is at least once and in order. A position older than the journal keeps is OUT_OF_RANGE with POSITION_COMPACTED,
-        one it has not reached OUT_OF_RANGE with POSITION_AHEAD, a token of another journal FAILED_PRECONDITION with
+        one it has not reached OUT_OF_RANGE with POSITION_AHEAD, one of another journal FAILED_PRECONDITION with
         JOURNAL_MISMATCH: list the resources again and start from their snapshot_sequence. A slow reader holds nobody up and loses
-        nothing; one that takes nothing at all for a minute is ended with RESOURCE_EXHAUSTED and SLOW_READER: resume with the last
-        token. A daemon that stops ends streams with UNAVAILABLE and NOT_READY.
+        nothing; one that takes nothing at all for a minute, or falls a million events further behind than it was, is ended with
+        RESOURCE_EXHAUSTED and SLOW_READER: resume with the last token. A daemon that stops ends streams with UNAVAILABLE and
+        NOT_READY, one that has too many of them refuses more with UNAVAILABLE and OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,10 +40,11 @@ class EventServiceStub:
     """Streams events after a position, then keeps streaming as they are recorded.
 
     Delivery is at least once and in order. A position older than the journal keeps is OUT_OF_RANGE with POSITION_COMPACTED,
-    one it has not reached OUT_OF_RANGE with POSITION_AHEAD, a token of another journal FAILED_PRECONDITION with
+    one it has not reached OUT_OF_RANGE with POSITION_AHEAD, one of another journal FAILED_PRECONDITION with
     JOURNAL_MISMATCH: list the resources again and start from their snapshot_sequence. A slow reader holds nobody up and loses
-    nothing; one that takes nothing at all for a minute is ended with RESOURCE_EXHAUSTED and SLOW_READER: resume with the last
-    token. A daemon that stops ends streams with UNAVAILABLE and NOT_READY.
+    nothing; one that takes nothing at all for a minute, or falls a million events further behind than it was, is ended with
+    RESOURCE_EXHAUSTED and SLOW_READER: resume with the last token. A daemon that stops ends streams with UNAVAILABLE and
+    NOT_READY, one that has too many of them refuses more with UNAVAILABLE and OVERLOADED.
     """
     ListEvents: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.ListEventsRequest, _event_service_pb2.ListEventsResponse]
     """Lists events already recorded, oldest first. For scripts; fails like StreamEvents does, except SLOW_READER."""
@@ -60,10 +61,11 @@ class EventServiceAsyncStub(EventServiceStub):
     """Streams events after a position, then keeps streaming as they are recorded.
 
     Delivery is at least once and in order. A position older than the journal keeps is OUT_OF_RANGE with POSITION_COMPACTED,
-    one it has not reached OUT_OF_RANGE with POSITION_AHEAD, a token of another journal FAILED_PRECONDITION with
+    one it has not reached OUT_OF_RANGE with POSITION_AHEAD, one of another journal FAILED_PRECONDITION with
     JOURNAL_MISMATCH: list the resources again and start from their snapshot_sequence. A slow reader holds nobody up and loses
-    nothing; one that takes nothing at all for a minute is ended with RESOURCE_EXHAUSTED and SLOW_READER: resume with the last
-    token. A daemon that stops ends streams with UNAVAILABLE and NOT_READY.
+    nothing; one that takes nothing at all for a minute, or falls a million events further behind than it was, is ended with
+    RESOURCE_EXHAUSTED and SLOW_READER: resume with the last token. A daemon that stops ends streams with UNAVAILABLE and
+    NOT_READY, one that has too many of them refuses more with UNAVAILABLE and OVERLOADED.
     """
     ListEvents: _aio.UnaryUnaryMultiCallable[_event_service_pb2.ListEventsRequest, _event_service_pb2.ListEventsResponse]  # type: ignore[assignment]
     """Lists events already recorded, oldest first. For scripts; fails like StreamEvents does, except SLOW_READER."""
@@ -83,10 +85,11 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         """Streams events after a position, then keeps streaming as they are recorded.
 
         Delivery is at least once and in order. A position older than the journal keeps is OUT_OF_RANGE with POSITION_COMPACTED,
-        one it has not reached OUT_OF_RANGE with POSITION_AHEAD, a token of another journal FAILED_PRECONDITION with
+        one it has not reached OUT_OF_RANGE with POSITION_AHEAD, one of another journal FAILED_PRECONDITION with
         JOURNAL_MISMATCH: list the resources again and start from their snapshot_sequence. A slow reader holds nobody up and loses
-        nothing; one that takes nothing at all for a minute is ended with RESOURCE_EXHAUSTED and SLOW_READER: resume with the last
-        token. A daemon that stops ends streams with UNAVAILABLE and NOT_READY.
+        nothing; one that takes nothing at all for a minute, or falls a million events further behind than it was, is ended with
+        RESOURCE_EXHAUSTED and SLOW_READER: resume with the last token. A daemon that stops ends streams with UNAVAILABLE and
+        NOT_READY, one that has too many of them refuses more with UNAVAILABLE and OVERLOADED.
         """
 
     @_abc_1.abstractmethod

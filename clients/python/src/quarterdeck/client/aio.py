@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -109,6 +109,8 @@ class AsyncStream(Generic[T]):
         self._reconnection = Reconnection(link.options)
         self._closing = asyncio.Event()
         self._open: grpc.aio.UnaryStreamCall[Any, Any] | None = None
+        self._items: Iterator[T] = iter(())
+        """What is left of the last message."""
 
     def __aiter__(self) -> Self:
         return self
@@ -118,11 +120,13 @@ class AsyncStream(Generic[T]):
             while not self._closing.is_set():
                 problem: QuarterdeckError | None = None
                 try:
+                    for item in self._items:
+                        return item
                     async for answer in await self._connection():
                         self.connected = True
                         self._reconnection.received()
-                        item = self._call.accept(answer)
-                        if item is not None:
+                        self._items = self._call.accept(answer)
+                        for item in self._items:
                             return item
                 except grpc.RpcError as error:
                     problem = error_from(error)

@@ -5,7 +5,7 @@ The contract names every request after its one method, so a request says by itse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -127,8 +127,8 @@ class Stream(Protocol[T_co]):
         """The request that opens the stream where it was left."""
         ...
 
-    def accept(self, answer: Any) -> T_co | None:  # noqa: ANN401 - a message of any method
-        """The item in a message, if it has one for the reader."""
+    def accept(self, answer: Any) -> Iterator[T_co]:  # noqa: ANN401 - a message of any method
+        """The items in a message that are for the reader. Each counts as read when it is taken from here."""
         ...
 
 
@@ -137,7 +137,11 @@ class Feed(Generic[T]):
     """A stream that is lossy by contract: opened again, it goes on with what is so then."""
 
     opened_by: Message
-    accept: Callable[[Any], T]
+    read: Callable[[Any], T]
+
+    def accept(self, answer: Any) -> Iterator[T]:  # noqa: ANN401 - a message of any method
+        """The one item in a message."""
+        yield self.read(answer)
 
     def opening(self) -> None:
         """Nothing: it begins with what is so now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from quarterdeck.client.calls import Unary
 from quarterdeck.client.errors import StreamGap
@@ -19,11 +19,15 @@ class EventCursor:
     position first, so that a connection that breaks before the first message loses nothing either.
     """
 
-    def __init__(self, parent: str, after: int | bytes | None, event_types: Iterable[str]) -> None:
+    def __init__(
+        self, parent: str, after: int | bytes | None, event_types: Iterable[str], journal_id: str, batch_size: int
+    ) -> None:
         if after == b"":
             raise ValueError("an empty resume token leads nowhere: only streamed events have one")
         self._parent = parent
         self._event_types = tuple(event_types)
+        self._journal_id = journal_id
+        self._batch_size = batch_size
         self._token = after if isinstance(after, bytes) else b""
         self._position = None if isinstance(after, bytes) else after
 
@@ -35,36 +39,43 @@ class EventCursor:
 
     def _start(self, answer: GetStatusResponse) -> None:
         self._position = answer.snapshot_sequence
+        self._journal_id = self._journal_id or answer.status.journal_id
 
     def request(self) -> StreamEventsRequest:
         """Opens the stream after what was seen last."""
-        request = StreamEventsRequest(parent=self._parent, event_types=self._event_types)
+        request = StreamEventsRequest(
+            parent=self._parent,
+            event_types=self._event_types,
+            batch_size=self._batch_size,
+            journal_id=self._journal_id,
+        )
         if self._token:
             request.resume_token = self._token
         elif self._position is not None:
             request.after_sequence = self._position
         return request
 
-    def accept(self, answer: StreamEventsResponse) -> Event | None:
-        """The event of a message, unless it was seen before.
+    def accept(self, answer: StreamEventsResponse) -> Iterator[Event]:
+        """The events of a message that were not seen before.
 
         Raises:
-            StreamGap: something before this message was not received.
-            UnknownEvent: the event is of a kind this client does not know and must not skip.
-            ContractBroken: the event lacks what it must have.
+            StreamGap: something before one of them was not received.
+            UnknownEvent: an event is of a kind this client does not know and must not skip.
         """
-        which = answer.WhichOneof("item")
-        if which is None:
-            return None
-        is_event = which == "envelope"
-        sequence: int = getattr(answer, which).sequence
-        position = self._position
-        if position is not None and (sequence < position or (is_event and sequence == position)):
-            return None
-        self._check(sequence, is_event, answer.prev_sequence)
-        event = read_event(answer.envelope, answer.resume_token) if is_event else None
-        self._position, self._token = sequence, answer.resume_token
-        return event
+        for message in answer.batch.messages if answer.WhichOneof("item") == "batch" else (answer,):
+            which = message.WhichOneof("item")
+            if which not in ("envelope", "progress"):
+                continue
+            is_event = which == "envelope"
+            sequence: int = getattr(message, which).sequence
+            position = self._position
+            if position is not None and (sequence < position or (is_event and sequence == position)):
+                continue
+            self._check(sequence, is_event, message.prev_sequence)
+            event = read_event(message.envelope, message.resume_token) if is_event else None
+            self._position, self._token = sequence, message.resume_token
+            if event is not None:
+                yield event
 
     def _check(self, sequence: int, is_event: bool, prev_sequence: int) -> None:
         """Everything up to the message before this one must have been seen."""

@@ -217,6 +217,11 @@ class ResourceExhausted(QuarterdeckError):
 class SlowReader(ResourceExhausted):
     """A stream was not read fast enough. Streams of this client resume by themselves."""
 
+    @property
+    def last_sequence(self) -> int:
+        """The last event that was sent; some before it may not have arrived. 0 for streams of the market."""
+        return self._number("lastSequence")
+
 
 class Unavailable(QuarterdeckError):
     """The daemon, or the exchange behind it, can't be reached.

@@ -41,6 +41,7 @@ class Replica:
         self._client = client
         self._keep_closed = keep_closed
         self._state: AccountState | None = None
+        self._journal_id = ""
         self._failure: Exception | None = None
         self._changed = asyncio.Condition()
         self._callbacks: list[OnEvent] = []
@@ -115,7 +116,11 @@ class Replica:
                 await self._task
 
     async def _load(self) -> AccountState:
-        """The state from lists. Each is as of its own sequence, until the stream has caught up with the newest."""
+        """The state from lists. Each is as of its own sequence, until the stream has caught up with the newest.
+
+        The journal is named first: if another takes its place meanwhile, the stream is refused and all is read anew.
+        """
+        self._journal_id = (await self._client.system.status()).journal_id
         orders = self._client.orders.list(open_only=True)
         positions = self._client.positions.list()
         overview = GetAccountOverviewRequest(parent=account_name(self._client.account))
@@ -140,7 +145,7 @@ class Replica:
 
     async def _apply_events(self, state: AccountState) -> None:
         await self._publish(state)
-        self._stream = self._client.events.stream(after=state.sequence)
+        self._stream = self._client.events.stream(after=state.sequence, journal_id=self._journal_id)
         async with self._stream as stream:
             async for event in stream:
                 state = state.apply(event)

@@ -94,6 +94,8 @@ class SyncStream(Generic[T]):
         self._reconnection = Reconnection(link.options)
         self._closing = threading.Event()
         self._open: Any = None  # a call and an iterator in one, for which the stubs have no type
+        self._items: Iterator[T] = iter(())
+        """What is left of the last message."""
 
     def __iter__(self) -> Self:
         return self
@@ -103,11 +105,13 @@ class SyncStream(Generic[T]):
             while not self._closing.is_set():
                 problem: QuarterdeckError | None = None
                 try:
+                    for item in self._items:
+                        return item
                     for answer in self._connection():
                         self.connected = True
                         self._reconnection.received()
-                        item = self._call.accept(answer)
-                        if item is not None:
+                        self._items = self._call.accept(answer)
+                        for item in self._items:
                             return item
                 except grpc.RpcError as error:
                     problem = error_from(error)

@@ -59,6 +59,8 @@ class Journal:
             self._check_owner(connection, account)
             last = connection.scalar(select(func.max(event.c.sequence))) or 0
             head = stored(connection, self.journal_id, last)
+            self.oldest: int = connection.scalar(select(func.min(event.c.sequence))) or last + 1
+            """The first entry that is kept; the one after the head if none is."""
         self._writer = Writer(database, account, head, synced=sync, turns=turns)
 
     @classmethod

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from quarterdeck.domain.errors import CallerError, InvalidRequest, Unavailable
 from quarterdeck.rpc import names, pages
 from quarterdeck.rpc.convert.envelope import EVENT_TYPES
-from quarterdeck.rpc.facade import Deck, LoggedEvent
+from quarterdeck.rpc.facade import Deck
+from quarterdeck.rpc.limits import BATCH_BYTES, BATCH_EVENTS, PAGE, Limits
 from quarterdeck.rpc.servicers.base import Context, Servicer
-from quarterdeck.rpc.stall import Stall
-from quarterdeck.rpc.tape import Frame, Tape, length_tag, varint, with_previous
+from quarterdeck.rpc.stall import Stall, slow_reader
+from quarterdeck.rpc.tape import Frame, Tape, length_tag, mismatch, varint, with_previous
 from quarterdeck.v1.event_service_pb2 import ListEventsRequest, ListEventsResponse, StreamEventsRequest
 
-#: Events read from the journal at once: by a stream that is behind, and by a list that looks for some types only.
+#: Events read from the journal at once by a list that looks for some types only.
 READ_AT_ONCE = 512
 
 _ENVELOPES = length_tag(ListEventsResponse.DESCRIPTOR.fields_by_name["envelopes"].number)
@@ -21,16 +23,31 @@ _ENVELOPES = length_tag(ListEventsResponse.DESCRIPTOR.fields_by_name["envelopes"
 Write = Callable[[bytes], Awaitable[None]]
 
 
+class _Wish(NamedTuple):
+    """What a reader asked for: events of these types, or all if there are none, so many in a message."""
+
+    types: frozenset[str]
+    at_once: int
+
+    def choose(self, frames: Sequence[Frame], previous: int) -> Sequence[Frame]:
+        """Those that are wanted; where that is not all, each names the one before it."""
+        if not self.types:
+            return frames
+        chosen = []
+        for frame in frames:
+            if frame.type in self.types:
+                chosen.append(frame.after(previous))
+                previous = frame.sequence
+        return chosen
+
+
 class EventServicer(Servicer):
-    """The events. What it answers is put together from the journal's bytes, so it is serialized already.
+    """The events. What it answers is put together from the journal's bytes, so it is serialized already."""
 
-    A stream is ended whose reader takes nothing for `patience` seconds.
-    """
-
-    def __init__(self, deck: Deck, tape: Tape, patience: float) -> None:
+    def __init__(self, deck: Deck, tape: Tape, limits: Limits) -> None:
         super().__init__(deck)
         self._tape = tape
-        self._patience = patience
+        self._limits = limits
 
     # ------------------------------------------------------------ stream
 
@@ -39,58 +56,79 @@ class EventServicer(Servicer):
         names.check_account(request.parent, self._account, "parent")
         wanted = _wanted(request.event_types)
         position = self._start(request)
-        with self._tape.reading(), Stall(self._patience) as stall:
-            await self._send(position, wanted, context.write, stall)
+        at_once = min(request.batch_size, BATCH_EVENTS)
+        with self._tape.reading(), Stall(self._limits.patience) as stall:
+            await self._send(position, _Wish(wanted, at_once), context.write, stall)
 
     def _start(self, request: StreamEventsRequest) -> int:
         """The position to send from."""
-        head = self._deck.events.head
+        events, journal_id = self._deck.events, self._deck.journal_id
+        if request.journal_id and request.journal_id != journal_id:
+            raise mismatch(journal_id)
         match request.WhichOneof("start"):
             case "resume_token":
                 position = self._tape.tokens.read(request.resume_token)
             case "after_sequence":
                 position = request.after_sequence
             case _:
-                return head
-        _check_reached(position, head)
+                return events.head
+        _check_reached(position, events.head)
+        _check_kept(position, events.oldest)
         return position
 
-    async def _send(self, position: int, wanted: frozenset[str], write: Write, stall: Stall) -> None:
+    async def _send(self, position: int, wish: _Wish, write: Write, stall: Stall) -> None:
         tape = self._tape
         previous = position  # of the message before, for readers of some types only
+        page = max(PAGE, wish.at_once)
+        nearest = tape.head - position
         is_idle, beats = True, tape.beats - 1
         while True:
-            frames = tape.after(position)
+            frames = tape.after(position, page)
             if frames is None:
-                frames = await tape.read(position, READ_AT_ONCE)
-                _check_kept(position, frames)
+                frames = await tape.read(position, page)
+                self._check_next(position, frames)
             if frames:
-                stall.is_writing = True
-                if not wanted:
-                    for frame in frames:
-                        await write(frame.message)
-                        stall.written += 1
-                    is_idle = False
-                else:
-                    for frame in frames:
-                        if frame.type in wanted:
-                            await write(with_previous(frame.message, previous))
-                            stall.written += 1
-                            previous, is_idle = frame.sequence, False
-                stall.is_writing = False
-                position = frames[-1].sequence
-                continue
+                wanted = wish.choose(frames, previous)
+                if wanted:
+                    await self._write(wanted, wish, write, stall)
+                    previous, is_idle = wanted[-1].sequence, False
+                stall.position = position = frames[-1].sequence
+                behind = tape.head - position
+                nearest = min(nearest, behind)
+                if behind - nearest > self._limits.lag:
+                    raise slow_reader(f"the reader fell {behind} events behind", position)
             if tape.beats != beats:
                 if is_idle:
                     message = tape.progress(position)
                     stall.is_writing = True
-                    await write(with_previous(message, previous) if wanted else message)
+                    await write(with_previous(message, previous) if wish.types else message)
                     stall.is_writing = False
                     previous = position
                 is_idle, beats = True, tape.beats
-            if tape.bell.is_closed:
-                raise Unavailable("NOT_READY", "the daemon is stopping", {"state": "STOPPING"})
-            await tape.bell.wait()
+            if not frames:
+                if tape.bell.is_closed:
+                    raise Unavailable("NOT_READY", "the daemon is stopping", {"state": "STOPPING"})
+                await tape.bell.wait()
+
+    async def _write(self, frames: Sequence[Frame], wish: _Wish, write: Write, stall: Stall) -> None:
+        stall.is_writing = True
+        if wish.at_once <= 1:
+            for frame in frames:
+                await write(frame.message)
+                stall.written += 1
+                stall.position = frame.sequence
+        else:
+            for run in _runs(frames, wish.at_once):
+                await write(self._tape.batch(run, shared=not wish.types) if len(run) > 1 else run[0].message)
+                stall.written += 1
+                stall.position = run[-1].sequence
+        stall.is_writing = False
+
+    def _check_next(self, position: int, frames: Sequence[Frame]) -> None:
+        """What was read must be what follows the position."""
+        if not frames or frames[0].sequence != position + 1:
+            _check_kept(position, self._deck.events.oldest)
+            raise RuntimeError(f"the journal has no event {position + 1}, and begins with {self._deck.events.oldest}")
 
     # ------------------------------------------------------------ list
 
@@ -103,6 +141,7 @@ class EventServicer(Servicer):
         if token is None:
             position, last = request.after_sequence, head
             _check_reached(position, head)
+            _check_kept(position, self._deck.events.oldest)
         else:
             position, last = token.number, token.sequence
             if last > head:  # a token of another journal
@@ -118,7 +157,7 @@ class EventServicer(Servicer):
         while position < last and len(found) < limit:
             at_once = READ_AT_ONCE if wanted else limit - len(found)
             events = await self._deck.events.read(position, at_once)
-            _check_kept(position, events)
+            _check_kept(position, self._deck.events.oldest)
             if not events:
                 return found, last
             for event in events:
@@ -145,8 +184,19 @@ def _check_reached(position: int, head: int) -> None:
         raise CallerError("POSITION_AHEAD", text, {"headSequence": str(head)})
 
 
-def _check_kept(position: int, found: Sequence[LoggedEvent | Frame]) -> None:
-    if found and found[0].sequence != position + 1:
-        oldest = found[0].sequence
+def _check_kept(position: int, oldest: int) -> None:
+    if position + 1 < oldest:
         text = f"the journal does not keep what followed position {position}: it begins with {oldest}"
         raise CallerError("POSITION_COMPACTED", text, {"oldestSequence": str(oldest)})
+
+
+def _runs(frames: Sequence[Frame], most: int) -> Iterator[Sequence[Frame]]:
+    """The frames in runs, each of which fits into one message."""
+    begin = weight = 0
+    for place, frame in enumerate(frames):
+        size = len(frame.message)
+        weight += size
+        if place > begin and (weight > BATCH_BYTES or place - begin == most):
+            yield frames[begin:place]
+            begin, weight = place, size
+    yield frames[begin:]

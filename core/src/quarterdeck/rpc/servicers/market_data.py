@@ -1,12 +1,13 @@
 """Owns MarketDataService: what can be traded, and what the market does.
 
-The streams are conflated: a reader gets the newest state, at most every `pace` seconds, and never what it missed.
+The streams are conflated: a reader gets the newest state, at most every `pace` seconds, and never what it missed. They
+share nothing with the stream of events: no queue, no order, no limit but the number of streams.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 from typing_extensions import override
 
@@ -17,6 +18,7 @@ from quarterdeck.rpc.convert.market import candle_message, instrument_message, q
 from quarterdeck.rpc.convert.values import span_of, time_of
 from quarterdeck.rpc.facade import Deck
 from quarterdeck.rpc.servicers.base import Context, Servicer
+from quarterdeck.rpc.stall import Stall
 from quarterdeck.v1.market_data_service_pb2 import (
     GetInstrumentRequest,
     GetInstrumentResponse,
@@ -35,10 +37,11 @@ from quarterdeck.v1.market_data_service_pb2_grpc import MarketDataServiceService
 class MarketDataServicer(Servicer, MarketDataServiceServicer):
     """Instruments, candles and quotes."""
 
-    def __init__(self, deck: Deck, listings: pages.Listings, pace: float) -> None:
+    def __init__(self, deck: Deck, listings: pages.Listings, pace: float, patience: float) -> None:
         super().__init__(deck)
         self._listings = listings
         self._pace = pace
+        self._patience = patience
 
     @override
     async def GetInstrument(self, request: GetInstrumentRequest, context: Context) -> GetInstrumentResponse:
@@ -84,37 +87,41 @@ class MarketDataServicer(Servicer, MarketDataServiceServicer):
         )
 
     @override
-    async def StreamQuotes(self, request: StreamQuotesRequest, context: Context) -> AsyncIterator[StreamQuotesResponse]:
+    async def StreamQuotes(  # type: ignore[override]  # it writes to the context itself
+        self, request: StreamQuotesRequest, context: Context
+    ) -> None:
         symbols = self._followed(request.instruments)
         seen: dict[str, Quote] = {}
         market = self._deck.market_data
-        while True:
-            version = market.version
-            for symbol in symbols:
-                quote = market.quote(symbol)
-                if quote is not None and quote != seen.get(symbol):
-                    seen[symbol] = quote
-                    yield StreamQuotesResponse(quote=quote_message(quote))
-            await self._next(version)
+        with Stall(self._patience) as stall:
+            while True:
+                version = market.version
+                for symbol in symbols:
+                    quote = market.quote(symbol)
+                    if quote is not None and quote != seen.get(symbol):
+                        seen[symbol] = quote
+                        await _write(context, StreamQuotesResponse(quote=quote_message(quote)), stall)
+                await self._next(version)
 
     @override
-    async def StreamCandles(
+    async def StreamCandles(  # type: ignore[override]  # it writes to the context itself
         self, request: StreamCandlesRequest, context: Context
-    ) -> AsyncIterator[StreamCandlesResponse]:
+    ) -> None:
         symbols = frozenset(self._followed(request.instruments))
         interval = span_of(request.interval) if request.HasField("interval") else None
         seen: dict[tuple[str, int], Candle] = {}
         market = self._deck.market_data
-        while True:
-            version = market.version
-            for series in sorted(market.series()):
-                if series[0] not in symbols or interval not in (None, series[1]):
-                    continue
-                candle = market.latest_candle(*series)
-                if candle is not None and candle is not seen.get(series):
-                    seen[series] = candle
-                    yield StreamCandlesResponse(candle=candle_message(candle))
-            await self._next(version)
+        with Stall(self._patience) as stall:
+            while True:
+                version = market.version
+                for series in sorted(market.series()):
+                    if series[0] not in symbols or interval not in (None, series[1]):
+                        continue
+                    candle = market.latest_candle(*series)
+                    if candle is not None and candle is not seen.get(series):
+                        seen[series] = candle
+                        await _write(context, StreamCandlesResponse(candle=candle_message(candle)), stall)
+                await self._next(version)
 
     async def _next(self, version: int) -> None:
         """Wait for a change, and for the pace: however fast the market is, watching it costs the same."""
@@ -131,3 +138,10 @@ class MarketDataServicer(Servicer, MarketDataServiceServicer):
         if symbol not in self._deck.instruments:
             raise NotFound("instrument", name)
         return symbol
+
+
+async def _write(context: Context, message: StreamQuotesResponse | StreamCandlesResponse, stall: Stall) -> None:
+    stall.is_writing = True
+    await context.write(message)
+    stall.written += 1
+    stall.is_writing = False
