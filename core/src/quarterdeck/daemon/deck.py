@@ -27,6 +27,7 @@ from quarterdeck.engine.bots import known
 from quarterdeck.engine.events import Recorded
 from quarterdeck.engine.inputs import Command, CreateBot, EngageKillSwitch, Request, StartBot, SubmitOrder
 from quarterdeck.engine.machine import Machine
+from quarterdeck.engine.obstacles import SYNCING
 from quarterdeck.engine.pipeline import Evaluation, core_limits, evaluate
 from quarterdeck.engine.state import State
 from quarterdeck.engine.view import View
@@ -176,12 +177,15 @@ class DaemonDeck:
     def _state(self) -> DaemonState:
         if self.state.trading_state is TradingState.HALTED:
             return DaemonState.KILLED
-        if not self.ready:
+        obstacles = self.machine.obstacles
+        if not self.ready or SYNCING in obstacles:
             return DaemonState.SYNCING
-        return DaemonState.SAFE if self.state.trading_state is TradingState.REDUCING else DaemonState.READY
+        is_safe = obstacles or self.state.trading_state is TradingState.REDUCING
+        return DaemonState.SAFE if is_safe else DaemonState.READY
 
     def _reasons(self) -> list[str]:
         reasons = [] if self.state.trading_state is TradingState.ACTIVE else [self.state.trading_reason]
+        reasons += [str(obstacle) for obstacle in self.machine.obstacles.values()]
         return reasons + [one for one in self.loop.anomalies if one not in reasons]
 
     def plugins(self) -> Sequence[PluginInfo]:

@@ -210,7 +210,7 @@ def signal(turn: Turn, bot: BotRecord, wish: Signal, view: View, deciders: Decid
     except CallerError as error:
         drop(str(error))
         return
-    record(turn, order_id, evaluation.draft, evaluation.sizing, evaluation.verdict)
+    record(turn, order_id, evaluation.draft, evaluation.sizing, evaluation.verdict, view)
 
 
 def _drop_reason(bot: BotRecord, wish: Signal, held: Decimal) -> str:

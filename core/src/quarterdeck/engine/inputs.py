@@ -14,6 +14,7 @@ from quarterdeck.domain.deciders import Strategy
 from quarterdeck.domain.market import Candle, FundingRate, Quote, Side, Trade
 from quarterdeck.domain.order import OrderType, TimeInForce
 from quarterdeck.domain.report import Report
+from quarterdeck.engine.obstacles import Obstacle
 
 
 @dataclass(slots=True)  # made for every signal; see events.py on why it is not frozen
@@ -160,6 +161,20 @@ class Disagreement:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class SetObstacle:
+    """From now on nothing that adds risk may leave. One with the same name is replaced."""
+
+    obstacle: Obstacle
+
+
+@dataclass(frozen=True, slots=True)
+class ClearObstacle:
+    """What stood in the way by this name is over."""
+
+    name: str
+
+
 class Timer(StrEnum):
     """The daemon's clock moved on; nothing else happened."""
 
@@ -180,7 +195,7 @@ Command = (
     | ReleaseKillSwitch
 )
 
-Notice = OpenAccount | StartDaemon | StopDaemon | FailBot | Sending | Disagreement | Timer
+Notice = OpenAccount | StartDaemon | StopDaemon | FailBot | Sending | Disagreement | SetObstacle | ClearObstacle | Timer
 
 Input = Candle | Quote | Trade | FundingRate | Report | Command | Notice
 

@@ -20,6 +20,7 @@ from quarterdeck.engine import events as e
 from quarterdeck.engine import inputs as i
 from quarterdeck.engine.ids import LinkIds
 from quarterdeck.engine.market import Market
+from quarterdeck.engine.obstacles import Obstacles
 from quarterdeck.engine.pipeline import Deciders
 from quarterdeck.engine.reports import apply_report
 from quarterdeck.engine.state import BotRecord, State
@@ -41,7 +42,8 @@ class Machine:
         self.instruments = instruments
         self.deciders = deciders
         self.market = Market()
-        self.view = View(state, self.market, instruments)
+        self.obstacles = Obstacles()
+        self.view = View(state, self.market, instruments, self.obstacles)
         self.roster = bots.Roster()
         self.ids = ids
         self._snapshot_due = account.next_snapshot_time(state.snapshot_time) if state.snapshot_time else 0
@@ -141,7 +143,7 @@ class Machine:
         view, deciders = self.view, self.deciders
         match item:
             case i.Sending():
-                orders.announce(turn, item.link_id)
+                orders.announce(turn, item.link_id, view)
             case i.SubmitOrder():
                 orders.submit(turn, item, view, deciders)
             case i.CancelOrder():
@@ -175,6 +177,10 @@ class Machine:
             case i.Disagreement():
                 turn.anomalies.append(item.detail)
                 self._beware(turn)
+            case i.SetObstacle():
+                self.obstacles[item.obstacle.name] = item.obstacle
+            case i.ClearObstacle():
+                self.obstacles.pop(item.name, None)
             case i.Timer():
                 self._snapshot_if_due(turn)
             case _:

@@ -37,7 +37,7 @@ def submit(turn: Turn, command: SubmitOrder, view: View, deciders: Deciders) -> 
         if bot.spec.symbol != command.symbol:
             raise InvalidRequest("order.bot", f"bot {command.bot_id} trades {bot.spec.symbol}, not {command.symbol}")
     evaluation = evaluate(command, view, deciders)
-    record(turn, command.order_id, evaluation.draft, evaluation.sizing, evaluation.verdict)
+    record(turn, command.order_id, evaluation.draft, evaluation.sizing, evaluation.verdict, view)
 
 
 def record(
@@ -46,6 +46,7 @@ def record(
     draft: OrderDraft,
     sizing: Sizing | None,
     verdict: Approved[OrderDraft] | Refused,
+    view: View,
 ) -> bool:
     """Record the gate's verdict; an approved order is queued for the venue. Returns whether it was approved.
 
@@ -70,7 +71,7 @@ def record(
         correlation,
     )
     if turn.sends_at_once:
-        announce(turn, link)
+        announce(turn, link, view)
     else:
         turn.effects.append(QueueOrder(link))
     return True
@@ -81,21 +82,32 @@ def next_order_id(state: State, bot_id: str) -> str:
     return state.free_order_id(f"{bot_id[:STEM_LENGTH] or 'order'}-{state.next_order_number}")
 
 
-def announce(turn: Turn, link: str) -> None:
+def announce(turn: Turn, link: str, view: View) -> None:
     """Say that an order is being sent, and have it sent once that is durable: from then on it may exist at the venue.
 
-    The last look before it leaves: it may have been cancelled, or trading halted, while it waited for its turn.
+    The last look before it leaves: while it waited for its turn it may have been cancelled, or a reason may have come
+    up not to take risk.
     """
     order = turn.state.order_by_link(link)
     if order is None or order.state is not OrderState.PREPARED:
         return
-    halted = turn.state.trading_state is not TradingState.ACTIVE and order.role is OrderRole.ENTRY
-    if order.cancel_requested or halted:
-        why = "cancelled before it was sent" if order.cancel_requested else "trading was halted before it was sent"
-        turn.emit(e.OrderNotSent(order.order_id, why), order.correlation_id, order.last_sequence)
+    why = "cancelled before it was sent" if order.cancel_requested else ""
+    if not why and order.role is OrderRole.ENTRY:
+        why = _in_the_way(order.terms.symbol, view)
+    if why:
+        turn.emit(e.OrderNotSent(order.order_id, why[:200]), order.correlation_id, order.last_sequence)
         return
     turn.emit(e.OrderSent(order.order_id, order.attempts + 1), order.correlation_id, order.last_sequence)
     turn.effects.append(SendOrder(link, order.terms))
+
+
+def _in_the_way(symbol: str, view: View) -> str:
+    """Why an entry may not leave now; empty if it may."""
+    if view.trading_state is not TradingState.ACTIVE:
+        return f"trading is {view.trading_state}"
+    if view.unknown_orders(symbol):
+        return f"what became of another order of {symbol} is unknown"
+    return str(view.obstacle(symbol) or "")
 
 
 def cancel(turn: Turn, command: CancelOrder) -> None:
@@ -195,7 +207,7 @@ def close_share(turn: Turn, bot_id: str, share: Position, view: View, order_id: 
     )
     reference = view.mark(share.symbol) or abs(share.cost / share.quantity)
     draft = OrderDraft(terms, OrderRole.EXIT, bot_id, reference)
-    return record(turn, order_id, draft, None, Approved(draft, ()))
+    return record(turn, order_id, draft, None, Approved(draft, ()), view)
 
 
 def flatten_all(turn: Turn, view: View) -> None:

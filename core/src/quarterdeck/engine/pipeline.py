@@ -351,6 +351,9 @@ def _account_limits(
     terms = draft.terms
     if view.trading_state is not TradingState.ACTIVE:
         return Refused(CORE, f"TRADING_{view.trading_state}")
+    obstacle = view.obstacle(terms.symbol)
+    if obstacle is not None:
+        return Refused(CORE, str(obstacle)[:200])
     if view.unknown_orders(terms.symbol):
         return Refused(CORE, "UNKNOWN_ORDER", ZERO, Decimal(view.unknown_orders(terms.symbol)))
     if view.open_order_count >= limits.max_open_orders:

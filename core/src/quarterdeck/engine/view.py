@@ -10,18 +10,26 @@ from quarterdeck.domain.amounts import ZERO
 from quarterdeck.domain.instrument import Instrument, InstrumentKind
 from quarterdeck.domain.risk import TradingState
 from quarterdeck.engine.market import Market
+from quarterdeck.engine.obstacles import Obstacle, Obstacles
 from quarterdeck.engine.state import Exposure, State
 
 
 class View:
     """Reads through to the state, so it is always current; nothing here can be written."""
 
-    __slots__ = ("_equity", "_instruments", "_market", "_now", "_state", "_valued_at")
+    __slots__ = ("_equity", "_instruments", "_market", "_now", "_obstacles", "_state", "_valued_at")
 
-    def __init__(self, state: State, market: Market, instruments: Mapping[str, Instrument]) -> None:
+    def __init__(
+        self,
+        state: State,
+        market: Market,
+        instruments: Mapping[str, Instrument],
+        obstacles: Obstacles,
+    ) -> None:
         self._state = state
         self._market = market
         self._instruments = instruments
+        self._obstacles = obstacles
         self._now = 0
         self._equity = ZERO
         self._valued_at = (-1, -1)
@@ -40,6 +48,10 @@ class View:
     def trading_state(self) -> TradingState:
         """What the account may do."""
         return self._state.trading_state
+
+    def obstacle(self, symbol: str) -> Obstacle | None:
+        """Why nothing that adds risk may leave for an instrument now; None if nothing stands in the way."""
+        return self._obstacles.to(symbol)
 
     @property
     def wallet(self) -> Decimal:

@@ -1,0 +1,38 @@
+"""Owns obstacles: reasons of the moment not to take risk, such as a venue nobody has agreed with yet.
+
+They come and go with the world and are not journaled: a daemon that starts finds its own. What a person or a limit has
+decided about trading is the durable `TradingState`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: The daemon has not agreed with the venue yet.
+SYNCING = "SYNCING"
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why nothing that adds risk may leave. `name` is in capitals; with a `symbol` it is about one instrument only."""
+
+    name: str
+    detail: str
+    symbol: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.detail}"
+
+
+class Obstacles(dict[str, Obstacle]):
+    """What stands in the way now, by name."""
+
+    __slots__ = ()
+
+    def to(self, symbol: str) -> Obstacle | None:
+        """What stands in the way of taking risk on an instrument; None if nothing does."""
+        if self:  # hardly ever
+            for obstacle in self.values():
+                if obstacle.symbol in ("", symbol):
+                    return obstacle
+        return None
