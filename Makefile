@@ -59,6 +59,10 @@ demo: $(READY) ## A daemon with a paper exchange and a bot, in this terminal, fo
 bench: $(READY) ## Measure against a bare server in the same run: a table and JSON
 	$(BIN)/python -m bench
 
+.PHONY: sim
+sim: $(READY) ## Run the core in fresh simulated worlds where everything fails, for two minutes
+	$(BIN)/quarterdeck simulate --limit 120
+
 ##@ Check
 
 .PHONY: test

@@ -50,6 +50,11 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "bot": Entry("bot", "Create and run bots."),
         "risk": Entry("risk", "Show the limits; halt trading and release it."),
     },
+    "Prove": {
+        "simulate": Entry(
+            "simulate", "Run the daemon's core in worlds where everything fails, and check that it holds."
+        ),
+    },
 }
 
 

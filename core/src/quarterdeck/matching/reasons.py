@@ -56,5 +56,7 @@ class Reason(StrEnum):
     ORDER_CLOSED = "ORDER_CLOSED"
 
     # Money.
+    TRANSFER = "TRANSFER"
+    """It was put into the account or taken out."""
     INSURANCE_FUND = "INSURANCE_FUND"
     """After a liquidation beyond bankruptcy the venue covers what is missing."""

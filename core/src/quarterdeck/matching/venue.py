@@ -9,7 +9,7 @@ from quarterdeck.domain.amounts import from_observation
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import Candle, FundingRate, MarketEvent, Quote
 from quarterdeck.domain.order import OrderTerms
-from quarterdeck.domain.report import Acked, AmendRejected, CancelRejected, Filled, Rejected, Report
+from quarterdeck.domain.report import Acked, AmendRejected, BalanceChanged, CancelRejected, Filled, Rejected, Report
 from quarterdeck.domain.venue import Activity
 from quarterdeck.matching.account import Account
 from quarterdeck.matching.book import NEVER, Amendment, Book, Request
@@ -113,6 +113,12 @@ class Venue:
         if order is None:
             return [AmendRejected(link_id, Reason.UNKNOWN_ORDER, time)]
         return self._request(order, time, Amendment(quantity, limit_price, trigger_price))
+
+    def transfer(self, change_id: str, currency: str, amount: Decimal, time: int) -> Sequence[Report]:
+        """Put money into the account, or take it out when `amount` is negative."""
+        self._account.add(currency, amount)
+        self._execution.report_activity(BalanceChanged(change_id, currency, amount, Reason.TRANSFER, time))
+        return self._execution.take_reports()
 
     def _request(self, order: BookOrder, time: int, amendment: Amendment | None) -> Sequence[Report]:
         execution = self._execution

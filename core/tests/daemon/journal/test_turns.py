@@ -19,14 +19,14 @@ async def test_without_a_thread_entries_are_written_when_it_is_called(tmp_path: 
     turns.pop()()
     await written
     assert journal.head == 2
-    journal.append(ENTRIES[2:3])
+    _ = journal.append(ENTRIES[2:3])
     journal.close()
     assert journal.head == 3
 
 
 async def test_without_a_thread_a_task_is_done_at_once_after_what_is_queued(tmp_path: Path) -> None:
     journal = Journal(open_database(f"sqlite:///{tmp_path}/journal.db"), "main", turns=lambda _: None)
-    journal.append(ENTRIES)
+    _ = journal.append(ENTRIES)
     heads: list[int] = []
     done = journal.write(5, lambda _: heads.append(journal.head))
     assert (done.done(), heads) == (True, [5])

@@ -30,7 +30,7 @@ def open_database(url: str) -> Database:
         raise ConfigError(f"the journal's URL {parsed.render_as_string()!r}: {parsed.drivername} is none of: sqlite")
     database = SqliteDatabase(url, parsed)
     try:
-        _make_current(database)
+        make_current(database)
     except BaseException as error:
         database.close()
         if isinstance(error, SQLAlchemyError):
@@ -39,7 +39,7 @@ def open_database(url: str) -> Database:
     return database
 
 
-def _make_current(database: Database) -> None:
+def make_current(database: Database) -> None:
     """Make the tables in an empty database or bring old ones up to date, all or nothing; refuse what is not ours.
 
     Nobody else writes, so nothing changes between the look, the copy and the upgrade.

@@ -1,0 +1,106 @@
+"""Owns `quarterdeck simulate`."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Annotated, Any
+
+import typer
+
+from quarterdeck.cli.command import Cli, command, single
+from quarterdeck.cli.problem import Problem, misused
+from quarterdeck.simulation.faults import FAULTS
+from quarterdeck.simulation.runner import Result, Totals, run_seeds, shrunk
+
+app = single()
+
+#: Seeds run when none are named.
+FRESH = 400
+
+
+@command(app, asks_daemon=False)
+def simulate(
+    cli: Cli,
+    *,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="A..B", help=f"The seeds to run; {FRESH} that nobody has run if not given.")
+    ] = None,
+    faults: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="No other faults than these, separated by commas.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the seeds.")] = 2,
+    limit: Annotated[float | None, typer.Option(metavar="SECONDS", help="Begin no more seeds after this time.")] = None,
+    shrink: Annotated[bool, typer.Option(help="Look for the fewest faults that show the same.")] = True,
+) -> None:
+    """Run the daemon's core in worlds where everything fails, and check that it holds.
+
+    The same seed is the same run, so what fails can be looked at again with the command that is shown.
+    """
+    chosen, only = _seeds(seeds), _faults(faults)
+    cli.out.note(f"Seeds {chosen[0]}..{chosen[-1]}.")
+    totals, began = Totals(), time.monotonic()
+    for result in run_seeds(chosen, only, jobs):
+        totals.add(result)
+        if result.violations:
+            _tell(cli, result, only, shrink=shrink and len(totals.failed) <= 3)
+        if limit is not None and time.monotonic() - began > limit:
+            break
+    cli.out.answer(_summary(totals), _sentence(totals))
+    if totals.failed:
+        many = f"{len(totals.failed)} of {totals.seeds} seeds broke an invariant."
+        raise Problem(many, code="INTERNAL", hint="Each is shown above with the command that repeats it.")
+
+
+def _tell(cli: Cli, result: Result, only: tuple[str, ...] | None, *, shrink: bool) -> None:
+    for violation in result.violations:
+        cli.out.note(f"seed {result.seed}: {violation}")
+    fewest = shrunk(result, only) if shrink else only
+    with_faults = "" if fewest is None else f" --faults {','.join(fewest) or 'none'}"
+    cli.out.note(
+        f"seed {result.seed}: again with `quarterdeck simulate --seeds {result.seed}..{result.seed}{with_faults}`"
+    )
+
+
+def _summary(totals: Totals) -> dict[str, Any]:
+    return {
+        "seeds": totals.seeds,
+        "simulated_hours": round(totals.hours, 2),
+        "faults": dict(sorted(totals.faults.items())),
+        "orders": totals.orders,
+        "events": totals.events,
+        "processes": totals.processes,
+        "cpu_seconds": round(totals.cpu, 2),
+        "violations": [
+            {"seed": result.seed, "violation": violation} for result in totals.failed for violation in result.violations
+        ],
+    }
+
+
+def _sentence(totals: Totals) -> str:
+    per_minute = totals.hours / totals.cpu * 60 if totals.cpu else 0.0
+    return (
+        f"{totals.seeds:,} seeds, {totals.hours:,.0f} simulated hours ({per_minute:,.0f} per minute of CPU), "
+        f"{totals.orders:,} orders, {sum(totals.faults.values()):,} faults, {totals.processes:,} processes: "
+        f"{sum(len(result.violations) for result in totals.failed)} violations."
+    )
+
+
+def _seeds(text: str | None) -> range:
+    if text is None:
+        first = time.time_ns() // 1_000_000_000 * FRESH
+        return range(first, first + FRESH)
+    found = re.fullmatch(r"(\d+)\.\.(\d+)", text)
+    if found is None or int(found[1]) > int(found[2]):
+        raise misused(f"--seeds {text}: write them as FIRST..LAST, such as 1..100.")
+    return range(int(found[1]), int(found[2]) + 1)
+
+
+def _faults(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    names = tuple(name for name in text.split(",") if name and name != "none")
+    for name in names:
+        if name not in FAULTS:
+            raise misused(f"--faults: there is no fault {name!r}.", f"There are: {', '.join(FAULTS)}.")
+    return names

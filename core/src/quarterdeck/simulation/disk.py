@@ -1,0 +1,146 @@
+"""Owns the simulated disk: a database in memory that outlives the processes that write to it, and fails.
+
+What was committed stays when a process ends; a transaction that was under way is gone. With a loss of power, what was
+not synced is gone too.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, StaticPool, create_engine, update
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from quarterdeck.daemon.journal.database import Database, block
+from quarterdeck.daemon.journal.opening import make_current
+from quarterdeck.daemon.journal.schema import meta
+from quarterdeck.simulation.faults import Faults
+from quarterdeck.simulation.loop import SECOND, Process, VirtualLoop
+
+
+class Disk:
+    """One disk with one journal on it. There is one at a time in this process, since connections are dear."""
+
+    def __init__(self, loop: VirtualLoop, faults: Faults, journal_id: UUID) -> None:
+        self.loop = loop
+        self.faults = faults
+        self.engine, self._raw = _connection()
+        self._raw.deserialize(_empty_journal())
+        self._before_unsynced: bytes | None = None
+        self._wants_undo = "power-loss" in faults.rates
+        with self.engine.connect() as connection:
+            connection.execute(update(meta).values(journal_id=journal_id))
+
+    @property
+    def head(self) -> int:
+        """The last sequence on the disk."""
+        (head,) = self._raw.execute("SELECT max(sequence) FROM event").fetchone()
+        return int(head or 0)
+
+    def lose_power(self) -> None:
+        """Forget what was not synced."""
+        if self._before_unsynced is not None:
+            self._raw.deserialize(self._before_unsynced)
+            self._before_unsynced = None
+
+    def will_write(self, *, synced: bool) -> None:
+        """A transaction is about to begin."""
+        if self._raw.in_transaction:  # of a process that was killed within it
+            self._raw.rollback()
+        if not synced and self._wants_undo and self._before_unsynced is None:
+            self._before_unsynced = self._raw.serialize()
+
+    def has_synced(self) -> None:
+        """All that was written before is safe now."""
+        self._before_unsynced = None
+
+
+class SimulatedDatabase(Database):
+    """The journal's database as one process has it open."""
+
+    def __init__(self, disk: Disk, process: Process) -> None:
+        super().__init__("simulated", disk.engine, disk.engine)
+        self._disk = disk
+        self._process = process
+
+    @contextmanager
+    def transaction(self, *, synced: bool) -> Iterator[Connection]:
+        """All or nothing, unless the disk fails in between: then nobody here knows which."""
+        self._process.check()
+        disk, connection = self._disk, self._writer
+        disk.will_write(synced=synced)
+        fails_before = synced and disk.faults.strikes("fail-commit")
+        fails_after = synced and disk.faults.strikes("fail-after-commit")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            self._process.check()
+            if fails_before:
+                raise _failure("disk I/O error")
+            connection.exec_driver_sql("COMMIT")
+        except BaseException:
+            with suppress(SQLAlchemyError):
+                connection.exec_driver_sql("ROLLBACK")
+            raise
+        if synced:
+            disk.has_synced()
+        if fails_after:
+            raise _failure("disk I/O error")
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One moment of the database: nothing else runs meanwhile."""
+        self._process.check()
+        yield self._writer
+
+    def keep_before(self, version: int) -> None:
+        """The schema is always of today."""
+
+    def close(self) -> None:
+        """Nothing to let go of: the disk stays."""
+
+    def turns(self, write: Callable[[], None]) -> None:
+        """Have the journal's writer write after the time a sync takes."""
+        faults, loop = self._disk.faults, self._disk.loop
+        delay = SECOND // 1000
+        if faults.strikes("slow-commit"):
+            delay = round(faults.dice("slow-commit").random() ** 2 * 5 * SECOND)
+        loop.call_later(delay / SECOND, write)
+
+
+def _failure(what: str) -> OperationalError:
+    return OperationalError("COMMIT", None, sqlite3.OperationalError(what))
+
+
+@cache
+def _connection() -> tuple[Engine, sqlite3.Connection]:
+    raw = sqlite3.connect(":memory:", check_same_thread=False)
+    return create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool, isolation_level="AUTOCOMMIT"), raw
+
+
+@cache
+def _empty_journal() -> bytes:
+    """The bytes of a journal without entries, made once: the schema is the same for every run."""
+    engine, raw = _connection()
+    make_current(_Plain("empty", engine, engine))
+    return raw.serialize()
+
+
+class _Plain(Database):
+    """The database without faults."""
+
+    @contextmanager
+    def transaction(self, *, synced: bool) -> Iterator[Connection]:
+        with block(self._writer, "BEGIN IMMEDIATE"):
+            yield self._writer
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        yield self._writer
+
+    def keep_before(self, version: int) -> None:
+        raise NotImplementedError("an empty database is not upgraded")

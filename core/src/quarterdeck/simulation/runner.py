@@ -1,0 +1,127 @@
+"""Owns running many seeds: in several processes, judged by the invariants, and what fails made small."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from hashlib import blake2b
+from multiprocessing import get_context
+
+from quarterdeck.simulation.invariants import check
+from quarterdeck.simulation.loop import Stuck
+from quarterdeck.simulation.world import Evidence, Plan, World, plan_of
+
+#: Runs spent on making one failure small.
+SHRINKS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one seed. `trace` is the same whenever the same run is repeated by the same code."""
+
+    seed: int
+    hours: float
+    violations: tuple[str, ...]
+    faults: Counter[str]
+    orders: int
+    events: int
+    processes: int
+    trace: str
+    cpu: float
+
+
+@dataclass(slots=True)
+class Totals:
+    """What many seeds add up to."""
+
+    seeds: int = 0
+    hours: float = 0.0
+    orders: int = 0
+    events: int = 0
+    processes: int = 0
+    cpu: float = 0.0
+    faults: Counter[str] = field(default_factory=Counter)
+    failed: list[Result] = field(default_factory=list)
+
+    def add(self, result: Result) -> None:
+        """Count one more."""
+        self.seeds += 1
+        self.hours += result.hours
+        self.orders += result.orders
+        self.events += result.events
+        self.processes += result.processes
+        self.cpu += result.cpu
+        self.faults += result.faults
+        if result.violations:
+            self.failed.append(result)
+
+
+def run(plan: Plan) -> Result:
+    """Run one plan and judge it. Whatever it raises is a violation, too."""
+    began = time.process_time()
+    world = World(plan)
+    evidence: Evidence | None = None
+    try:
+        evidence = world.run()
+        violations = check(evidence)
+    except Stuck as stuck:
+        violations = [f"I22: {stuck}"]
+    except Exception as error:  # noqa: BLE001 - a run that breaks the judge is a finding as well
+        violations = [f"I22: {type(error).__name__}: {error}"]
+    return Result(
+        plan.seed,
+        plan.hours,
+        tuple(violations),
+        world.faults.counts,
+        world.venue.truth.orders,
+        len(evidence.entries) if evidence else 0,
+        world.processes,
+        _trace(world, evidence),
+        time.process_time() - began,
+    )
+
+
+def _trace(world: World, evidence: Evidence | None) -> str:
+    digest = blake2b(repr((world.venue.truth, world.loop.now, world.loop.turns)).encode(), digest_size=8)
+    for entry in evidence.entries if evidence else ():
+        digest.update(entry.body)
+    return digest.hexdigest()
+
+
+def run_seed(seed: int, only: tuple[str, ...] | None = None) -> Result:
+    """Run a seed; with `only`, with no other faults than these."""
+    return run(plan_of(seed, only))
+
+
+def run_seeds(seeds: Sequence[int], only: tuple[str, ...] | None = None, jobs: int = 1) -> Iterator[Result]:
+    """Run seeds, in their order."""
+    work: Callable[[int], Result] = partial(run_seed, only=only)
+    if jobs == 1:
+        yield from map(work, seeds)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        try:
+            yield from pool.map(work, seeds, chunksize=4)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def shrunk(result: Result, only: tuple[str, ...] | None = None) -> tuple[str, ...]:
+    """Fewer faults with which a seed still breaks the same invariant: each is left out once, for good if it can be."""
+    plan = plan_of(result.seed, only)
+    broken = _ids(result.violations)
+    names = sorted(plan.rates)
+    for name in list(names)[:SHRINKS]:
+        fewer = [one for one in names if one != name]
+        again = run(replace(plan, rates={one: plan.rates[one] for one in fewer}))
+        if _ids(again.violations) & broken:
+            names = fewer
+    return tuple(names)
+
+
+def _ids(violations: Iterable[str]) -> set[str]:
+    return {one.partition(":")[0] for one in violations}

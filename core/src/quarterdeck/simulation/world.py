@@ -1,0 +1,379 @@
+"""Owns one run: a venue, a market, callers, and a daemon that is ended and started again, under faults of a seed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cache, partial
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from quarterdeck.daemon import failpoints
+from quarterdeck.daemon.config import BotSection, Config, Mode, PluginChoice
+from quarterdeck.daemon.core import Core
+from quarterdeck.daemon.deck import DaemonDeck
+from quarterdeck.daemon.journal import Entry, Journal
+from quarterdeck.daemon.parts import Parts
+from quarterdeck.domain.amounts import use_money_context
+from quarterdeck.domain.market import MINUTE, Side
+from quarterdeck.engine.pipeline import Deciders, HardLimits
+from quarterdeck.plugin.loader import Plugins, build, choose, load
+from quarterdeck.simulation.callers import Caller, Reader, Transcript, Wish
+from quarterdeck.simulation.dice import dice
+from quarterdeck.simulation.disk import Disk, SimulatedDatabase
+from quarterdeck.simulation.exchange import SimulatedExchange, Wire
+from quarterdeck.simulation.faults import FAULTS, Faults, drawn
+from quarterdeck.simulation.loop import SECOND, Crash, Process, VirtualLoop
+from quarterdeck.simulation.market import EPOCH, INSTRUMENTS, STEPS, Market, SimulatedFeed
+from quarterdeck.simulation.truth import Truth
+from quarterdeck.simulation.venue import SimulatedVenue
+
+HOUR = 60 * MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is like, all of it drawn from its seed unless a scenario says otherwise."""
+
+    seed: int
+    rates: Mapping[str, float]
+    hours: float
+    callers: int = 3
+    wishes_per_hour: float = 8.0
+    window: int = 5 * SECOND
+    visibility: int = 15 * SECOND
+    balance: Decimal = Decimal(50_000)
+    quiet: int = 10 * MINUTE
+    """How long nothing goes wrong at the end, before the books are compared."""
+
+
+def plan_of(seed: int, only: Collection[str] | None = None) -> Plan:
+    """The plan a seed stands for; with `only`, without the other faults."""
+    draw = dice(seed, "plan")
+    rates = drawn(draw, FAULTS.keys() if only is None else only)
+    return Plan(
+        seed,
+        rates,
+        hours=draw.choice((0.5, 1.0, 2.0, 3.0)),
+        callers=draw.randint(1, 3),
+        wishes_per_hour=draw.choice((2.0, 5.0, 12.0)),
+        window=draw.choice((2, 5)) * SECOND,
+        visibility=draw.choice((0, 5, 15)) * SECOND,
+    )
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What a run has left behind, for the invariants."""
+
+    plan: Plan
+    truth: Truth
+    entries: list[Entry] = field(default_factory=list)
+    wishes: list[Wish] = field(default_factory=list)
+    transcripts: list[Transcript] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    """What processes died of when no fault was injected."""
+    processes: int = 0
+    core: Core | None = None
+    """The daemon that runs at the end, settled."""
+    venue: SimulatedVenue | None = None
+
+
+class Node:
+    """One process of the daemon."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.process = Process(f"daemon-{number}")
+        self.feed = SimulatedFeed(world.market, world.loop, world.faults, self.process)
+        self.core: Core | None = None
+        self.is_up = False
+        self._world = world
+        self._exchange = SimulatedExchange(world.wire, world.disk, self.process)
+
+    async def main(self) -> None:
+        """Run until it can't."""
+        world = self._world
+        parts = _parts(self._exchange, self.feed)
+        self.core = core = await Core.open(CONFIG, parts, clock=world, journal=self._journal)
+        core.tick_seconds = 30.0
+        await core.take_up()
+        self.is_up = True
+        await core.ended()
+
+    def _journal(self, config: Config) -> Journal:
+        database = SimulatedDatabase(self._world.disk, self.process)
+        return Journal(database, config.account.id, turns=database.turns)
+
+
+class World:
+    """Everything of one run. Also the daemon's clock."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.dice = dice(plan.seed, "world")
+        self.loop = VirtualLoop(dice(plan.seed, "order"))
+        self.faults = Faults(plan.seed, plan.rates)
+        self.market = Market(plan.seed)
+        self.disk = Disk(self.loop, self.faults, UUID(int=dice(plan.seed, "journal").getrandbits(128), version=4))
+        self.venue = SimulatedVenue(
+            self.market, self.faults, lambda: self.loop.now, plan.balance, plan.window, plan.visibility
+        )
+        self.wire = Wire(self.loop, self.faults, self.venue, dice(plan.seed, "wire"))
+        self.node: Node | None = None
+        self.is_trading = True
+        self.processes = 0
+        self.failures: list[str] = []
+        self._armed: tuple[str, int] | None = None
+        self._gone: asyncio.Future[None] | None = None
+        self._power_lost = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def now(self) -> int:
+        """Nanoseconds since the epoch: what the daemon's clock shows."""
+        return EPOCH + self.loop.now
+
+    @property
+    def deck(self) -> DaemonDeck | None:
+        """The daemon that can be reached, if any."""
+        node = self.node
+        return None if node is None or node.core is None or not node.process.is_alive else node.core.deck
+
+    @property
+    def process(self) -> Process | None:
+        """The daemon's process."""
+        return None if self.node is None else self.node.process
+
+    # --- the run
+
+    def run(self) -> Evidence:
+        """Run it to its end."""
+        use_money_context()
+        with _quiet_logs(), self._failpoints():
+            try:
+                return self.loop.run(self._main())
+            finally:
+                self.loop.close()
+
+    async def _main(self) -> Evidence:
+        plan = self.plan
+        per_caller = plan.wishes_per_hour / plan.callers
+        callers = [
+            Caller(f"caller{number}", self, dice(plan.seed, f"caller {number}"), per_caller)
+            for number in range(plan.callers)
+        ]
+        readers = [Reader(self, dice(plan.seed, f"reader {number}")) for number in range(2)]
+        self._begin(self._supervise())
+        self._minute(0)
+        for caller in callers:
+            self._begin(caller.live())
+        for reader in readers:
+            self._begin(reader.live())
+        for name, fault in FAULTS.items():
+            if fault.timed and name in plan.rates:
+                self._begin(self._nemesis(name, plan.rates[name]))
+        await asyncio.sleep(plan.hours * 3600)
+        self.is_trading = False
+        self._calm()
+        await asyncio.sleep(plan.quiet / SECOND)
+        return await self._evidence(callers, readers)
+
+    def _calm(self) -> None:
+        self.faults.are_on = False
+        self.wire.is_out = False
+        self._armed = None
+
+    async def _evidence(self, callers: list[Caller], readers: list[Reader]) -> Evidence:
+        node = self.node
+        core = None if node is None or not node.is_up or not node.process.is_alive else node.core
+        if core is not None:
+            await core.deck.settled()
+        evidence = Evidence(
+            self.plan,
+            self.venue.truth,
+            wishes=[wish for caller in callers for wish in caller.wishes],
+            transcripts=[reader.transcript for reader in readers],
+            complaints=self.loop.complaints,
+            failures=self.failures,
+            processes=self.processes,
+            core=core,
+            venue=self.venue,
+        )
+        journal = Journal(SimulatedDatabase(self.disk, Process("auditor")), CONFIG.account.id, turns=lambda _: None)
+        evidence.entries = list(journal.iterate(0))
+        return evidence
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(self.loop.create_task(work))
+
+    # --- the market
+
+    def _minute(self, step: int) -> None:
+        """Called four times a minute."""
+        if step:
+            self.market.step()
+            self.venue.see_market()
+            if step % STEPS == 0:
+                for candle in self.market.close_minute(self.now()):
+                    if self.node is not None:
+                        self.node.feed.show(candle)
+        self.loop.outside(MINUTE // STEPS, self._minute, step + 1)
+
+    # --- the process
+
+    async def _supervise(self) -> None:
+        while True:
+            self.processes += 1
+            node = self.node = Node(self, self.processes)
+            gone = self._gone = self.loop.create_future()
+            task = self.loop.start(node.process, node.main())
+            task.add_done_callback(partial(self._exited, node))
+            await gone
+            if self._power_lost:
+                self.disk.lose_power()
+                self._power_lost = False
+            await asyncio.sleep(1 + 15 * self.dice.random())
+
+    def _exited(self, node: Node, task: asyncio.Task[None]) -> None:
+        if node is self.node and node.process.is_alive:
+            error = task.exception()
+            if not self.faults.are_on:
+                self.failures.append(f"{node.process.name} ended: {error!r}")
+            self.kill(node)
+
+    def kill(self, node: Node) -> None:
+        """End the process at once."""
+        node.process.end()
+        if node is self.node:
+            if self.wire.stream is not None and self.wire.stream.process is node.process:
+                self.wire.stream = None
+            if self._gone is not None and not self._gone.done():
+                self._gone.set_result(None)
+
+    def _hit(self, name: str) -> None:
+        node = self.node
+        if self._armed is None or node is None or self._armed[0] != name or not node.process.is_alive:
+            return
+        self._armed = (name, self._armed[1] - 1)
+        if not self._armed[1]:
+            self._armed = None
+            self.faults.hits("crash-at-failpoint")
+            self.kill(node)
+            raise Crash(name)
+
+    @contextmanager
+    def _failpoints(self) -> Iterator[None]:
+        failpoints.install(self._hit)
+        try:
+            yield
+        finally:
+            failpoints.install(None)
+
+    # --- what goes wrong by the clock
+
+    async def _nemesis(self, name: str, per_hour: float) -> None:
+        dice = self.faults.dice(name)
+        strike: Callable[[Random], Coroutine[Any, Any, bool]] = getattr(self, "_" + name.replace("-", "_"))
+        while True:
+            await asyncio.sleep(dice.expovariate(per_hour / 3600))
+            if not self.faults.are_on:
+                return
+            if await strike(dice):
+                self.faults.hits(name)
+
+    async def _outage(self, dice: Random) -> bool:
+        self.wire.is_out = True
+        await asyncio.sleep(2 + dice.expovariate(1 / 30))
+        self.wire.is_out = False
+        return True
+
+    async def _cut_stream(self, dice: Random) -> bool:
+        self.wire.cut()
+        return True
+
+    async def _crash(self, dice: Random) -> bool:
+        if self.node is not None and self.node.process.is_alive:
+            self.kill(self.node)
+            return True
+        return False
+
+    async def _power_loss(self, dice: Random) -> bool:
+        self._power_lost = True
+        return await self._crash(dice)
+
+    async def _crash_at_failpoint(self, dice: Random) -> bool:
+        self._armed = (dice.choice(failpoints.NAMES), dice.randint(1, 3))
+        return False  # counted when it is hit
+
+    async def _manual_order(self, dice: Random) -> bool:
+        instrument = dice.choice(INSTRUMENTS)
+        quantity = instrument.lot_size * dice.randint(1, 20)
+        self.venue.trade_by_hand(instrument.symbol, dice.choice((Side.BUY, Side.SELL)), quantity)
+        return True
+
+    async def _manual_cancel(self, dice: Random) -> bool:
+        return self.venue.cancel_by_hand(dice.choice)
+
+    async def _transfer(self, dice: Random) -> bool:
+        self.venue.transfer(Decimal(dice.randint(-500_000, 500_000)) / 100)
+        return True
+
+    async def _funding(self, dice: Random) -> bool:
+        self.venue.settle_funding(dice.uniform(-0.001, 0.001))
+        return True
+
+    async def _jump(self, dice: Random) -> bool:
+        self.market.jump(dice.choice(INSTRUMENTS).symbol, dice.uniform(-0.05, 0.05))
+        self.venue.see_market()
+        return True
+
+
+CONFIG = Config(
+    mode=Mode.TESTNET,
+    exchange=PluginChoice(plugin="simulated"),
+    feed=PluginChoice(plugin="simulated"),
+    bots=tuple(
+        BotSection(
+            id=f"bot-{instrument.base.lower()}",
+            strategy="sma-cross",
+            instrument=instrument.symbol,
+            interval="1m",
+            settings={"fast": 3, "slow": 8, "allow_short": True, "stop_percent": 0.8},
+        )
+        for instrument in INSTRUMENTS
+    ),
+)
+
+
+@cache
+def _plugins() -> Plugins:
+    return load()
+
+
+def _parts(exchange: SimulatedExchange, feed: SimulatedFeed) -> Parts:
+    plugins = _plugins()
+    sizer = choose(plugins.sizers, CONFIG.sizing.plugin, "sizer")
+    limits = choose(plugins.risk_rules, "limits", "risk rule")
+    rules = build(limits, {"max_daily_loss": "0.9", "max_drawdown": "0.9", "price_band": "0.2"}, "risk")
+    deciders = Deciders(build(sizer, {}, "sizing"), rules=list(rules), limits=HardLimits(), venue=exchange.capabilities)
+    return Parts(plugins, exchange, feed, deciders, ())
+
+
+@contextmanager
+def _quiet_logs() -> Iterator[None]:
+    before = structlog.get_config()
+    structlog.configure(processors=[_drop])
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+def _drop(_logger: object, _method: str, _event: object) -> Any:  # noqa: ANN401 - never returns
+    raise structlog.DropEvent

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from quarterdeck.simulation.runner import run, run_seed
+from quarterdeck.simulation.world import plan_of
+
+
+def test_a_run_without_faults_trades_and_breaks_nothing() -> None:
+    for seed in range(1, 6):
+        result = run(replace(plan_of(seed, ()), hours=1.0))
+        assert result.violations == ()
+        assert result.orders > 5
+        assert result.processes == 1
+
+
+def test_the_same_seed_is_the_same_run() -> None:
+    for seed in range(10, 16):
+        first, again = run_seed(seed), run_seed(seed)
+        assert first.trace == again.trace
+        assert first.faults == again.faults
+    assert run_seed(10).trace != run_seed(11).trace
