@@ -9,11 +9,13 @@ import pytest
 
 from core.tests.daemon.conftest import Bridge, candle
 from core.tests.engine.desk import order
+from quarterdeck.daemon.loop import LINGER
 from quarterdeck.domain.errors import AlreadyExists, InvalidRequest, Unavailable
 from quarterdeck.domain.market import HOUR
+from quarterdeck.domain.report import Opened
 from quarterdeck.engine.effects import QueueOrder
-from quarterdeck.engine.events import OrderPrepared, PortfolioSnapshotTaken, Recorded
-from quarterdeck.engine.inputs import CancelAllOrders, Request
+from quarterdeck.engine.events import OrderOpened, OrderPrepared, PortfolioSnapshotTaken, Recorded
+from quarterdeck.engine.inputs import CancelAllOrders, Request, Sending
 
 
 async def rounds(count: int = 5) -> None:
@@ -161,3 +163,58 @@ async def test_take_is_at_once(bridge: Bridge) -> None:
     assert bridge.machine.view.mark("btcusdt") == Decimal("51000.0")
     await bridge.loop.idle()
     assert isinstance(bridge.commits.durable[-1].event, PortfolioSnapshotTaken)
+
+
+async def sent(bridge: Bridge) -> str:
+    """The link id of an order that was sent to the venue, whose answer is out."""
+    recorded = await bridge.loop.ask(order("0.1"))
+    assert isinstance(recorded, Recorded)
+    assert isinstance(recorded.event, OrderPrepared)
+    bridge.loop.post(Sending(recorded.event.link_id))
+    await bridge.loop.idle()
+    return recorded.event.link_id
+
+
+async def test_news_that_can_wait_shares_the_next_commit(bridge: Bridge) -> None:
+    link_id = await sent(bridge)
+    bridge.commits.hold = True
+    bridge.loop.note(Opened(link_id, "x", bridge.clock.now()))
+    await rounds()
+    assert not bridge.commits.waiting
+    answer = bridge.loop.ask(order("0.1"))
+    await rounds()
+    ((events, _),) = bridge.commits.waiting
+    assert [type(one.event) for one in events] == [OrderOpened, OrderPrepared]
+    bridge.commits.release()
+    await answer
+
+
+async def test_news_that_waits_in_vain_is_taken_all_the_same(bridge: Bridge) -> None:
+    link_id = await sent(bridge)
+    bridge.loop.note(Opened(link_id, "x", bridge.clock.now()))
+    await asyncio.sleep(10 * LINGER)
+    assert isinstance(bridge.commits.durable[-1].event, OrderOpened)
+
+
+async def test_readers_do_not_miss_news_that_waits(bridge: Bridge) -> None:
+    link_id = await sent(bridge)
+    bridge.loop.note(Opened(link_id, "x", bridge.clock.now()))
+    assert not bridge.loop.is_settled
+    assert await bridge.loop.settled() == bridge.state.sequence
+    assert isinstance(bridge.commits.durable[-1].event, OrderOpened)
+
+
+@pytest.mark.parametrize("early", [True, False])
+async def test_news_does_not_wait_where_idleness_is_awaited(bridge: Bridge, early: bool) -> None:
+    link_id = await sent(bridge)
+    bridge.loop.begin()
+    if early:
+        bridge.loop.note(Opened(link_id, "x", bridge.clock.now()))
+    idle = asyncio.ensure_future(bridge.loop.idle())
+    await rounds()
+    if not early:
+        bridge.loop.note(Opened(link_id, "x", bridge.clock.now()))
+    await rounds()
+    assert isinstance(bridge.commits.durable[-1].event, OrderOpened)
+    bridge.loop.end()
+    await asyncio.wait_for(idle, 1)

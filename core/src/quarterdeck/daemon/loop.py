@@ -24,6 +24,9 @@ from quarterdeck.engine.machine import Machine
 #: Inputs taken between two commits; bounds how long readers wait behind a burst.
 BATCH = 256
 
+#: Seconds that the news of `note` waits for company: a caller's next order is there sooner.
+LINGER = 0.001
+
 
 class Committer(Protocol):
     """Makes events durable, in order."""
@@ -49,6 +52,8 @@ class Loop:
         self._inputs: deque[tuple[Input, Request, asyncio.Future[Answer] | None]] = deque()
         self._busy = False
         self._scheduled = False
+        self._hurried = False
+        self._lingering: asyncio.TimerHandle | None = None
         self._readers: list[asyncio.Future[None]] = []
         self._idlers: list[asyncio.Future[None]] = []
         self._outstanding = 0
@@ -67,7 +72,19 @@ class Loop:
     def post(self, item: Input) -> None:
         """Take news that nobody waits for: market events, reports, notices."""
         self._inputs.append((item, NO_REQUEST, None))
-        self._schedule()
+        self._hurry()
+
+    def note(self, item: Input) -> None:
+        """Take news that nobody has to hear of at once, such as that an order works now.
+
+        It lingers a moment for inputs to share a commit with, instead of having them wait for its own. Readers never
+        miss it: whoever wants to know how things stand ends the wait.
+        """
+        self._inputs.append((item, NO_REQUEST, None))
+        if self._idlers:
+            self._hurry()
+        else:
+            self._linger()
 
     def take(self, item: Input) -> None:
         """Take news at once instead of in the event loop's next round; for feeds that replay at full speed."""
@@ -85,12 +102,15 @@ class Loop:
             answer.set_exception(_stopping())
             return answer
         self._inputs.append((item, request, answer))
-        self._schedule()
+        self._hurry()
         return answer
 
     def pump(self) -> None:
         """Take all waiting inputs now, unless a commit is under way."""
         self._scheduled = False
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
         if self._busy or self.broken.done():
             return
         events: list[Recorded] = []
@@ -125,6 +145,7 @@ class Loop:
             self.anomalies.extend(turn.anomalies)
             if answer is not None:
                 waiting.append((answer, turn.events[0] if turn.events else None))
+        self._hurried = bool(inputs)
         if events:
             self._busy = True
             self._committer.commit(events, lambda failure: self._committed(failure, events, effects, waiting))
@@ -159,15 +180,23 @@ class Loop:
             failpoint("loop.answered")
         for effect in effects:
             self._act(effect)
-        if self._inputs:
-            self._schedule()
+        if self._inputs and (self._hurried or self._idlers):
+            self._hurry()
+        elif self._inputs:
+            self._linger()
         elif self.is_idle:
             _wake(self._idlers)
 
-    def _schedule(self) -> None:
+    def _hurry(self) -> None:
+        """Have the inputs taken in the event loop's next round, or after the commit that is under way."""
+        self._hurried = True
         if not self._scheduled and not self._busy:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self.pump)
+
+    def _linger(self) -> None:
+        if self._lingering is None and not self._scheduled and not self._busy:
+            self._lingering = asyncio.get_running_loop().call_later(LINGER, self.pump)
 
     def _break(self, error: BaseException, waiting: Sequence[_Waiting]) -> None:
         """Nothing more is taken. Whoever waits is told; whether what they asked for is durable, nobody knows."""
@@ -185,13 +214,16 @@ class Loop:
 
     @property
     def is_settled(self) -> bool:
-        """Whether everything in memory is durable."""
-        return not self._busy
+        """Whether everything in memory is durable, and no news lingers."""
+        return not self._busy and self._lingering is None
 
     async def settled(self) -> int:
-        """Wait until everything in memory is durable; returns the sequence it is at."""
-        while self._busy:
-            await _wait_in(self._readers)
+        """Wait until everything in memory is durable, news that lingers included; returns the sequence it is at."""
+        while not self.is_settled:
+            if self._busy:
+                await _wait_in(self._readers)
+            else:
+                self.pump()
         return self._machine.state.sequence
 
     @property
@@ -201,6 +233,8 @@ class Loop:
 
     async def idle(self) -> None:
         """Wait until all that follows from what was posted has happened."""
+        if self._lingering is not None:
+            self.pump()
         while not self.is_idle and not self.broken.done():
             await _wait_in(self._idlers)
 

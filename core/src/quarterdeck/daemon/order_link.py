@@ -64,7 +64,7 @@ class OrderLink:
             log.exception("place_raised", link_id=effect.link_id)
             outcome = Unknown(effect.link_id, f"{type(error).__name__}: {error}"[:200], self._clock.now())
         failpoint("place.after")
-        self._loop.post(outcome)
+        self._loop.note(outcome)
         failpoint("place.posted")
 
     async def _cancel(self, effect: CancelAtVenue) -> None:
