@@ -11,6 +11,7 @@ import pytest
 from core.tests.daemon.ship import Ship
 from core.tests.engine.deciders import RatioSizer, Rule, SizerThat
 from core.tests.engine.desk import order
+from quarterdeck.daemon.deck import Phase
 from quarterdeck.domain.bot import BotSpec, BotState
 from quarterdeck.domain.deciders import AccountView
 from quarterdeck.domain.errors import AlreadyExists, InvalidRequest, RefusedByState, Unavailable
@@ -40,14 +41,14 @@ class Silent(Rule):
 @pytest.fixture
 async def ship(tmp_path: Path) -> AsyncIterator[Ship]:
     ship = await Ship(tmp_path, Deciders(RatioSizer(), rules=[Silent("silent"), Limited("limited")])).open()
-    ship.deck.ready = True
+    ship.deck.phase = Phase.RUNNING
     yield ship
     await ship.loop.idle()
     ship.journal.close()
 
 
 async def test_before_it_is_ready_only_the_kill_switch_works(ship: Ship) -> None:
-    ship.deck.ready = False
+    ship.deck.phase = Phase.STARTING
     assert ship.deck.status().state is DaemonState.SYNCING
     with pytest.raises(Unavailable, match="try again"):
         await ship.deck.submit(order("0.1"), Request("r1", "d"))

@@ -72,5 +72,6 @@ def grpc_addr(tmp_path_factory: pytest.TempPathFactory) -> str:
 def grpc_server(server_loop: LoopThread, deck: FakeDeck, grpc_addr: str) -> Iterator[Server]:
     server = server_loop.call(Server, deck, PACE, LIMITS)
     server_loop.run(server.start(grpc_addr))
+    server_loop.run(server.serve(is_open=True))
     yield server
     server_loop.run(server.stop())

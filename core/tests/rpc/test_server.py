@@ -17,6 +17,7 @@ from quarterdeck.domain.errors import ConfigError
 from quarterdeck.rpc.server import SERVICES, Server, check_local
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 def health_of(channel: grpc.Channel, service: str = "") -> int:
@@ -70,6 +71,8 @@ def test_a_free_port_is_told_and_a_taken_one_is_refused(server_loop: LoopThread,
     address = server_loop.run(first.start("127.0.0.1:0"))
     try:
         with grpc.insecure_channel(address) as channel:
+            assert health_of(channel) == NOT_SERVING
+            server_loop.run(first.serve(is_open=True))
             assert health_of(channel) == SERVING
         with pytest.raises(ConfigError, match="cannot listen"):
             server_loop.run(second.start(address))

@@ -14,7 +14,7 @@ from quarterdeck.cli.logs import log_to_stderr
 from quarterdeck.cli.problem import Problem
 from quarterdeck.cli.toml import written
 from quarterdeck.daemon import failpoints
-from quarterdeck.daemon.app import Daemon, run
+from quarterdeck.daemon.app import UNFINISHED, Daemon, run
 from quarterdeck.daemon.config import Config, Mode, load, parse
 
 app = single()
@@ -42,7 +42,12 @@ def serve(
         cli.out.note(f"Failpoints are armed by {failpoints.ARM}: this daemon is meant to fail.")
     code = run(chosen, on_ready=lambda daemon: _ready(cli, daemon))
     if code:
-        raise Problem("The daemon could not go on.", code="INTERNAL", hint="The log above says why.", exit_code=code)
+        said = (
+            "The daemon stopped, but not all could be finished."
+            if code == UNFINISHED
+            else "The daemon could not go on."
+        )
+        raise Problem(said, code="INTERNAL", hint="The log above says more.", exit_code=code)
 
 
 def configuration(cli: Cli, path: Path | None) -> Config:

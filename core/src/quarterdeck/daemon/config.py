@@ -51,10 +51,24 @@ class PluginChoice(Section):
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
+class OnStop(StrEnum):
+    """What becomes of orders and positions when the daemon stops. Protection at the venue always stays."""
+
+    AUTO = "auto"
+    """CANCEL; KEEP where the venue is in this process and stands still without it."""
+    KEEP = "keep"
+    CANCEL = "cancel"
+    """Working entries are canceled."""
+    FLATTEN = "flatten"
+    """Working entries are canceled and positions closed."""
+
+
 class DaemonSection(Section):
-    """Where the daemon listens. Only this machine can reach it until there is authentication."""
+    """Where the daemon listens, and how it stops. Only this machine can reach it until there is authentication."""
 
     listen: str = "127.0.0.1:50551"
+    on_stop: OnStop = OnStop.AUTO
+    stop_within: Interval = "25s"
 
     @field_validator("listen")
     @classmethod

@@ -7,8 +7,9 @@ clock and a disk of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Self
@@ -20,8 +21,8 @@ from sqlalchemy.exc import ArgumentError
 from quarterdeck.daemon import reconcile
 from quarterdeck.daemon.bots import check_spec, warm_strategy
 from quarterdeck.daemon.clock import Clock, ReplayClock, SystemClock
-from quarterdeck.daemon.config import BotSection, Config
-from quarterdeck.daemon.deck import DaemonDeck
+from quarterdeck.daemon.config import BotSection, Config, OnStop
+from quarterdeck.daemon.deck import DaemonDeck, Phase
 from quarterdeck.daemon.event_log import EventLog
 from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.feed_link import FeedLink
@@ -31,25 +32,33 @@ from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.market_data import MarketData
 from quarterdeck.daemon.order_link import OrderLink
 from quarterdeck.daemon.parts import Parts
+from quarterdeck.daemon.pulse import Pulse
 from quarterdeck.daemon.records import Records
+from quarterdeck.daemon.stopping import stand_down
 from quarterdeck.domain.amounts import use_money_context
 from quarterdeck.domain.bot import BotSpec, BotState
 from quarterdeck.domain.deciders import Strategy
 from quarterdeck.domain.errors import ConfigError, QuarterdeckError
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import SECOND
+from quarterdeck.domain.risk import TradingState
+from quarterdeck.engine.effects import Effect
 from quarterdeck.engine.ids import LinkIds
 from quarterdeck.engine.inputs import (
+    ClearObstacle,
     CreateBot,
     Disagreement,
+    EngageKillSwitch,
     FailBot,
     OpenAccount,
+    SetObstacle,
     StartBot,
     StartDaemon,
     StopDaemon,
     Timer,
 )
 from quarterdeck.engine.machine import Machine
+from quarterdeck.engine.obstacles import STARTING, STOPPING, Obstacle
 from quarterdeck.engine.state import State
 from quarterdeck.plugin.exchange import EmbeddedExchange
 from quarterdeck.plugin.fields import interval_ns
@@ -59,6 +68,15 @@ log = structlog.get_logger(__name__)
 
 #: How often the clock is shown to the engine when no market event does, unless `Core.tick_seconds` is set.
 TICK_SECONDS = 1.0
+
+#: Seconds until a step of the start that failed is tried again; doubled each time, up to the second.
+FIRST_RETRY, LAST_RETRY = 1.0, 60.0
+
+#: A step of the start that has not ended after so many seconds is named as what is waited for.
+SLOW_STEP = 20.0
+
+#: Seconds that answers of the venue are waited for when the daemon stops, of a longer `daemon.stop_within`.
+ANSWERS_WITHIN = 10.0
 
 VERSION = version("quarterdeck")
 
@@ -79,30 +97,43 @@ def open_journal(config: Config) -> Journal:
     return Journal.open(url, config.account.id)
 
 
+Step = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What opening an account gives. `instruments` are the machine's own, and empty until the venue has said them."""
+
+    clock: Clock
+    journal: Journal
+    keeper: Keeper
+    machine: Machine
+    instruments: dict[str, Instrument]
+    venue: AsyncExitStack
+    """Closes the venue, once."""
+    undo: AsyncExitStack
+
+
 class Core:
     """One account. `open` reads its journal, `take_up` brings everything up in order, `close` takes it down."""
 
-    def __init__(
-        self,
-        config: Config,
-        parts: Parts,
-        clock: Clock,
-        journal: Journal,
-        keeper: Keeper,
-        machine: Machine,
-        undo: AsyncExitStack,
-    ) -> None:
+    def __init__(self, config: Config, parts: Parts, opened: _Opened) -> None:
         self._config = config
         self._parts = parts
-        self._clock = clock
-        self._journal = journal
-        self._keeper = keeper
-        self._machine = machine
-        self._undo = undo
+        self._clock = clock = opened.clock
+        self._journal = journal = opened.journal
+        self._keeper = keeper = opened.keeper
+        self._machine = machine = opened.machine
+        self._instruments = opened.instruments
+        self._venue = opened.venue
+        self._undo = opened.undo
         events = EventLog(journal)
         self._loop = loop = Loop(machine, Records(journal, events, config.account.id), clock)
         self._link = OrderLink(parts.exchange, loop, clock)
-        loop.connect(self._link.act, [lambda news: keeper.note(machine.state, news)])
+        self._held: list[Effect] = []
+        """What the kill switch asked of the venue before it was connected."""
+        self._publish = [lambda news: keeper.note(machine.state, news)]
+        loop.connect(self._held.append, self._publish)
         loop.broken.add_done_callback(self._broke)
         market_data = MarketData()
         self._feed_link = FeedLink(parts.feed, parts.exchange, loop, clock, market_data)
@@ -122,10 +153,13 @@ class Core:
         """What callers see of it."""
         self.tick_seconds = TICK_SECONDS
         """How often the clock is shown to the engine, and the tables are brought up to date."""
+        self.pulse = Pulse(loop, lambda: journal.head)
+        """Whether it is alive. It beats while the daemon runs."""
         self._background: list[asyncio.Task[None]] = []
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
         self._has_begun = False
+        self._is_wound_up = False
 
     @classmethod
     async def open(
@@ -145,12 +179,16 @@ class Core:
         """
         use_money_context()
         async with AsyncExitStack() as undo:
-            undo.push_async_callback(parts.exchange.close)
-            instruments = {one.symbol: one for one in await parts.exchange.instruments()}
+            venue = await undo.enter_async_context(AsyncExitStack())
+            venue.push_async_callback(parts.exchange.close)
             undo.push_async_callback(parts.feed.close)
-            await parts.feed.open(tuple(instruments.values()))
-            for section in config.bots:
-                _check_bot(section, parts, instruments)
+            instruments: dict[str, Instrument] = {}
+            try:
+                await _survey(config, parts, instruments)
+            except ConfigError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the account can be looked at without its venue; taking up asks again
+                log.warning("venue_away", error=repr(error))
             failpoint("start.parts")
             opened = await asyncio.to_thread(journal, config)
             undo.push_async_callback(asyncio.to_thread, opened.close)
@@ -165,7 +203,7 @@ class Core:
             time = ReplayClock(state.time) if parts.feed.is_replay else clock or SystemClock()
             ids = LinkIds(opened.journal_id.bytes, _epoch(state, time))
             machine = Machine(state, instruments, parts.deciders, ids)
-            return cls(config, parts, time, opened, keeper, machine, undo.pop_all())
+            return cls(config, parts, _Opened(time, opened, keeper, machine, instruments, venue, undo.pop_all()))
 
     @property
     def feed_events(self) -> int:
@@ -194,41 +232,111 @@ class Core:
 
     # ------------------------------------------------------------ start
 
-    async def take_up(self) -> None:
-        """Agree with the venue, take up the bots, and let the market in; from then on commands are taken."""
+    async def take_up(self, *, persistently: bool = False) -> None:
+        """Agree with the venue, take up the bots, and let the market in; from then on commands are taken.
+
+        The gate opens last. A step that fails ends the start; `persistently` it is tried again, later each time, and
+        until it succeeds the daemon's status says SAFE and why.
+
+        Raises:
+            ConfigError: the configuration turns out to be wrong, now that the venue can be asked.
+        """
         after = self._machine.state.time
-        await self._take_up_account()
+        self._background.append(asyncio.create_task(self.pulse.beat(), name="pulse"))
+        done = self._retried if persistently else _tried
+        await self._begin()
+        await done("reading the venue's instruments", self._survey)
+        await done("opening the account", self._open_account)
+        failpoint("start.restore")
+        await self._begin()
+        failpoint("start.begun")
+        await done("connecting to the venue", self._connect)
+        failpoint("start.exchange")
+        await done("agreeing with the venue", self._agree)
+        await self._halt_again()
         failpoint("start.account")
-        await self._take_up_bots()
+        await done("taking up the bots", self._take_up_bots)
         failpoint("start.bots")
         await self._loop.settled()
         self._keeper.keep(self._machine.state)
         self._background.append(asyncio.create_task(self._feed(after), name="feed"))
         self._background.append(asyncio.create_task(self._tick(), name="tick"))
-        self.deck.ready = True
+        self.deck.phase = Phase.RUNNING
 
-    async def _take_up_account(self) -> None:
-        config, state, exchange, loop = self._config, self._machine.state, self._parts.exchange, self._loop
+    async def _retried(self, doing: str, step: Step) -> None:
+        """Do a step until it succeeds. What keeps it from succeeding is shown meanwhile."""
+        delay = FIRST_RETRY
+        while True:
+            task = asyncio.ensure_future(step())
+            try:
+                await asyncio.wait({task}, timeout=SLOW_STEP)
+                if not task.done():
+                    self._hindered(f"{doing}: no answer for {SLOW_STEP:g} s")
+                await task
+            except asyncio.CancelledError:
+                task.cancel()
+                raise
+            except ConfigError:
+                raise
+            except Exception as error:
+                if self._loop.broken.done():
+                    raise
+                self._hindered(f"{doing}: {type(error).__name__}: {error}"[:500])
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, LAST_RETRY)
+            else:
+                if STARTING in self._machine.obstacles:
+                    self._loop.post(ClearObstacle(STARTING))
+                return
+
+    def _hindered(self, why: str) -> None:
+        log.warning("start_hindered", why=why)
+        self._loop.post(SetObstacle(Obstacle(STARTING, why)))
+
+    async def _begin(self) -> None:
+        """Record the start, before anything of this daemon's is: at once, or after a new account's opening."""
+        if not self._has_begun and not self._machine.state.is_new:
+            await self._loop.ask(StartDaemon(VERSION, self._config.mode, self._parts.names))
+            self._has_begun = True
+
+    async def _survey(self) -> None:
+        if not self._instruments:
+            await _survey(self._config, self._parts, self._instruments)
+
+    async def _open_account(self) -> None:
+        config, state, exchange = self._config, self._machine.state, self._parts.exchange
         if state.is_new:
             if isinstance(self._clock, ReplayClock):
                 self._clock.advance(self._parts.feed.start_time)
             balances = tuple(sorted((await exchange.balances()).items()))
-            await loop.ask(OpenAccount(config.mode, config.account.settle, balances))
+            await self._loop.ask(OpenAccount(config.mode, config.account.settle, balances))
         elif isinstance(exchange, EmbeddedExchange):
             try:
                 exchange.restore(reconcile.venue_account(state))
             except ValueError as error:
                 raise ConfigError(f"exchange: {error}") from error
-        failpoint("start.restore")
-        await exchange.open(loop.post)
-        failpoint("start.exchange")
-        await loop.ask(StartDaemon(VERSION, config.mode, self._parts.names))
-        self._has_begun = True
-        failpoint("start.begun")
+
+    async def _connect(self) -> None:
+        """From now on the venue reports, and hears what the kill switch may have asked of it meanwhile."""
+        await self._parts.exchange.open(self._loop.post)
+        self._loop.connect(self._link.act, self._publish)
+        held, self._held = self._held, []
+        for effect in held:
+            self._link.act(effect)
+        self.deck.is_connected = True
+
+    async def _agree(self) -> None:
+        state, exchange, loop = self._machine.state, self._parts.exchange, self._loop
         await reconcile.resolve_unanswered(state, exchange, loop, self._clock)
         for difference in await reconcile.differences(state, exchange):
             loop.post(Disagreement(difference))
         await loop.idle()
+
+    async def _halt_again(self) -> None:
+        """A kill switch that was pulled, now or by an earlier daemon, takes off whatever works yet."""
+        state = self._machine.state
+        if state.trading_state is TradingState.HALTED:
+            await self._loop.ask(EngageKillSwitch(state.trading_reason))
 
     async def _take_up_bots(self) -> None:
         loop, state = self._loop, self._machine.state
@@ -236,9 +344,10 @@ class Core:
             spec = _spec_of(section)
             known = state.bots.get(section.id)
             if known is None:
+                strategy = self._warm(spec) if section.autostart else None  # first: what fails is tried again whole
                 await loop.ask(CreateBot(spec))
-                if section.autostart:
-                    await loop.ask(StartBot(spec.bot_id, self._warm(spec)))
+                if strategy is not None:
+                    await loop.ask(StartBot(spec.bot_id, strategy))
             elif known.spec != spec:
                 raise ConfigError(
                     f"bots.{section.id}: the journal knows this bot with other settings; give the new one another id"
@@ -287,20 +396,75 @@ class Core:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
 
-    async def close(self, reason: str) -> None:
-        """Let what is under way end, write the last event, and close everything. Working orders and stops stay."""
+    async def wind_up(self, reason: str, policy: OnStop | None = None) -> list[str]:
+        """Take no more commands, do as the policy says, let what is under way end, and record the end.
+
+        Returns what could not be finished in time, in words. The policy is the configuration's unless one is given.
+        Protection stays at the venue. Nothing is recorded after this.
+        """
+        if self._is_wound_up:
+            return []
+        self._is_wound_up = True
+        self.deck.phase = Phase.STOPPING
+        self._loop.post(SetObstacle(Obstacle(STOPPING, "the daemon is stopping")))
+        self._machine.roster.clear()  # bots hear nothing more, while the market may go on for what is still working
+        left = [] if self._loop.broken.done() else await self._stand_down(policy or self._config.daemon.on_stop)
         await self.quiet()
         if not self._loop.broken.done():
             await self._link.drain()
             await self._loop.idle()
             failpoint("stop.drained")
-            if self._has_begun:
-                await self._loop.ask(StopDaemon(reason))
-                failpoint("stop.recorded")
-                await asyncio.wrap_future(self._keeper.snapshot(self._machine.state))
-                failpoint("stop.snapshot")
+        for each in left:
+            log.warning("left_unfinished", what=each)
+        await self._let_go()
+        if self._has_begun and not self._loop.broken.done():
+            rest = f"; left: {', '.join(left)}" if left else ""
+            await self._loop.ask(StopDaemon(f"{reason}{rest}"[:500]))
+            failpoint("stop.recorded")
+        self.deck.phase = Phase.STOPPED
+        return left
+
+    async def _stand_down(self, policy: OnStop) -> list[str]:
+        is_embedded = isinstance(self._parts.exchange, EmbeddedExchange)
+        if policy is OnStop.AUTO:
+            policy = OnStop.KEEP if is_embedded else OnStop.CANCEL
+        if not self.deck.is_connected or (is_embedded and policy is OnStop.KEEP):
+            return []  # nobody to ask; or a venue that stands still as soon as the market does
+        seconds = min(ANSWERS_WITHIN, 0.4 * interval_ns(self._config.daemon.stop_within) / SECOND)
+        return await stand_down(self._machine.state, self._loop, policy, seconds)
+
+    async def _let_go(self) -> None:
+        """Hear no more of the venue, so that nothing is recorded after the end."""
+        try:
+            await self._venue.aclose()
+        except Exception:
+            log.exception("exchange_close_failed")
+
+    async def close(self, reason: str, policy: OnStop | None = None) -> None:
+        """Wind up, if that has not been done, and let go of everything: the state is kept for a quick start."""
+        await self.wind_up(reason, policy)
+        if self._has_begun and not self._loop.broken.done():
+            await asyncio.wrap_future(self._keeper.snapshot(self._machine.state))
+            failpoint("stop.snapshot")
         await self._undo.aclose()
         failpoint("stop.closed")
+
+
+async def _tried(_doing: str, step: Step) -> None:
+    await step()
+
+
+async def _survey(config: Config, parts: Parts, instruments: dict[str, Instrument]) -> None:
+    """Ask the venue what can be traded, and hold feed and bots against it.
+
+    Raises:
+        ConfigError: they do not go together, or the feed's data can't be used.
+    """
+    found = {one.symbol: one for one in await parts.exchange.instruments()}
+    await parts.feed.open(tuple(found.values()))
+    for section in config.bots:
+        _check_bot(section, parts, found)
+    instruments.update(found)
 
 
 def _spec_of(section: BotSection) -> BotSpec:

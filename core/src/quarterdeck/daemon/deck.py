@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 
 from quarterdeck.daemon.bots import check_spec, warm_strategy
 from quarterdeck.daemon.clock import Clock
@@ -25,9 +26,19 @@ from quarterdeck.domain.risk import LimitStatus, TradingState
 from quarterdeck.domain.sizing import RiskRatio
 from quarterdeck.engine.bots import known
 from quarterdeck.engine.events import Recorded
-from quarterdeck.engine.inputs import Command, CreateBot, EngageKillSwitch, Request, StartBot, SubmitOrder
+from quarterdeck.engine.inputs import (
+    CancelAllOrders,
+    CancelOrder,
+    ClosePosition,
+    Command,
+    CreateBot,
+    EngageKillSwitch,
+    Request,
+    StartBot,
+    SubmitOrder,
+)
 from quarterdeck.engine.machine import Machine
-from quarterdeck.engine.obstacles import SYNCING
+from quarterdeck.engine.obstacles import STARTING, SYNCING
 from quarterdeck.engine.pipeline import Evaluation, core_limits, evaluate
 from quarterdeck.engine.state import State
 from quarterdeck.engine.view import View
@@ -36,10 +47,23 @@ from quarterdeck.rpc.facade import DaemonState, DaemonStatus, PluginInfo
 
 _NANOSECONDS = 1_000_000_000
 
+#: What can be asked of a venue that is reached, though the start goes on: it takes risk off.
+_TAKING_OFF = (CancelOrder, CancelAllOrders, ClosePosition)
+
+
+class Phase(StrEnum):
+    """Where the daemon is in its life."""
+
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    STOPPING = "STOPPING"
+    STOPPED = "STOPPED"
+    """Its end is recorded: nothing may follow."""
+
 
 @dataclass(slots=True)
 class DaemonDeck:
-    """One account and its journal, for callers. It takes commands once `ready` is set; the kill switch always."""
+    """One account and its journal, for callers. It takes commands while it is running; the kill switch always."""
 
     config: Config
     version: str
@@ -53,7 +77,9 @@ class DaemonDeck:
     feed_link: FeedLink
     clock: Clock
     start_time: int = field(default_factory=time.time_ns)
-    ready: bool = False
+    phase: Phase = Phase.STARTING
+    is_connected: bool = False
+    """Whether the venue has been reached."""
 
     @property
     def account_id(self) -> str:
@@ -122,12 +148,15 @@ class DaemonDeck:
     def _check_ready(self, command: Command) -> None:
         if self.loop.broken.done():
             raise Unavailable("NOT_READY", "the journal failed; the daemon is stopping", {"state": "STOPPING"})
-        if not self.ready and not isinstance(command, EngageKillSwitch):
-            raise Unavailable(
-                "NOT_READY",
-                "the daemon is still agreeing with the venue; try again in a moment",
-                {"state": self._state()},
-            )
+        if self.phase is Phase.RUNNING or (self.phase is not Phase.STOPPED and isinstance(command, EngageKillSwitch)):
+            return
+        if self.phase is not Phase.STARTING:
+            raise Unavailable("NOT_READY", "the daemon is stopping; ask again when it is back", {"state": "STOPPING"})
+        hindrance = self.machine.obstacles.get(STARTING)
+        if hindrance is not None and self.is_connected and isinstance(command, _TAKING_OFF):
+            return
+        what = "agreeing with the venue; try again in a moment" if hindrance is None else hindrance.detail
+        raise Unavailable("NOT_READY", f"the daemon is still starting: {what}", {"state": self._state()})
 
     # ------------------------------------------------------------ questions
 
@@ -178,10 +207,10 @@ class DaemonDeck:
         if self.state.trading_state is TradingState.HALTED:
             return DaemonState.KILLED
         obstacles = self.machine.obstacles
-        if not self.ready or SYNCING in obstacles:
+        if SYNCING in obstacles or (self.phase is Phase.STARTING and STARTING not in obstacles):
             return DaemonState.SYNCING
-        is_safe = obstacles or self.state.trading_state is TradingState.REDUCING
-        return DaemonState.SAFE if is_safe else DaemonState.READY
+        is_fine = self.phase is Phase.RUNNING and not obstacles and self.state.trading_state is TradingState.ACTIVE
+        return DaemonState.READY if is_fine else DaemonState.SAFE
 
     def _reasons(self) -> list[str]:
         reasons = [] if self.state.trading_state is TradingState.ACTIVE else [self.state.trading_reason]

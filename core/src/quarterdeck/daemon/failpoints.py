@@ -33,8 +33,8 @@ NAMES = (
     "start.fold",
     "start.serving",
     "start.restore",
-    "start.exchange",
     "start.begun",
+    "start.exchange",
     "resolve.ask",
     "resolve.answer",
     "reconcile.ask",
@@ -67,9 +67,9 @@ NAMES = (
     "snapshot.written",
     # stop: each after the step it names
     "stop.begun",
-    "stop.served",
     "stop.drained",
     "stop.recorded",
+    "stop.served",
     "stop.snapshot",
     "stop.closed",
 )

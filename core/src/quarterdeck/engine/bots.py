@@ -45,6 +45,11 @@ class Roster:
             key = (bot.spec.symbol, bot.spec.interval)
             self._listeners[key] = [pair for pair in self._listeners[key] if pair[0] is not bot]
 
+    def clear(self) -> None:
+        """Stop feeding all of them. What the bots are does not change: they go on with the next start."""
+        self._strategies.clear()
+        self._listeners.clear()
+
     def listeners(self, candle: Candle) -> list[tuple[BotRecord, Strategy]] | None:
         """Who wants this candle."""
         return self._listeners.get((candle.symbol, candle.interval))

@@ -11,6 +11,12 @@ from dataclasses import dataclass
 #: The daemon has not agreed with the venue yet.
 SYNCING = "SYNCING"
 
+#: A step of the start fails or takes long; it is tried again.
+STARTING = "STARTING"
+
+#: The daemon is about to end.
+STOPPING = "STOPPING"
+
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:

@@ -67,6 +67,8 @@ class Server:
     async def start(self, listen: str) -> str:
         """Listen on `host:port` (0 picks a free port) or `unix:path`; returns the address that clients can use.
 
+        Health checks say NOT_SERVING until `serve`.
+
         Raises:
             ConfigError: the address is not this machine's own, or is taken.
         """
@@ -85,12 +87,17 @@ class Server:
         await server.start()
         self._tape.start()
         self._server = server
-        for service in ("", *SERVICES):
-            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        await self.serve(is_open=False)
         return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
 
+    async def serve(self, *, is_open: bool) -> None:
+        """Tell health checks whether the daemon takes commands. What it answers is its own affair."""
+        status = health_pb2.HealthCheckResponse
+        for service in ("", *SERVICES):
+            await self._health.set(service, status.SERVING if is_open else status.NOT_SERVING)
+
     async def stop(self) -> None:
-        """Tell health checks and streams that this is the end, wait a little for calls under way, and close."""
+        """Let streams end with the last event, wait a little for calls under way, and close."""
         if self._server is None:
             return
         server, self._server = self._server, None

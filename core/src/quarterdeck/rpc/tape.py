@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import structlog
@@ -72,7 +72,11 @@ class Tape:
         self._timer = loop.call_later(self._heartbeat, self._beat)
 
     async def stop(self) -> None:
-        """Stop following, and let the streams end."""
+        """Follow to the last event, then stop and let the streams end with it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._heartbeat):
+                while self.head < self._events.head and not self.bell.is_closed:
+                    await self.bell.wait()
         self.bell.close()
         if self._timer is not None:
             self._timer.cancel()
