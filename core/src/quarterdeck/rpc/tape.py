@@ -139,20 +139,20 @@ class Tape:
     async def _follow(self) -> None:
         while True:
             await self._events.wait_beyond(self.head)
-            news = self._events.recent(self.head)
-            self._extend(await self._events.read(self.head, KEPT) if news is None else news)
+            self._extend(self._events.recent(self.head))
             self.bell.ring()
 
-    def _extend(self, news: Sequence[LoggedEvent]) -> None:
+    def _extend(self, news: Sequence[LoggedEvent] | None) -> None:
+        """Take in what is new. If that is more than is in memory, whoever reads has to begin with the journal."""
         frames = self._frames
         self._batches.clear()
-        if not self._readers:
+        if not self._readers or news is None:
             frames.clear()
         else:
             frames.extend([self._frame(event) for event in news])
             if len(frames) > 2 * KEPT:  # trimmed by halves, so that slices from the end stay cheap
                 del frames[:-KEPT]
-        self.head = news[-1].sequence
+        self.head = news[-1].sequence if news else self._events.head
 
     def _frame(self, event: LoggedEvent) -> Frame:
         body, token = event.body, self.tokens.make(event.sequence)
