@@ -18,8 +18,8 @@ from quarterdeck.simulation.loop import SECOND, Process, VirtualLoop
 #: The simulation's clock starts here: 2026-01-01 00:00 UTC.
 EPOCH = 1_767_225_600 * SECOND
 
-#: Steps of the walk in a minute.
-STEPS = 4
+#: Steps of the walk in a minute: enough for stops and limits to be met between candles, few enough to be cheap.
+STEPS = 3
 
 INSTRUMENTS = tuple(
     Instrument(
@@ -72,7 +72,7 @@ class _Walk:
 
 
 class Market:
-    """All prices. `step` is called by the world four times a minute."""
+    """All prices. `step` is called by the world `STEPS` times a minute."""
 
     def __init__(self, seed: int) -> None:
         self._walks = {one.symbol: _Walk(one, dice(seed, f"price {one.symbol}")) for one in INSTRUMENTS}

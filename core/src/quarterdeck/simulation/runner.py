@@ -11,6 +11,7 @@ from functools import partial
 from hashlib import blake2b
 from multiprocessing import get_context
 
+from quarterdeck.domain.market import HOUR
 from quarterdeck.simulation.invariants import check
 from quarterdeck.simulation.loop import Stuck
 from quarterdeck.simulation.world import Evidence, Plan, World, plan_of
@@ -74,7 +75,7 @@ def run(plan: Plan) -> Result:
         violations = [f"I22: {type(error).__name__}: {error}"]
     return Result(
         plan.seed,
-        plan.hours,
+        world.loop.now / HOUR,
         tuple(violations),
         world.faults.counts,
         world.venue.truth.orders,

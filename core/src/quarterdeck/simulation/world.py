@@ -24,15 +24,17 @@ from quarterdeck.domain.amounts import use_money_context
 from quarterdeck.domain.market import MINUTE, Side
 from quarterdeck.engine.pipeline import Deciders, HardLimits
 from quarterdeck.plugin.loader import Plugins, build, choose, load
-from quarterdeck.simulation.callers import Caller, Reader, Transcript, Wish
+from quarterdeck.simulation.callers import Caller, Wish
 from quarterdeck.simulation.dice import dice
 from quarterdeck.simulation.disk import Disk, SimulatedDatabase
 from quarterdeck.simulation.exchange import SimulatedExchange, Wire
 from quarterdeck.simulation.faults import FAULTS, Faults, drawn
 from quarterdeck.simulation.loop import SECOND, Crash, Process, VirtualLoop
 from quarterdeck.simulation.market import EPOCH, INSTRUMENTS, STEPS, Market, SimulatedFeed
+from quarterdeck.simulation.readers import Reader, Streams
 from quarterdeck.simulation.truth import Truth
 from quarterdeck.simulation.venue import SimulatedVenue
+from quarterdeck.testing.stream_laws import Transcript
 
 HOUR = 60 * MINUTE
 
@@ -93,6 +95,7 @@ class Node:
         self.process = Process(f"daemon-{number}")
         self.feed = SimulatedFeed(world.market, world.loop, world.faults, self.process)
         self.core: Core | None = None
+        self.streams: Streams | None = None
         self.is_up = False
         self._world = world
         self._exchange = SimulatedExchange(world.wire, world.disk, self.process)
@@ -102,7 +105,8 @@ class Node:
         world = self._world
         parts = _parts(self._exchange, self.feed)
         self.core = core = await Core.open(CONFIG, parts, clock=world, journal=self._journal)
-        core.tick_seconds = 30.0
+        core.tick_seconds = 60.0
+        self.streams = Streams(core.deck)
         await core.take_up()
         self.is_up = True
         await core.ended()
@@ -150,6 +154,11 @@ class World:
         """The daemon's process."""
         return None if self.node is None else self.node.process
 
+    @property
+    def streams(self) -> Streams | None:
+        """The daemon's streams, once it is reachable."""
+        return None if self.node is None else self.node.streams
+
     # --- the run
 
     def run(self) -> Evidence:
@@ -168,7 +177,7 @@ class World:
             Caller(f"caller{number}", self, dice(plan.seed, f"caller {number}"), per_caller)
             for number in range(plan.callers)
         ]
-        readers = [Reader(self, dice(plan.seed, f"reader {number}")) for number in range(2)]
+        readers = [Reader(self, self.disk, dice(plan.seed, f"reader {number}")) for number in range(2)]
         self._begin(self._supervise())
         self._minute(0)
         for caller in callers:
@@ -215,7 +224,7 @@ class World:
     # --- the market
 
     def _minute(self, step: int) -> None:
-        """Called four times a minute."""
+        """Called a few times a minute."""
         if step:
             self.market.step()
             self.venue.see_market()
