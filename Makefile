@@ -69,6 +69,10 @@ sim: $(READY) ## Run the core in fresh simulated worlds where everything fails, 
 test: $(READY) ## All tests
 	$(BIN)/python -m pytest -q
 
+.PHONY: faults
+faults: $(READY) ## Kill real daemons at every failpoint and take their disks away: minutes, not part of `test`
+	QUARTERDECK_FAULTS=1 $(BIN)/python -m pytest -q tests/faults
+
 .PHONY: lint
 lint: $(READY) ## Style, format, import rules, contract rules, contract compatibility with main
 	$(BIN)/ruff check .

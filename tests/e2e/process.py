@@ -8,8 +8,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import Protocol
 
 import grpc
 
@@ -17,6 +18,26 @@ from quarterdeck.v1 import system_pb2, system_service_pb2, system_service_pb2_gr
 
 #: How long a daemon may take to start on a busy machine.
 PATIENCE = 60.0
+
+#: Channel options of a client that does not wait long before it tries again to connect.
+IMPATIENT = [(f"grpc.{which}_reconnect_backoff_ms", 50) for which in ("initial", "min", "max")]
+
+
+class Running(Protocol):
+    """A process that runs: `subprocess.Popen`, or what stands for one."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it lives."""
+
+    def wait(self, timeout: float) -> int:
+        """Its exit code, once it has ended."""
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
 
 
 class DaemonProcess:
@@ -27,29 +48,38 @@ class DaemonProcess:
         self.log = folder / "daemon.log"
         self.address = f"127.0.0.1:{_free_port()}"
         (folder / "quarterdeck.toml").write_text(config, encoding="utf-8")
-        self._process: subprocess.Popen[bytes] | None = None
-        self._stderr: IO[bytes] | None = None
+        self._process: Running | None = None
 
-    def start(self) -> None:
+    @property
+    def process(self) -> Running:
+        """The latest process, which may have ended."""
+        assert self._process is not None, "not started"
+        return self._process
+
+    def start(self, environment: Mapping[str, str] = {}) -> None:
         """Start it and wait until it is ready.
 
         Raises:
             AssertionError: it ended, or did not get ready; with its log.
         """
-        command = [str(Path(sys.executable).with_name("quarterdeck")), "serve", "--config", "quarterdeck.toml"]
-        self._stderr = self.log.open("ab")
-        self._process = subprocess.Popen(
-            [*command, "--listen", self.address],
-            cwd=self.folder,
-            stdout=self._stderr,
-            stderr=self._stderr,
-            env=os.environ | {"NO_COLOR": "1"},
-        )
+        self.launch(environment)
+        self.wait_ready()
+
+    def launch(self, environment: Mapping[str, str] = {}) -> None:
+        """Start it, with variables beside our own, and wait for nothing."""
+        self._process = self._run(["serve", "--config", "quarterdeck.toml", "--listen", self.address], environment)
+
+    def wait_ready(self) -> None:
+        """Wait until it takes calls.
+
+        Raises:
+            AssertionError: it ended, or did not get ready; with its log.
+        """
         deadline = time.monotonic() + PATIENCE
-        with grpc.insecure_channel(self.address) as channel:
+        with grpc.insecure_channel(self.address, options=IMPATIENT) as channel:
             stub = system_service_pb2_grpc.SystemServiceStub(channel)
             while time.monotonic() < deadline:
-                assert self._process.poll() is None, self.log.read_text()
+                assert self.process.poll() is None, self.log.read_text()
                 try:
                     status = stub.GetStatus(system_service_pb2.GetStatusRequest(), timeout=1).status
                 except grpc.RpcError:
@@ -67,13 +97,23 @@ class DaemonProcess:
         """SIGTERM; returns its exit code."""
         return self._end(signal.SIGTERM)
 
+    def wait(self) -> int:
+        """Wait until it ends by itself; returns its exit code."""
+        return self.process.wait(PATIENCE)
+
     def _end(self, number: signal.Signals) -> int:
-        assert self._process is not None
-        self._process.send_signal(number)
-        code = self._process.wait(PATIENCE)
-        if self._stderr is not None:
-            self._stderr.close()
-        return code
+        self.process.send_signal(number)
+        return self.wait()
+
+    def _run(self, arguments: Sequence[str], environment: Mapping[str, str]) -> Running:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [str(Path(sys.executable).with_name("quarterdeck")), *arguments],
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "NO_COLOR": "1", **environment},
+            )
 
 
 def _free_port() -> int:

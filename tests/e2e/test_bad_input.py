@@ -10,6 +10,7 @@ import pytest
 from quarterdeck.client import SyncClient
 from quarterdeck.client.events import BotStateChanged, OrderAdopted
 from quarterdeck.daemon.journal import Journal
+from tests.e2e.plugins import install
 from tests.e2e.process import DaemonProcess
 from tests.e2e.refusal import files, refused
 
@@ -143,16 +144,6 @@ def _head(folder: Path) -> int:
 
 
 # ---------------------------------------------------------------- plugins
-
-
-def install(site: Path, name: str, module: str) -> None:
-    """Put a plugin where Python finds it, as an installer would."""
-    site.mkdir(exist_ok=True)
-    (site / f"{name.replace('-', '_')}.py").write_text(module, encoding="utf-8")
-    metadata = site / f"{name.replace('-', '_')}-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(f"[quarterdeck]\n{name} = {name.replace('-', '_')}\n")
 
 
 HOOK_RAISES = """\
