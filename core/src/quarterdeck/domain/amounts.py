@@ -56,7 +56,9 @@ def parse_amount(text: str) -> Decimal:
 
 def amount_text(value: Decimal) -> str:
     """Write an amount in the strict form `parse_amount` reads, keeping its trailing zeros."""
-    text = format(value, "f")
+    text = str(value)  # takes half as long, and seldom has an exponent
+    if "E" in text:
+        text = format(value, "f")
     return text[1:] if text.startswith("-") and not value else text
 
 

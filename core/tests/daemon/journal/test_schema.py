@@ -15,9 +15,9 @@ from sqlalchemy.exc import StatementError
 from sqlalchemy.schema import CreateTable
 
 from quarterdeck.daemon.journal import schema
+from quarterdeck.daemon.journal.bulk import Bulk
 from quarterdeck.daemon.journal.projections import FILL, POSITION, RECORD, SNAPSHOT, TERMS, _upsert
 from quarterdeck.daemon.journal.schema import ExactDecimal, Figure
-from quarterdeck.daemon.journal.writer import _Insert
 from quarterdeck.domain.amounts import use_money_context
 
 AMOUNTS = st.decimals(allow_nan=False, allow_infinity=False, places=18, min_value=-(10**15), max_value=10**15)
@@ -103,7 +103,7 @@ def test_sequences_are_the_row_id_on_sqlite_and_bigint_elsewhere() -> None:
 @pytest.mark.parametrize("table", [*schema.PROJECTIONS, schema.projection_cursor], ids=lambda table: table.name)
 @pytest.mark.parametrize("dialect", [SQLITE, POSTGRESQL], ids=lambda dialect: dialect.name)
 def test_rows_are_brought_up_to_date_on_both_databases(table: Table, dialect: Any) -> None:
-    text = str(_upsert(dialect.name, table).compile(dialect=dialect))
+    text = _upsert(dialect, table).statement
     assert f"INSERT INTO {table.name}" in text
     assert f"ON CONFLICT ({', '.join(table.primary_key.columns.keys())}) DO UPDATE SET" in text
 
@@ -114,6 +114,6 @@ def test_entries_are_inserted_whatever_way_the_driver_takes_parameters(style: An
     schema.metadata.create_all(engine)
     rows = [(1, 10, "main", "A", b"\x00", b"1"), (2, 20, "main", "B", b"", b"2")]
     with engine.begin() as connection:
-        _Insert(schema.event, engine.dialect)(connection, rows)
+        Bulk(insert(schema.event), engine.dialect)(connection, rows)
         assert [tuple(row) for row in connection.execute(select(schema.event))] == rows
     engine.dispose()

@@ -6,18 +6,19 @@ after a crash whatever follows is noted again while the journal is folded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import fields
-from functools import cache, partial
+from functools import lru_cache, partial
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, select
+from sqlalchemy import Connection, Dialect, Table, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.journal import schema
+from quarterdeck.daemon.journal.bulk import Bulk
 from quarterdeck.daemon.journal.journal import Journal
 from quarterdeck.domain.order import Order, OrderTerms
 from quarterdeck.domain.position import Position
@@ -39,7 +40,8 @@ PIECE = 200
 
 CURSOR = "tables"
 
-Row = dict[str, Any]
+Row = tuple[Any, ...]
+"""Values in the order of the table's columns."""
 Piece = list[tuple[Table, list[Row]]]
 
 # The columns of a table are the fields of what it shows.
@@ -74,7 +76,7 @@ class Projections:
             return
         event = recorded.event
         if isinstance(event, PortfolioSnapshotTaken):
-            self._snapshots.append(_event_row(recorded, event, SNAPSHOT))
+            self._snapshots.append(_event_row(schema.portfolio_snapshots, recorded, event))
         elif isinstance(event, FundingPaid):
             if event.symbol in state.positions:
                 self._symbols[event.symbol] = None
@@ -87,8 +89,7 @@ class Projections:
                 return
             self._orders[order.order_id] = order
             if isinstance(event, OrderFilled):
-                owner = {"bot_id": order.bot_id}  # which events of version 0.1 do not tell
-                self._fills.append(_event_row(recorded, event, FILL) | owner)
+                self._fills.append(_event_row(schema.fills, recorded, event, bot_id=order.bot_id))
                 self._symbols[event.symbol] = None
                 self._is_ledger_touched = True
 
@@ -153,7 +154,7 @@ def _pieces(rows: Mapping[Table, list[Row]]) -> list[Piece]:
 def _write(piece: Piece, connection: Connection) -> None:
     failpoint("table.write")
     for table, rows in piece:
-        connection.execute(_upsert(connection.dialect.name, table), rows)
+        _upsert(connection.dialect, table)(connection, rows)
     failpoint("table.written")
 
 
@@ -166,42 +167,36 @@ def _empty(connection: Connection) -> None:
 _CONSTANT = {"link_id", "parent_id", "bot_id", "symbol", "side", "type", "role", "correlation_id", "create_time"}
 
 
-@cache
-def _upsert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+@lru_cache(maxsize=32)
+def _upsert(dialect: Dialect, table: Table) -> Bulk:
     """Insert, or bring up to date what is there. Portable SQL has no word for it."""
-    statement = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    statement = sqlite.insert(table) if dialect.name == "sqlite" else postgresql.insert(table)
     key = table.primary_key.columns.keys()
     changing = {column.name: column for column in statement.excluded if column.name not in {*key, *_CONSTANT}}
-    return statement.on_conflict_do_update(index_elements=key, set_=changing)
+    return Bulk(statement.on_conflict_do_update(index_elements=key, set_=changing), dialect)
 
 
 # ---------------------------------------------------------------- rows
 
 
-_order_fields = attrgetter(*(f"terms.{name}" for name in TERMS), *RECORD)
+_order_row: Callable[[Order], Row] = attrgetter(
+    *(f"terms.{column.name}" if column.name in TERMS else column.name for column in schema.orders.columns)
+)
+_position_row: Callable[[Position], Row] = attrgetter(*(column.name for column in schema.positions.columns))
 
 
-def _order_row(order: Order) -> Row:
-    return dict(zip((*TERMS, *RECORD), _order_fields(order), strict=True))
-
-
-def _event_row(recorded: Recorded, event: OrderFilled | PortfolioSnapshotTaken, names: Iterable[str]) -> Row:
-    own = {name: getattr(event, name) for name in names}
-    return {"sequence": recorded.sequence, "time": recorded.time} | own
-
-
-def _position_row(position: Position) -> Row:
-    return {name: getattr(position, name) for name in POSITION}
+def _event_row(table: Table, recorded: Recorded, event: OrderFilled | PortfolioSnapshotTaken, **known: str) -> Row:
+    """The event's own fields, and what else is known: which events of version 0.1 do not tell."""
+    names = table.columns.keys()
+    around = {"sequence": recorded.sequence, "time": recorded.time, **known}
+    return tuple(around[name] if name in around else getattr(event, name) for name in names)
 
 
 def _cursor_row(sequence: int) -> tuple[Table, list[Row]]:
-    row = {"name": CURSOR, "version": schema.PROJECTION_VERSION, "sequence": sequence}
-    return schema.projection_cursor, [row]
+    return schema.projection_cursor, [(CURSOR, schema.PROJECTION_VERSION, sequence)]
 
 
 def _balance_rows(state: State) -> list[Row]:
     return [
-        {"currency": currency, "book": book, "amount": amount}
-        for currency, books in state.ledger.totals.items()
-        for book, amount in books.items()
+        (currency, book, amount) for currency, books in state.ledger.totals.items() for book, amount in books.items()
     ]

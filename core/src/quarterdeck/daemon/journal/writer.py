@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Dialect, Table, insert
+from sqlalchemy import Connection, insert
 
 from quarterdeck.daemon.failpoints import failpoint
+from quarterdeck.daemon.journal.bulk import Bulk
 from quarterdeck.daemon.journal.chain import Head, link
 from quarterdeck.daemon.journal.database import Database
 from quarterdeck.daemon.journal.schema import event
@@ -55,35 +55,6 @@ class _Task:
     done: Future[None]
 
 
-#: Rows of one statement, where the driver takes values by position.
-_ROWS = 100
-
-
-class _Insert:
-    """An insert compiled once: building it anew takes as long as everything else about a small commit together.
-
-    By position, many rows go into one statement: SQLite's driver hands the interpreter over for each statement, and
-    getting it back from a busy event loop costs more than the row.
-    """
-
-    def __init__(self, table: Table, dialect: Dialect) -> None:
-        compiled = insert(table).compile(dialect=dialect)
-        self._statement = str(compiled)
-        self._names = None if compiled.positional else table.columns.keys()
-        self._head, _, self._row = self._statement.rpartition("(")
-
-    def __call__(self, connection: Connection, rows: list[tuple[Any, ...]]) -> None:
-        """Insert rows whose values stand in the order of the table's columns, and are what the driver takes."""
-        names = self._names
-        if names is None:
-            for start in range(0, len(rows), _ROWS):
-                some = rows[start : start + _ROWS]
-                statement = self._head + ", ".join([f"({self._row}"] * len(some))
-                connection.exec_driver_sql(statement, tuple(chain.from_iterable(some)))
-        else:
-            connection.exec_driver_sql(self._statement, [dict(zip(names, row, strict=True)) for row in rows])
-
-
 Job = TypeVar("Job", _Append, _Task)
 
 #: Has a writer without a thread called, now or later, once for each time it is asked.
@@ -111,7 +82,7 @@ class Writer:
         self._failure: Exception | None = None
         self._is_closed = False
         self._is_ending = False
-        self._insert = _Insert(event, database.dialect)
+        self._insert = Bulk(insert(event), database.dialect)
         self._tasks: deque[_Task] = deque()
         self._turns = turns
         self._thread: threading.Thread | None = None
