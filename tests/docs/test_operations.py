@@ -37,7 +37,7 @@ def default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value: Any = field.get_default(call_default_factory=True)
-    if value in ({}, ()):
+    if value in ({}, (), ""):
         return "empty"
     if isinstance(value, Decimal):
         return f"`{value:f}`"

@@ -16,6 +16,7 @@ from quarterdeck.daemon.config import Config, OnStop
 from quarterdeck.daemon.core import Core
 from quarterdeck.daemon.deck import Phase
 from quarterdeck.daemon.failpoints import failpoint
+from quarterdeck.daemon.notary import Notary
 from quarterdeck.daemon.parts import build_parts
 from quarterdeck.daemon.systemd import notify, watchdog_seconds
 from quarterdeck.domain.amounts import use_money_context
@@ -58,7 +59,7 @@ class Daemon:
             ConfigError: the configuration, a plugin, the data or the journal can't be used; nothing is left running.
         """
         use_money_context()
-        daemon = cls(config, await Core.open(config, build_parts(config)))
+        daemon = cls(config, await Core.open(config, build_parts(config), notary=Notary.open))
         try:
             daemon.address = await daemon._server.start(config.daemon.listen)
             failpoint("start.serving")

@@ -90,10 +90,20 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+class Check(StrEnum):
+    """How much of the journal is checked at each start."""
+
+    QUICK = "quick"
+    FULL = "full"
+
+
 class JournalSection(Section):
-    """Where the journal is, as a SQLAlchemy URL."""
+    """Where the journal is, as a SQLAlchemy URL, how its heads are signed, and what a start checks of it."""
 
     url: str = "sqlite:///.quarterdeck/journal.db"
+    signing_key: str = ""
+    anchor_file: str = ""
+    check: Check = Check.QUICK
 
 
 class AccountSection(Section):

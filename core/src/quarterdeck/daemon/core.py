@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError
 from quarterdeck.daemon import reconcile
 from quarterdeck.daemon.bots import check_spec, warm_strategy
 from quarterdeck.daemon.clock import Clock, ReplayClock, SystemClock
-from quarterdeck.daemon.config import BotSection, Config, OnStop
+from quarterdeck.daemon.config import BotSection, Config, JournalSection, OnStop
 from quarterdeck.daemon.deck import DaemonDeck, Phase
 from quarterdeck.daemon.event_log import EventLog
 from quarterdeck.daemon.failpoints import failpoint
@@ -30,6 +30,7 @@ from quarterdeck.daemon.journal import Journal
 from quarterdeck.daemon.keeper import History, Keeper
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.market_data import MarketData
+from quarterdeck.daemon.notary import Notary
 from quarterdeck.daemon.order_link import OrderLink
 from quarterdeck.daemon.parts import Parts
 from quarterdeck.daemon.pulse import Pulse
@@ -169,10 +170,11 @@ class Core:
         *,
         clock: Clock | None = None,
         journal: Callable[[Config], Journal] = open_journal,
+        notary: Callable[[JournalSection, Journal], Notary | None] = lambda *_: None,
     ) -> Self:
         """Read the account's journal; nothing is sent yet. Time is the feed's own in a replay, else `clock`'s.
 
-        What can be checked without the journal is checked before it is touched.
+        What can be checked without the journal is checked before it is touched. With a `notary` its heads are signed.
 
         Raises:
             ConfigError: the configuration, a plugin, the data or the journal can't be used; nothing is left open.
@@ -193,7 +195,10 @@ class Core:
             opened = await asyncio.to_thread(journal, config)
             undo.push_async_callback(asyncio.to_thread, opened.close)
             failpoint("start.journal")
-            keeper = Keeper(opened)
+            signs = await asyncio.to_thread(notary, config.journal, opened)
+            if signs is not None:
+                undo.push_async_callback(asyncio.to_thread, signs.close)
+            keeper = Keeper(opened, signs)
             state = await asyncio.to_thread(keeper.load)
             failpoint("start.fold")
             if not state.is_new and state.mode != config.mode:

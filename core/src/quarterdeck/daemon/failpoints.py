@@ -65,6 +65,7 @@ NAMES = (
     "table.written",
     "snapshot.write",
     "snapshot.written",
+    "head.write",
     # stop: each after the step it names
     "stop.begun",
     "stop.drained",

@@ -1,4 +1,4 @@
-"""Owns what is kept beside the journal: the tables for SQL, and snapshots that make the next start short."""
+"""Owns what is kept beside the journal: tables for SQL, snapshots that make the next start short, signed heads."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from quarterdeck.daemon.journal import (
     save_state,
 )
 from quarterdeck.daemon.loop import Loop
+from quarterdeck.daemon.notary import Notary
 from quarterdeck.domain.order import Order
 from quarterdeck.engine.events import Recorded
 from quarterdeck.engine.fold import fold
@@ -32,10 +33,11 @@ T = TypeVar("T")
 
 
 class Keeper:
-    """Follows the journal with tables and snapshots, off the way of orders."""
+    """Follows the journal with tables, snapshots and signatures, off the way of orders. No `notary`, no signatures."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, notary: Notary | None = None) -> None:
         self._journal = journal
+        self._notary = notary
         self._projections = Projections(journal)
         self._snapshot_sequence = 0
 
@@ -56,7 +58,9 @@ class Keeper:
             touch(state, recorded)
 
     def keep(self, state: State) -> None:
-        """Bring the tables up to date, and take a snapshot now and then. Only while everything is settled."""
+        """Bring the tables up to date, sign, and take a snapshot now and then. Only while everything is settled."""
+        if self._notary is not None:
+            self._notary.keep()
         if state.sequence - self._snapshot_sequence >= SNAPSHOT_AFTER:
             self.snapshot(state)
         else:
@@ -67,9 +71,12 @@ class Keeper:
         return self._projections.flush(state) if self._projections.cursor < state.sequence else None
 
     def snapshot(self, state: State) -> Future[None]:
-        """Keep the state for the next start. Only while everything is settled."""
+        """Keep the state for the next start, and sign the head. Only while everything is settled."""
         self._snapshot_sequence = state.sequence
-        return save_state(self._journal, state, self._projections)
+        saved = save_state(self._journal, state, self._projections)
+        if self._notary is not None:
+            self._notary.sign()
+        return saved
 
 
 def _fold_entry(state: State, entry: Entry) -> Recorded:

@@ -92,6 +92,11 @@ def stored(connection: Connection, journal_id: UUID, sequence: int) -> Head:
     return base(connection, journal_id) if found is None else Head(sequence, found)
 
 
+def newest_signed(connection: Connection) -> int:
+    """The sequence of the last signed head; 0 if there is none."""
+    return connection.scalar(_LAST_HEAD) or 0
+
+
 def _rows(read: Reading, after: int) -> Iterator[Row[Any] | Finding]:
     """Every entry after a sequence, in order and with its hash, in short transactions; what can't be read is found."""
     failures, last = 0, after
@@ -242,7 +247,7 @@ class Verifier:
     def _check_beside(self) -> None:
         last = self.report.head.sequence
         with self._read() as connection:
-            signed = connection.scalar(_LAST_HEAD) or 0
+            signed = newest_signed(connection)
             if signed > last:
                 self._found("signed_head", signed, f"entries up to {signed} were there, {last} is the last now")
             for name, sequence in connection.execute(_CURSORS):
