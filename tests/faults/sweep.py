@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from quarterdeck.daemon.failpoints import ARM, COUNT
+from quarterdeck.domain.bot import BotState
 from tests.e2e.process import DaemonProcess, Running
 from tests.faults import invariants
 from tests.faults.nursery import Nursery
@@ -121,4 +122,5 @@ class Case:
         invariants.check_answers(self.session.wishes, told)
         invariants.check_promises(self.session.wishes, told)
         assert told.state.clean
+        assert told.state.bots["crossing"].state is BotState.RUNNING, "the bot that runs from the start does not"
         self._stream.close()

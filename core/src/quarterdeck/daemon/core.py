@@ -53,7 +53,6 @@ from quarterdeck.engine.inputs import (
     FailBot,
     OpenAccount,
     SetObstacle,
-    StartBot,
     StartDaemon,
     StopDaemon,
     Timer,
@@ -350,9 +349,7 @@ class Core:
             known = state.bots.get(section.id)
             if known is None:
                 strategy = self._warm(spec) if section.autostart else None  # first: what fails is tried again whole
-                await loop.ask(CreateBot(spec))
-                if strategy is not None:
-                    await loop.ask(StartBot(spec.bot_id, strategy))
+                await loop.ask(CreateBot(spec, strategy))
             elif known.spec != spec:
                 raise ConfigError(
                     f"bots.{section.id}: the journal knows this bot with other settings; give the new one another id"

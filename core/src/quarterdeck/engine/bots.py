@@ -61,8 +61,8 @@ class Roster:
 # ---------------------------------------------------------------- commands
 
 
-def create(turn: Turn, command: CreateBot, view: View) -> None:
-    """Record a new bot.
+def create(turn: Turn, command: CreateBot, view: View, roster: Roster) -> None:
+    """Record a new bot, and run it if its strategy came with it.
 
     Raises:
         AlreadyExists: its id is taken.
@@ -76,6 +76,8 @@ def create(turn: Turn, command: CreateBot, view: View) -> None:
     if spec.interval <= 0:
         raise InvalidRequest("bot.interval", f"must be above zero, was {spec.interval} ns")
     turn.emit(e.BotCreated(spec), spec.bot_id)
+    if command.strategy is not None:
+        start(turn, StartBot(spec.bot_id, command.strategy), roster)
 
 
 def start(turn: Turn, command: StartBot, roster: Roster) -> None:

@@ -71,9 +71,10 @@ class ClosePosition:
 
 @dataclass(frozen=True, slots=True)
 class CreateBot:
-    """Make a bot, stopped."""
+    """Make a bot, stopped; with its strategy, built and warmed up, it runs at once."""
 
     spec: BotSpec
+    strategy: Strategy | None = None
 
 
 @dataclass(frozen=True, slots=True)

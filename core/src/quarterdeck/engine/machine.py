@@ -155,7 +155,7 @@ class Machine:
             case i.ClosePosition():
                 orders.close_position(turn, item, view)
             case i.CreateBot():
-                bots.create(turn, item, view)
+                bots.create(turn, item, view, self.roster)
             case i.StartBot():
                 bots.start(turn, item, self.roster)
             case i.PauseBot():
