@@ -29,6 +29,8 @@ class Pulse:
     """Beats on the event loop it watches: if that hangs, nothing here moves, and nobody is told that all is well."""
 
     def __init__(self, works: Works, head: Callable[[], int]) -> None:
+        self.every = BEAT
+        """Seconds between two beats."""
         self._works = works
         self._head = head
         self._lags: deque[float] = deque([0.0], maxlen=REMEMBERED)
@@ -55,8 +57,8 @@ class Pulse:
         """Beat for ever."""
         now = asyncio.get_running_loop().time
         while True:
-            due = now() + BEAT
-            await asyncio.sleep(BEAT)
+            due = now() + self.every
+            await asyncio.sleep(self.every)
             self.look(now(), due)
 
     def look(self, now: float, due: float) -> None:

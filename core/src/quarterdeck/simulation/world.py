@@ -105,9 +105,9 @@ class Node:
         world = self._world
         parts = _parts(self._exchange, self.feed)
         self.core = core = await Core.open(CONFIG, parts, clock=world, journal=self._journal)
-        core.tick_seconds = 60.0
+        core.tick_seconds = core.pulse.every = 60.0
         self.streams = Streams(core.deck)
-        await core.take_up()
+        await core.take_up(persistently=True)
         self.is_up = True
         await core.ended()
 
