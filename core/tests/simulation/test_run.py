@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from quarterdeck.simulation.plan import plan_of
 from quarterdeck.simulation.runner import run, run_seed
-from quarterdeck.simulation.world import plan_of
 
 
 def test_a_run_without_faults_trades_and_breaks_nothing() -> None:

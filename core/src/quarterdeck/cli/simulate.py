@@ -11,12 +11,16 @@ import typer
 from quarterdeck.cli.command import Cli, command, single
 from quarterdeck.cli.problem import Problem, misused
 from quarterdeck.simulation.faults import FAULTS
-from quarterdeck.simulation.runner import Result, Totals, run_seeds, shrunk
+from quarterdeck.simulation.plan import scenarios
+from quarterdeck.simulation.runner import Choice, Result, Totals, run_seeds, shrunk
 
 app = single()
 
 #: Seeds run when none are named.
 FRESH = 400
+
+#: Failed seeds that are made small; the rest are told as they are.
+SHRUNK = 3
 
 
 @command(app, asks_daemon=False)
@@ -25,6 +29,9 @@ def simulate(
     *,
     seeds: Annotated[
         str | None, typer.Option(metavar="A..B", help=f"The seeds to run; {FRESH} that nobody has run if not given.")
+    ] = None,
+    scenario: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A written-down run instead of drawn ones; `list` lists them.")
     ] = None,
     faults: Annotated[
         str | None, typer.Option(metavar="NAMES", help="No other faults than these, separated by commas.")
@@ -37,13 +44,17 @@ def simulate(
 
     The same seed is the same run, so what fails can be looked at again with the command that is shown.
     """
-    chosen, only = _seeds(seeds), _faults(faults)
+    if scenario == "list":
+        _list(cli)
+        return
+    choice = Choice(_scenario(scenario), _faults(faults))
+    chosen = range(1, scenarios()[scenario].seeds + 1) if scenario and seeds is None else _seeds(seeds)
     cli.out.note(f"Seeds {chosen[0]}..{chosen[-1]}.")
     totals, began = Totals(), time.monotonic()
-    for result in run_seeds(chosen, only, jobs):
+    for result in run_seeds(chosen, choice, jobs):
         totals.add(result)
         if result.violations:
-            _tell(cli, result, only, shrink=shrink and len(totals.failed) <= 3)
+            _tell(cli, result, choice, shrink=shrink and len(totals.failed) <= SHRUNK)
         if limit is not None and time.monotonic() - began > limit:
             break
     cli.out.answer(_summary(totals), _sentence(totals))
@@ -52,14 +63,21 @@ def simulate(
         raise Problem(many, code="INTERNAL", hint="Each is shown above with the command that repeats it.")
 
 
-def _tell(cli: Cli, result: Result, only: tuple[str, ...] | None, *, shrink: bool) -> None:
+def _list(cli: Cli) -> None:
+    known = [{"name": name, "fault": one.fault, "summary": one.summary} for name, one in scenarios().items()]
+    cli.out.answer(known, "\n".join(f"{one['fault']} {one['name']}: {one['summary']}" for one in known))
+
+
+def _tell(cli: Cli, result: Result, choice: Choice, *, shrink: bool) -> None:
     for violation in result.violations:
         cli.out.note(f"seed {result.seed}: {violation}")
-    fewest = shrunk(result, only) if shrink else only
-    with_faults = "" if fewest is None else f" --faults {','.join(fewest) or 'none'}"
-    cli.out.note(
-        f"seed {result.seed}: again with `quarterdeck simulate --seeds {result.seed}..{result.seed}{with_faults}`"
-    )
+    fewest = shrunk(result, choice) if shrink else choice.only
+    again = f"quarterdeck simulate --seeds {result.seed}..{result.seed}"
+    if choice.scenario:
+        again += f" --scenario {choice.scenario}"
+    if fewest is not None:
+        again += f" --faults {','.join(fewest) or 'none'}"
+    cli.out.note(f"seed {result.seed}: again with `{again}`")
 
 
 def _summary(totals: Totals) -> dict[str, Any]:
@@ -94,6 +112,12 @@ def _seeds(text: str | None) -> range:
     if found is None or int(found[1]) > int(found[2]):
         raise misused(f"--seeds {text}: write them as FIRST..LAST, such as 1..100.")
     return range(int(found[1]), int(found[2]) + 1)
+
+
+def _scenario(name: str | None) -> str:
+    if name is not None and name not in scenarios():
+        raise misused(f"--scenario: there is no scenario {name!r}.", "`--scenario list` lists them.")
+    return name or ""
 
 
 def _faults(text: str | None) -> tuple[str, ...] | None:

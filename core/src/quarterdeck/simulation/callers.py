@@ -6,7 +6,7 @@ What each was told is written down; the invariants compare it with the journal.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import blake2b
@@ -153,6 +153,10 @@ class Caller:
         wish.answers.append(answer)
         return answer
 
+    def draw(self) -> float:
+        """A number of its own, from 0 to 1."""
+        return self._dice.random()
+
     # --- what they want
 
     def _request(self, command: Command) -> Request:
@@ -254,3 +258,27 @@ def _answer(time: int, result: Recorded | QuarterdeckError | None) -> Answer:
             return Answer(time, "fail", reason=result.reason)
         case _:
             return Answer(time, "info", reason=result.reason)
+
+
+def scripted(order: Mapping[str, str], market: Market) -> SubmitOrder:
+    """An order as a scenario writes it: prices are parts of the price now, such as `stop_loss = "0.99"`."""
+    instrument = next(one for one in INSTRUMENTS if one.symbol == order["symbol"])
+    mark = from_observation(market.price(instrument.symbol))
+
+    def price(name: str) -> Decimal | None:
+        return nearest_to(mark * Decimal(order[name]), instrument.tick_size) if name in order else None
+
+    return SubmitOrder(
+        order.get("order_id", ""),
+        instrument.symbol,
+        Side(order["side"]),
+        OrderType(order.get("type", "MARKET")),
+        Decimal(order["quantity"]),
+        price("limit_price"),
+        price("trigger_price"),
+        None,
+        TimeInForce(order.get("time_in_force", "GTC")),
+        order.get("reduce_only") == "yes",
+        price("stop_loss"),
+        price("take_profit"),
+    )

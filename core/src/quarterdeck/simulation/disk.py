@@ -47,6 +47,15 @@ class Disk:
             self._raw.deserialize(self._before_unsynced)
             self._before_unsynced = None
 
+    def copy(self) -> bytes:
+        """Everything on it."""
+        return self._raw.serialize()
+
+    def restore(self, copy: bytes) -> None:
+        """Be as it was when the copy was made."""
+        self._raw.deserialize(copy)
+        self._before_unsynced = None
+
     def will_write(self, *, synced: bool) -> None:
         """A transaction is about to begin."""
         if self._raw.in_transaction:  # of a process that was killed within it

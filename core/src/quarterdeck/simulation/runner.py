@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
 from multiprocessing import get_context
@@ -14,7 +14,8 @@ from multiprocessing import get_context
 from quarterdeck.domain.market import HOUR
 from quarterdeck.simulation.invariants import check
 from quarterdeck.simulation.loop import Stuck
-from quarterdeck.simulation.world import Evidence, Plan, World, plan_of
+from quarterdeck.simulation.plan import Plan, plan_of, scenarios, without
+from quarterdeck.simulation.world import Evidence, World
 
 #: Runs spent on making one failure small.
 SHRINKS = 40
@@ -33,6 +34,8 @@ class Result:
     processes: int
     trace: str
     cpu: float
+    recorded: frozenset[str] = frozenset()
+    """The kinds of events in the journal."""
 
 
 @dataclass(slots=True)
@@ -83,6 +86,7 @@ def run(plan: Plan) -> Result:
         world.processes,
         _trace(world, evidence),
         time.process_time() - began,
+        frozenset(entry.type for entry in evidence.entries) if evidence else frozenset(),
     )
 
 
@@ -93,14 +97,34 @@ def _trace(world: World, evidence: Evidence | None) -> str:
     return digest.hexdigest()
 
 
-def run_seed(seed: int, only: tuple[str, ...] | None = None) -> Result:
-    """Run a seed; with `only`, with no other faults than these."""
-    return run(plan_of(seed, only))
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which runs are wanted: a scenario's, if one is named, and no other faults than `only`, if any are."""
+
+    scenario: str = ""
+    only: tuple[str, ...] | None = None
+
+    def plan(self, seed: int) -> Plan:
+        """The run of one seed."""
+        if not self.scenario:
+            return plan_of(seed, self.only)
+        plan = scenarios()[self.scenario].plan(self.scenario, seed)
+        for name in plan.rates.keys() - (plan.rates if self.only is None else self.only):
+            plan = without(plan, name)
+        return plan
 
 
-def run_seeds(seeds: Sequence[int], only: tuple[str, ...] | None = None, jobs: int = 1) -> Iterator[Result]:
+ANY = Choice()
+
+
+def run_seed(seed: int, choice: Choice = ANY) -> Result:
+    """Run a seed."""
+    return run(choice.plan(seed))
+
+
+def run_seeds(seeds: Sequence[int], choice: Choice = ANY, jobs: int = 1) -> Iterator[Result]:
     """Run seeds, in their order."""
-    work: Callable[[int], Result] = partial(run_seed, only=only)
+    work: Callable[[int], Result] = partial(run_seed, choice=choice)
     if jobs == 1:
         yield from map(work, seeds)
         return
@@ -111,17 +135,15 @@ def run_seeds(seeds: Sequence[int], only: tuple[str, ...] | None = None, jobs: i
             pool.shutdown(cancel_futures=True)
 
 
-def shrunk(result: Result, only: tuple[str, ...] | None = None) -> tuple[str, ...]:
+def shrunk(result: Result, choice: Choice = ANY) -> tuple[str, ...]:
     """Fewer faults with which a seed still breaks the same invariant: each is left out once, for good if it can be."""
-    plan = plan_of(result.seed, only)
+    plan = choice.plan(result.seed)
     broken = _ids(result.violations)
-    names = sorted(plan.rates)
-    for name in list(names)[:SHRINKS]:
-        fewer = [one for one in names if one != name]
-        again = run(replace(plan, rates={one: plan.rates[one] for one in fewer}))
-        if _ids(again.violations) & broken:
-            names = fewer
-    return tuple(names)
+    for name in sorted(plan.rates)[:SHRINKS]:
+        smaller = without(plan, name)
+        if _ids(run(smaller).violations) & broken:
+            plan = smaller
+    return tuple(sorted(plan.rates))
 
 
 def _ids(violations: Iterable[str]) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -21,53 +21,24 @@ from quarterdeck.daemon.deck import DaemonDeck
 from quarterdeck.daemon.journal import Entry, Journal
 from quarterdeck.daemon.parts import Parts
 from quarterdeck.domain.amounts import use_money_context
+from quarterdeck.domain.errors import ConfigError
 from quarterdeck.domain.market import MINUTE, Side
+from quarterdeck.domain.risk import TradingState
+from quarterdeck.engine.inputs import CancelAllOrders, ClosePosition, EngageKillSwitch, ReleaseKillSwitch
 from quarterdeck.engine.pipeline import Deciders, HardLimits
 from quarterdeck.plugin.loader import Plugins, build, choose, load
-from quarterdeck.simulation.callers import Caller, Wish
+from quarterdeck.simulation.callers import Caller, Wish, scripted
 from quarterdeck.simulation.dice import dice
 from quarterdeck.simulation.disk import Disk, SimulatedDatabase
 from quarterdeck.simulation.exchange import SimulatedExchange, Wire
-from quarterdeck.simulation.faults import FAULTS, Faults, drawn
+from quarterdeck.simulation.faults import FAULTS, Faults
 from quarterdeck.simulation.loop import SECOND, Crash, Process, VirtualLoop
 from quarterdeck.simulation.market import EPOCH, INSTRUMENTS, STEPS, Market, SimulatedFeed
+from quarterdeck.simulation.plan import Plan, Step
 from quarterdeck.simulation.readers import Reader, Streams
 from quarterdeck.simulation.truth import Truth
 from quarterdeck.simulation.venue import SimulatedVenue
 from quarterdeck.testing.stream_laws import Transcript
-
-HOUR = 60 * MINUTE
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run is like, all of it drawn from its seed unless a scenario says otherwise."""
-
-    seed: int
-    rates: Mapping[str, float]
-    hours: float
-    callers: int = 3
-    wishes_per_hour: float = 8.0
-    window: int = 5 * SECOND
-    visibility: int = 15 * SECOND
-    balance: Decimal = Decimal(50_000)
-    quiet: int = 10 * MINUTE
-    """How long nothing goes wrong at the end, before the books are compared."""
-
-
-def plan_of(seed: int, only: Collection[str] | None = None) -> Plan:
-    """The plan a seed stands for; with `only`, without the other faults."""
-    draw = dice(seed, "plan")
-    rates = drawn(draw, FAULTS.keys() if only is None else only)
-    return Plan(
-        seed,
-        rates,
-        hours=draw.choice((0.5, 1.0, 2.0, 3.0)),
-        callers=draw.randint(1, 3),
-        wishes_per_hour=draw.choice((2.0, 5.0, 12.0)),
-        window=draw.choice((2, 5)) * SECOND,
-        visibility=draw.choice((0, 5, 15)) * SECOND,
-    )
 
 
 @dataclass(slots=True)
@@ -137,6 +108,7 @@ class World:
         self._armed: tuple[str, int] | None = None
         self._gone: asyncio.Future[None] | None = None
         self._power_lost = False
+        self._backup = b""
         self._tasks: list[asyncio.Task[None]] = []
 
     def now(self) -> int:
@@ -177,7 +149,8 @@ class World:
             Caller(f"caller{number}", self, dice(plan.seed, f"caller {number}"), per_caller)
             for number in range(plan.callers)
         ]
-        readers = [Reader(self, self.disk, dice(plan.seed, f"reader {number}")) for number in range(2)]
+        self.operator = operator = Caller("operator", self, dice(plan.seed, "operator"), 0.0)
+        readers = [Reader(self, self.disk, dice(plan.seed, f"reader {number}")) for number in range(plan.readers)]
         self._begin(self._supervise())
         self._minute(0)
         for caller in callers:
@@ -187,11 +160,14 @@ class World:
         for name, fault in FAULTS.items():
             if fault.timed and name in plan.rates:
                 self._begin(self._nemesis(name, plan.rates[name]))
+        self._begin(self._operate(operator))
+        for step in plan.steps:
+            self._begin(self._play(step))
         await asyncio.sleep(plan.hours * 3600)
         self.is_trading = False
         self._calm()
         await asyncio.sleep(plan.quiet / SECOND)
-        return await self._evidence(callers, readers)
+        return await self._evidence([*callers, operator], readers)
 
     def _calm(self) -> None:
         self.faults.are_on = False
@@ -283,6 +259,78 @@ class World:
             yield
         finally:
             failpoints.install(None)
+
+    # --- what a scenario does
+
+    async def _operate(self, operator: Caller) -> None:
+        """Somebody looks after it: what was restricted or halted is released after a while."""
+        while self.is_trading:
+            await asyncio.sleep(180)
+            deck = self.deck
+            if deck is None or deck.state.trading_state is TradingState.ACTIVE or self.plan.steps:
+                continue
+            if deck.state.trading_state is TradingState.REDUCING or operator.draw() < 0.3:
+                await operator.wish(ReleaseKillSwitch("the operator has looked"))
+
+    async def _play(self, step: Step) -> None:
+        await asyncio.sleep(step.at)
+        action = getattr(self, "_do_" + step.do.replace("-", "_"), None)
+        if action is None:
+            raise ConfigError(f"{self.plan.scenario}: nothing here can do {step.do!r}")
+        await action(**step.arguments)
+
+    async def _do_crash(self) -> None:
+        await self._crash(self.dice)
+
+    async def _do_power_loss(self) -> None:
+        await self._power_loss(self.dice)
+
+    async def _do_crash_at(self, failpoint: str, hit: int = 1) -> None:
+        self._armed = (failpoint, hit)
+
+    async def _do_cut_stream(self) -> None:
+        self.wire.cut()
+
+    async def _do_rate(self, fault: str, rate: float) -> None:
+        self.faults.rates[fault] = rate
+
+    async def _do_outage(self, seconds: float) -> None:
+        self.wire.is_out = True
+        await asyncio.sleep(seconds)
+        self.wire.is_out = False
+
+    async def _do_kill_switch(self, flatten: bool = False) -> None:
+        await self.operator.wish(EngageKillSwitch("the scenario wants it", flatten=flatten))
+
+    async def _do_release(self) -> None:
+        await self.operator.wish(ReleaseKillSwitch("the scenario wants it"))
+
+    async def _do_order(self, **order: str) -> None:
+        await self.operator.wish(scripted(order, self.market))
+
+    async def _do_cancel_all(self, symbol: str) -> None:
+        await self.operator.wish(CancelAllOrders(symbol))
+
+    async def _do_close(self, symbol: str) -> None:
+        await self.operator.wish(ClosePosition(symbol))
+
+    async def _do_trade_by_hand(self, symbol: str, side: str, quantity: str) -> None:
+        self.venue.trade_by_hand(symbol, Side(side), Decimal(quantity))
+
+    async def _do_cancel_by_hand(self) -> None:
+        self.venue.cancel_by_hand(self.dice.choice)
+
+    async def _do_jump(self, symbol: str, part: float) -> None:
+        self.market.jump(symbol, part)
+        self.venue.see_market()
+
+    async def _do_back_up(self) -> None:
+        self._backup = self.disk.copy()
+
+    async def _do_restore(self) -> None:
+        """The machine is lost, and the daemon begins again from the copy."""
+        await self._crash(self.dice)
+        self.disk.restore(self._backup)
 
     # --- what goes wrong by the clock
 
