@@ -23,6 +23,8 @@ from quarterdeck.v1.event_service_pb2_grpc import EventServiceStub
 
 PACE = Pace(heartbeat=0.005, market=0.01, farewell=0.2)
 
+_CHANNEL = [("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_536)]
+
 
 class Station:
     """A journal in a folder, and a server that streams it. Its events come by turns of four kinds."""
@@ -73,8 +75,8 @@ class Station:
 
     @contextmanager
     def stub(self) -> Iterator[EventServiceStub]:
-        """A client with a connection of its own."""
-        with grpc.insecure_channel(self.address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        """A client with a connection of its own, which takes in little more than it reads."""
+        with grpc.insecure_channel(self.address, _CHANNEL) as channel:
             yield EventServiceStub(channel)
 
 

@@ -5,7 +5,7 @@ A call that fails never shows its caller more than the table says: gRPC alone wo
 
 from __future__ import annotations
 
-from asyncio import timeout
+from asyncio import CancelledError, timeout
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from inspect import isasyncgenfunction
@@ -23,6 +23,10 @@ from quarterdeck.rpc.limits import ALWAYS_TAKEN, Limits
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Read = Callable[[bytes], Any]
+
+
+#: Seconds to wait until an error is on its way. Behind what its reader does not take it would wait for ever.
+_ENDING = 2.0
 
 
 class Guard(grpc.aio.ServerInterceptor):
@@ -159,7 +163,11 @@ class Guard(grpc.aio.ServerInterceptor):
         if isinstance(error, grpc.aio.BaseError):  # the call has been answered already, or its caller is gone
             raise error
         code, status = answer_to(error, self._account, method)
-        await context.abort(code, status.message, ((DETAILS_KEY, status.SerializeToString()),))
+        try:
+            async with timeout(_ENDING):
+                await context.abort(code, status.message, ((DETAILS_KEY, status.SerializeToString()),))
+        except TimeoutError:  # its reader takes nothing: gRPC keeps the status for it, and lets go with the connection
+            raise CancelledError from error
 
 
 def _overloaded(limit: str) -> Unavailable:
