@@ -69,7 +69,7 @@ WISH = OrderTerms(
             SignalRaised("bots/sma", "instruments/btcusdt", "ENTER_LONG", Decimal(1), None, "SMA 20 above SMA 50"),
             "sma: enter long btcusdt, SMA 20 above SMA 50",
         ),
-        (TradingStateChanged("HALTED", "drill", automatic=False), "halted, drill"),
+        (TradingStateChanged("HALTED", "drill", automatic=False, flatten=False), "halted, drill"),
         (BotStateChanged("bots/sma", "RUNNING", ""), "sma: running"),
         (Unrecognized(), "something this version does not know"),
     ],

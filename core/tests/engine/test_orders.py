@@ -410,7 +410,7 @@ def test_an_entry_on_its_way_out_is_stopped_by_the_kill_switch(desk: Desk) -> No
 
 def test_no_entry_leaves_while_trading_is_not_active_even_if_nobody_cancelled_it(desk: Desk) -> None:
     waiting = desk.submit("0.1")
-    desk.take(r.Acked("a1-OTHER-1-E", "x", desk.now))  # an anomaly: only reducing from here on
+    desk.take(i.Disagreement("a position is another"))  # an anomaly: only reducing from here on
     desk.send(waiting)
     assert waiting.state is OrderState.NOT_SENT
 

@@ -191,7 +191,7 @@ def test_halted_and_reducing_take_no_entries(desk: Desk) -> None:
     assert refusal(desk, order("0.1")) == Refused("core", "TRADING_HALTED")
     desk.submit("0.1", Side.SELL, reduce_only=True)
     desk.take(i.ReleaseKillSwitch("go on"))
-    desk.take(r.Filled("a1-XXXX-1-E", "t", "btcusdt", Side.BUY, d(1), d(1), d(0), "USDT", r.Liquidity.TAKER, 0))
+    desk.take(i.Disagreement("a position is another"))
     assert refusal(desk, order("0.1")) == Refused("core", "TRADING_REDUCING")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from core.tests.engine.desk import Desk, d
+from core.tests.engine.desk import IDS, Desk, d
 from quarterdeck.domain import report as r
 from quarterdeck.domain.ledger import Book
 from quarterdeck.domain.market import Side
@@ -141,9 +142,8 @@ def test_a_trigger_is_told_once(desk: Desk) -> None:
     assert placed.triggered
 
 
-def strangers() -> list[r.Report]:
-    link = "somebody-elses"
-    terms = OrderTerms("btcusdt", Side.SELL, OrderType.STOP, d(1), trigger_price=d(1), reduce_only=True)
+def news_of(link: str) -> list[r.Report]:
+    """Of an order that the journal does not know, all that tells nothing of its terms."""
     return [
         r.Acked(link, "x", 0),
         r.Opened(link, "x", 0),
@@ -152,24 +152,118 @@ def strangers() -> list[r.Report]:
         r.NotSent(link, "", 0),
         r.Absent(link, "", 0),
         r.Triggered(link, 0),
-        r.Filled(link, "t", "btcusdt", Side.BUY, d(1), d(1), d(0), "USDT", r.Liquidity.TAKER, 0),
         r.Canceled(link, "", 0),
         r.Expired(link, "", 0),
         r.CancelRejected(link, "", 0),
         r.Amended(link, 0, quantity=d(1)),
         r.AmendRejected(link, "", 0),
-        r.ChildOpened(link, "a-parent-nobody-knows", "x", OrderRole.STOP_LOSS, terms, 0),
     ]
 
 
-@pytest.mark.parametrize("report", strangers(), ids=lambda report: type(report).__name__)
-def test_news_of_an_order_nobody_here_placed_is_an_anomaly(desk: Desk, report: r.Report) -> None:
-    events = desk.take(report)
+def lost() -> str:
+    """The link id of an order of ours that the journal does not know: it was restored from an old copy."""
+    terms = OrderTerms("btcusdt", Side.BUY, OrderType.MARKET, d(1))
+    return IDS.mint(1_000, OrderRole.ENTRY, terms)
+
+
+@pytest.mark.parametrize("report", news_of("somebody-elses"), ids=lambda report: type(report).__name__)
+def test_news_of_somebody_elses_order_without_its_terms_tells_nothing(desk: Desk, report: r.Report) -> None:
+    assert desk.take(report) == []
+    assert desk.anomalies == []
+
+
+@pytest.mark.parametrize("report", news_of(lost()), ids=lambda report: type(report).__name__)
+def test_news_of_an_order_of_ours_that_is_not_known_is_an_anomaly(desk: Desk, report: r.Report) -> None:
+    assert names(desk.take(report)) == ["TradingStateChanged"]
     assert len(desk.anomalies) == 1
-    assert names(events) == ["TradingStateChanged"]
-    assert desk.state.positions == {}
     assert desk.take(report) == []  # said again, and recorded once: trading is reduced already
     assert len(desk.anomalies) == 2
+
+
+# ---------------------------------------------------------------- what others did on the account
+
+
+def theirs(link: str = "theirs", trade: str = "t", side: Side = Side.BUY, quantity: str = "0.1") -> r.Filled:
+    taker = r.Liquidity.TAKER
+    return r.Filled(link, trade, "btcusdt", side, d(quantity), d(50_000), d(1), "USDT", taker, 0, exchange_order_id="x")
+
+
+def test_a_trade_of_somebody_else_is_booked_at_once_and_once(desk: Desk) -> None:
+    assert names(desk.take(theirs())) == ["OrderAdopted", "OrderFilled"]
+    assert desk.take(theirs()) == []
+    assert desk.take(theirs(link="")) == []
+    booked = desk.order("external-3")
+    assert (booked.role, booked.state, booked.bot_id) == (OrderRole.EXTERNAL, OrderState.FILLED, "")
+    assert desk.state.positions["btcusdt"].quantity == d("0.1")
+    assert desk.state.wallet == 9_999
+    assert desk.anomalies == []
+
+
+def test_each_trade_of_an_order_nobody_told_us_of_is_booked(desk: Desk) -> None:
+    desk.take(theirs(trade="t1"))
+    desk.take(theirs(trade="t2"))
+    assert desk.state.positions["btcusdt"].quantity == d("0.2")
+    assert desk.anomalies == []
+
+
+def test_a_trade_of_somebody_else_closes_the_share_of_the_one_owner(desk: Desk) -> None:
+    desk.bot("a")
+    desk.hold("0.1", bot_id="a")
+    desk.take(theirs(side=Side.SELL))
+    assert desk.state.share("btcusdt", "a").quantity == 0
+    assert desk.state.bots["a"].holding.quantity == 0
+
+
+def test_a_trade_of_somebody_else_is_nobodys_in_particular_when_several_hold(desk: Desk) -> None:
+    for bot in ("a", "b"):
+        desk.bot(bot)
+        desk.hold("0.1", bot_id=bot)
+    desk.take(theirs(side=Side.SELL))
+    assert desk.state.share("btcusdt", "").quantity == d("-0.1")
+
+
+@pytest.mark.parametrize("change", [{"quantity": d(0)}, {"price": d(0)}, {"symbol": "dogeusdt"}])
+def test_a_trade_that_can_not_be_booked_is_an_anomaly(desk: Desk, change: dict[str, Any]) -> None:
+    assert names(desk.take(replace(theirs(), **change))) == ["TradingStateChanged"]
+    assert desk.state.positions == {}
+
+
+def test_a_trade_of_an_order_of_ours_that_is_not_known_is_booked_and_named(desk: Desk) -> None:
+    events = desk.take(theirs(link=lost()))
+    assert names(events) == ["OrderAdopted", "OrderFilled", "TradingStateChanged"]
+    assert lost() in desk.anomalies[0]
+
+
+@pytest.mark.parametrize("link", ["theirs", ""])
+def test_an_order_of_somebody_else_counts_until_it_ends(desk: Desk, link: str) -> None:
+    terms = OrderTerms("btcusdt", Side.BUY, OrderType.LIMIT, d("0.2"), d(49_000))
+    news = r.ChildOpened(link, "", "x", OrderRole.EXTERNAL, terms, desk.now)
+    assert names(desk.take(news)) == ["OrderAdopted"]
+    assert desk.take(news) == []
+    assert desk.machine.view.pending_quantity("btcusdt") == d("0.2")
+    desk.take(theirs(link))
+    order = desk.order("external-3")
+    assert (order.state, order.leaves_quantity) == (OrderState.PARTIALLY_FILLED, d("0.1"))
+    desk.take(i.EngageKillSwitch("enough"))
+    due = CancelAtVenue(link, "btcusdt") if link else CancelAtVenue("", "btcusdt", "x")
+    assert desk.took_effects()[-1] == due
+    desk.take(r.Canceled(order.link_id, "asked", desk.now))
+    assert desk.machine.view.pending_quantity("btcusdt") == 0
+
+
+def test_protection_of_an_order_nobody_here_placed_is_somebody_elses(desk: Desk) -> None:
+    terms = OrderTerms("btcusdt", Side.SELL, OrderType.STOP, d(1), trigger_price=d(1), reduce_only=True)
+    desk.take(r.ChildOpened("theirs-sl", "theirs", "x", OrderRole.STOP_LOSS, terms, 0))
+    assert desk.order("external-3").role is OrderRole.EXTERNAL
+    assert desk.machine.view.pending_quantity("btcusdt") == 0  # it only closes
+    assert desk.anomalies == []
+
+
+def test_protection_of_an_order_of_ours_that_is_not_known_keeps_its_role(desk: Desk) -> None:
+    terms = OrderTerms("btcusdt", Side.SELL, OrderType.STOP, d(1), trigger_price=d(1), reduce_only=True)
+    desk.take(r.ChildOpened(f"{lost()}-sl", lost(), "x", OrderRole.STOP_LOSS, terms, 0))
+    assert desk.order("stop-loss-3").role is OrderRole.STOP_LOSS
+    assert len(desk.anomalies) == 1
 
 
 # ---------------------------------------------------------------- fills

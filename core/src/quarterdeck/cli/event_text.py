@@ -61,6 +61,9 @@ def told(body: EventBody) -> str:  # noqa: PLR0912 - one case for each kind of e
             return f"{amount:+,.2f} for {name(instrument)} at {figures.share(rate)}"
         case events.BalanceAdjusted(currency=currency, amount=amount, wallet=wallet, reason=reason):
             return _because(f"{amount:+,f} {currency} to {number(wallet)}", reason)
+        case events.PositionAdjusted(instrument=instrument, quantity=quantity, reason=reason):
+            changed = f"{name(instrument)} {quantity:+,f}, holds {number(body.position_quantity)}"
+            return _because(changed, reason)
         case events.PortfolioSnapshotTaken():
             return (
                 f"equity {figures.money(body.equity)}, drawdown {figures.percent(body.drawdown)}, "

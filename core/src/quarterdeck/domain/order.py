@@ -50,6 +50,8 @@ class OrderRole(StrEnum):
     STOP_LOSS = "STOP_LOSS"
     TAKE_PROFIT = "TAKE_PROFIT"
     LIQUIDATION = "LIQUIDATION"
+    EXTERNAL = "EXTERNAL"
+    """Placed by somebody else on the same account; its quantity is what was left of it when it was first seen."""
 
 
 class OrderState(StrEnum):

@@ -38,6 +38,18 @@ def position_after(quantity: Decimal, cost: Decimal, side: Side, filled: Decimal
     return PositionChange(remainder, remainder * price, quantity * price - cost)
 
 
+def position_adjusted(quantity: Decimal, cost: Decimal, change: Decimal, price: Decimal) -> PositionChange:
+    """Apply a change of quantity that nobody saw traded: nothing is realised; what is added ties up `price` each."""
+    after = quantity + change
+    if not after:
+        return PositionChange(ZERO, ZERO, ZERO)
+    if not quantity or (quantity > 0) == (change > 0):
+        return PositionChange(after, cost + change * price, ZERO)
+    if (after > 0) == (quantity > 0):
+        return PositionChange(after, cost - settle(cost * -change / quantity), ZERO)
+    return PositionChange(after, after * price, ZERO)
+
+
 @dataclass(slots=True)
 class Position:
     """One holding. Written only by the engine's fold; `realized_pnl` is before fees and funding."""

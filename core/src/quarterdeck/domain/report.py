@@ -164,7 +164,8 @@ class AmendRejected:
 class ChildOpened:
     """The venue opened an order itself: protection attached to `parent_link_id`, or a liquidation (no parent).
 
-    Reported again with the larger quantity when the parent fills further.
+    An order that somebody else placed on the account is told in the same way, with the role EXTERNAL. Protection is
+    reported again with the larger quantity when the parent fills further.
     """
 
     link_id: str

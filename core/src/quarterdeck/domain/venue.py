@@ -46,14 +46,14 @@ Activity = Filled | FundingSettled | BalanceChanged
 class VenueSnapshot:
     """Everything a venue holds of an account at one moment: what the journal is compared with.
 
-    `activity` is all that happened since some time before the newest activity the journal knew, oldest first. It is a
-    consistent cut: nothing happened while the rest was read.
+    `orders` work there. `activity` is all that happened since some time before the newest activity the journal knew,
+    oldest first. It is a consistent cut: nothing happened while the rest was read, from `time` on by our clock.
     """
 
-    orders: Sequence[VenueOrder]
-    positions: Sequence[VenuePosition]
+    orders: tuple[VenueOrder, ...]
+    positions: tuple[VenuePosition, ...]
     balances: Mapping[str, Decimal]
-    activity: Sequence[Activity]
+    activity: tuple[Activity, ...]
     time: int
 
 

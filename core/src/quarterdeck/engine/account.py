@@ -25,11 +25,15 @@ def open_account(turn: Turn, notice: OpenAccount) -> None:
 
 
 def engage(turn: Turn, command: EngageKillSwitch, view: View) -> None:
-    """Halt trading first, then cancel every working entry, then close everything if asked to. Stops stay until flat."""
-    if turn.state.trading_state is not TradingState.HALTED:
-        turn.emit(e.TradingStateChanged(TradingState.HALTED, command.reason, automatic=False))
-    for order in list(turn.state.orders_of()):
-        if order.role is OrderRole.ENTRY:
+    """Halt trading first, then cancel every working entry, then close everything if asked to. Stops stay until flat.
+
+    Asked to close everything, the account stays on it: what fills later is closed too, until trading is released.
+    """
+    state = turn.state
+    if state.trading_state is not TradingState.HALTED or (command.flatten and not state.flatten):
+        turn.emit(e.TradingStateChanged(TradingState.HALTED, command.reason, automatic=False, flatten=command.flatten))
+    for order in list(state.orders_of()):
+        if order.role is OrderRole.ENTRY or (order.role is OrderRole.EXTERNAL and not order.terms.reduce_only):
             request_cancel(turn, order)
     if command.flatten:
         flatten_all(turn, view)

@@ -96,7 +96,7 @@ def _exposures_of(orders: Iterable[Order]) -> dict[str, Exposure]:
         terms, leaves = order.terms, order.leaves_quantity
         exposure = found.setdefault(terms.symbol, Exposure())
         exposure.unknown += order.state is OrderState.UNKNOWN
-        if order.role is OrderRole.ENTRY:
+        if order.role is OrderRole.ENTRY or (order.role is OrderRole.EXTERNAL and not terms.reduce_only):
             price = terms.limit_price or terms.trigger_price or order.reference_price
             exposure.pending_buy += leaves if terms.side is Side.BUY else ZERO
             exposure.pending_sell += leaves if terms.side is Side.SELL else ZERO
@@ -187,13 +187,18 @@ def kill_switch_holds(state: State) -> Finding:
     for order in state.orders_of():
         if order.role is not OrderRole.ENTRY:
             continue
-        if order.create_time > state.trading_since:
+        if order.create_time > state.trading_since and _is_from_here(order):
             wrong.append(f"{order.order_id} was approved after trading was halted")
         elif not order.cancel_requested:
             left.append(f"{order.order_id} still works")
     if wrong:
         return _judged("kill-switch", ("I07",), wrong, "")
     return _judged("kill-switch", ("I07",), left, "engaged, and no entry works", otherwise=Verdict.WARNING)
+
+
+def _is_from_here(order: Order) -> bool:
+    """Whether it was approved here; what was adopted works already and was never sent."""
+    return order.attempts > 0 or order.state is OrderState.PREPARED
 
 
 def positions_are_protected(state: State) -> Finding:

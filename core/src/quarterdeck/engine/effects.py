@@ -25,10 +25,11 @@ class SendOrder:
 
 @dataclass(frozen=True, slots=True)
 class CancelAtVenue:
-    """Ask for an order to end."""
+    """Ask for an order to end. One of somebody else may have no link id, only the venue's."""
 
     link_id: str
     symbol: str
+    exchange_order_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,8 @@ class DaemonStopped:
 class BalanceAdjusted:
     """Money moved for a reason that is not a trade, a fee or funding. `wallet` is what the account holds after it.
 
-    `adjustment_id` makes it one: the exchange's id of the change. Journals of before 0.2 have none.
+    `adjustment_id` makes it one: the exchange's id of the change. Journals of before 0.2 have none. `unexplained` says
+    that the exchange was found to hold another amount and its history does not tell why; it counts as profit or loss.
     """
 
     currency: str
@@ -58,6 +59,25 @@ class BalanceAdjusted:
     wallet: Decimal
     reason: str
     adjustment_id: str = ""
+    unexplained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PositionAdjusted:
+    """The exchange was found to hold another quantity than its trades explain; an owner's share took the difference.
+
+    `quantity` is the signed change, and what it added is valued at `price`; nothing is realised. The two after `price`
+    are the account's position after it. `adjustment_id` is made of what was found: the same finding has the same id.
+    """
+
+    adjustment_id: str
+    symbol: str
+    bot_id: str
+    quantity: Decimal
+    price: Decimal
+    position_quantity: Decimal
+    position_average_price: Decimal | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +298,7 @@ class OrderAmendRejected:
 
 @dataclass(frozen=True, slots=True)
 class OrderAdopted:
-    """The venue opened an order itself: protection attached to `parent_id`, or a liquidation. It works already."""
+    """An order works at the venue that is not from here: protection attached to `parent_id`, or somebody else's."""
 
     order_id: str
     link_id: str
@@ -303,11 +323,15 @@ class FundingPaid:
 
 @dataclass(frozen=True, slots=True)
 class TradingStateChanged:
-    """What the account may do has changed, by a person or by a limit."""
+    """What the account may do has changed, by a person or by a limit.
+
+    With `flatten` every position is to be closed, whatever still fills, for as long as this state lasts.
+    """
 
     state: TradingState
     reason: str
     automatic: bool
+    flatten: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +355,7 @@ Event = (
     | DaemonStarted
     | DaemonStopped
     | BalanceAdjusted
+    | PositionAdjusted
     | BotCreated
     | BotStateChanged
     | SignalRaised

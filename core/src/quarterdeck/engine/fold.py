@@ -8,6 +8,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any, TypeVar
 
+from quarterdeck.domain.amounts import ZERO
 from quarterdeck.domain.bot import BotState
 from quarterdeck.domain.ledger import Book, move
 from quarterdeck.domain.market import DAY, HOUR, Side
@@ -20,7 +21,7 @@ from quarterdeck.domain.order import (
     check_transition,
     state_after_fill,
 )
-from quarterdeck.domain.position import Position, changes_by_fill
+from quarterdeck.domain.position import Position, changes_by_fill, position_adjusted
 from quarterdeck.domain.signal import Holding
 from quarterdeck.engine import events as e
 from quarterdeck.engine.state import CLOSED_ORDERS_KEPT, REQUESTS_KEPT, BotRecord, Exposure, State
@@ -28,6 +29,7 @@ from quarterdeck.engine.state import CLOSED_ORDERS_KEPT, REQUESTS_KEPT, BotRecor
 # Looking up a member of an enum costs more than the arithmetic around it (Python 3.11), so the busiest are held here.
 _BUY = Side.BUY
 _ENTRY = OrderRole.ENTRY
+_EXTERNAL = OrderRole.EXTERNAL
 _STOP_LOSS = OrderRole.STOP_LOSS
 _WORKING = frozenset({OrderRole.ENTRY, OrderRole.EXIT})
 _UNKNOWN = OrderState.UNKNOWN
@@ -57,12 +59,13 @@ def fold(state: State, recorded: e.Recorded) -> None:
 # ---------------------------------------------------------------- account, bots, trading state
 
 
-def _account_opened(state: State, event: e.AccountOpened, _: e.Recorded) -> None:
+def _account_opened(state: State, event: e.AccountOpened, recorded: e.Recorded) -> None:
     state.mode = event.mode
     state.settle = event.settle
     for currency, amount in event.balances:
         state.ledger.post(move(Book.TRANSFERS, currency, amount))
     state.peak_equity = state.day_start_equity = state.wallet
+    state.activity_time = recorded.time
 
 
 def _daemon_started(state: State, event: e.DaemonStarted, _: e.Recorded) -> None:
@@ -80,9 +83,20 @@ def _balance_adjusted(state: State, event: e.BalanceAdjusted, recorded: e.Record
     if event.adjustment_id:
         state.change_ids[event.adjustment_id] = recorded.sequence
         _forget_oldest(state.change_ids, CLOSED_ORDERS_KEPT)
-    if event.currency == state.settle:  # money put in or taken out is neither profit nor loss
+    state.moves += 1
+    if event.currency == state.settle and not event.unexplained:  # money put in or taken out is neither profit nor loss
         state.day_start_equity += event.amount
         state.peak_equity += event.amount
+
+
+def _position_adjusted(state: State, event: e.PositionAdjusted, recorded: e.Recorded) -> None:
+    position, share = _holding_of(state, event.symbol, event.bot_id)
+    for held in (share, position):
+        held.become(position_adjusted(held.quantity, held.cost, event.quantity, event.price), ZERO, recorded.time)
+    state.moves += 1
+    bot = state.bots.get(event.bot_id)
+    if bot is not None:
+        _refresh_holding(state, bot)
 
 
 def _bot_created(state: State, event: e.BotCreated, recorded: e.Recorded) -> None:
@@ -100,6 +114,7 @@ def _trading_state_changed(state: State, event: e.TradingStateChanged, recorded:
     state.trading_state = event.state
     state.trading_reason = event.reason
     state.trading_since = recorded.time
+    state.flatten = event.flatten
 
 
 def _snapshot_taken(state: State, event: e.PortfolioSnapshotTaken, recorded: e.Recorded) -> None:
@@ -263,6 +278,8 @@ def _order_filled(state: State, event: e.OrderFilled, recorded: e.Recorded) -> N
     state.ledger.post(event.postings)
     state.fees += event.fee
     state.fill_count += 1
+    state.moves += 1
+    state.activity_time = max(state.activity_time, event.exchange_time)
     bot = state.bots.get(order.bot_id)
     if bot is not None:
         bot.trades += 1
@@ -291,18 +308,23 @@ def _fill_order(state: State, order: Order, event: e.OrderFilled, recorded: e.Re
 
 def _fill_positions(state: State, order: Order, event: e.OrderFilled, time: int) -> Decimal:
     """Returns the profit the account realised, as the venue counts it: against the entry price of all shares."""
-    symbol = event.symbol
-    position = state.positions.get(symbol)
-    if position is None:
-        position = state.positions[symbol] = Position(symbol)
-        state.shares[symbol] = {}
-    share = state.shares[symbol].get(order.bot_id)
-    if share is None:
-        share = state.shares[symbol][order.bot_id] = Position(symbol)
+    position, share = _holding_of(state, event.symbol, order.bot_id)
     own, whole = changes_by_fill(share, position, event.side, event.quantity, event.price)
     share.become(own, event.fee, time)
     position.become(whole, event.fee, time)
     return whole.realized_pnl
+
+
+def _holding_of(state: State, symbol: str, bot_id: str) -> tuple[Position, Position]:
+    """The account's position and an owner's share of it."""
+    position = state.positions.get(symbol)
+    if position is None:
+        position = state.positions[symbol] = Position(symbol)
+        state.shares[symbol] = {}
+    share = state.shares[symbol].get(bot_id)
+    if share is None:
+        share = state.shares[symbol][bot_id] = Position(symbol)
+    return position, share
 
 
 def _funding_paid(state: State, event: e.FundingPaid, recorded: e.Recorded) -> None:
@@ -310,6 +332,8 @@ def _funding_paid(state: State, event: e.FundingPaid, recorded: e.Recorded) -> N
     state.funding += event.amount
     state.funding_ids[event.funding_id] = recorded.sequence
     _forget_oldest(state.funding_ids, CLOSED_ORDERS_KEPT)
+    state.moves += 1
+    state.activity_time = max(state.activity_time, event.exchange_time)
     position = state.positions.get(event.symbol)
     if position is not None:
         position.funding += event.amount
@@ -335,6 +359,7 @@ def _retire(state: State, order: Order) -> None:
     for oldest in _forget_oldest(closed, CLOSED_ORDERS_KEPT):
         state.links.pop(oldest.link_id, None)
         state.trades.pop(oldest.order_id, None)
+        state.forgotten_time = max(state.forgotten_time, oldest.update_time)
     bot = state.bots.get(order.bot_id)
     if bot is not None and _is_working(order):
         bot.working -= 1
@@ -387,7 +412,7 @@ def _reweigh(state: State, order: Order, sign: int) -> None:
     if exposure is None:
         exposure = state.exposures[terms.symbol] = Exposure()
     leaves = (terms.quantity - order.filled_quantity) * sign
-    if order.role is _ENTRY:
+    if order.role is _ENTRY or (order.role is _EXTERNAL and not terms.reduce_only):
         if terms.side is _BUY:
             exposure.pending_buy += leaves
         else:
@@ -427,6 +452,7 @@ _FOLDS: dict[type[Any], Callable[[State, Any, e.Recorded], None]] = {
     e.DaemonStarted: _daemon_started,
     e.DaemonStopped: _daemon_stopped,
     e.BalanceAdjusted: _balance_adjusted,
+    e.PositionAdjusted: _position_adjusted,
     e.BotCreated: _bot_created,
     e.BotStateChanged: _bot_state_changed,
     e.SignalRaised: _nothing,

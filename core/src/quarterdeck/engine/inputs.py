@@ -14,6 +14,7 @@ from quarterdeck.domain.deciders import Strategy
 from quarterdeck.domain.market import Candle, FundingRate, Quote, Side, Trade
 from quarterdeck.domain.order import OrderType, TimeInForce
 from quarterdeck.domain.report import Report
+from quarterdeck.domain.venue import VenueSnapshot
 from quarterdeck.engine.obstacles import Obstacle
 
 
@@ -176,6 +177,18 @@ class ClearObstacle:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Reconcile:
+    """One look at all the venue holds. `moves` is the state's at that moment, so that an old look is not believed.
+
+    `adjust` says that the venue has said the same before: what its history does not explain is booked now.
+    """
+
+    snapshot: VenueSnapshot
+    moves: int
+    adjust: bool = False
+
+
 class Timer(StrEnum):
     """The daemon's clock moved on; nothing else happened."""
 
@@ -196,7 +209,18 @@ Command = (
     | ReleaseKillSwitch
 )
 
-Notice = OpenAccount | StartDaemon | StopDaemon | FailBot | Sending | Disagreement | SetObstacle | ClearObstacle | Timer
+Notice = (
+    OpenAccount
+    | StartDaemon
+    | StopDaemon
+    | FailBot
+    | Sending
+    | Disagreement
+    | SetObstacle
+    | ClearObstacle
+    | Reconcile
+    | Timer
+)
 
 Input = Candle | Quote | Trade | FundingRate | Report | Command | Notice
 
@@ -210,3 +234,18 @@ class Request:
 
 
 NO_REQUEST = Request()
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What came of a look at the venue.
+
+    `differences` are left, in words; `asked` are link ids of orders that work here and that the venue did not list;
+    `booked` and `adjusted` count what moved the account. When the look was overtaken, nothing was done.
+    """
+
+    differences: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    booked: int = 0
+    adjusted: int = 0
+    is_overtaken: bool = False

@@ -13,7 +13,7 @@ from quarterdeck.domain.deciders import Strategy
 from quarterdeck.domain.errors import AlreadyExists, CallerError
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import Candle, FundingRate, Quote, Trade
-from quarterdeck.domain.report import Report
+from quarterdeck.domain.report import Filled, Report
 from quarterdeck.domain.risk import TradingState
 from quarterdeck.engine import account, bots, orders
 from quarterdeck.engine import events as e
@@ -22,6 +22,7 @@ from quarterdeck.engine.ids import LinkIds
 from quarterdeck.engine.market import Market
 from quarterdeck.engine.obstacles import Obstacles
 from quarterdeck.engine.pipeline import Deciders
+from quarterdeck.engine.reconcile import reconcile
 from quarterdeck.engine.reports import apply_report
 from quarterdeck.engine.state import BotRecord, State
 from quarterdeck.engine.turn import Turn
@@ -46,6 +47,8 @@ class Machine:
         self.view = View(state, self.market, instruments, self.obstacles)
         self.roster = bots.Roster()
         self.ids = ids
+        self.agreement = i.Agreement()
+        """What came of the latest look at the venue."""
         self._snapshot_due = account.next_snapshot_time(state.snapshot_time) if state.snapshot_time else 0
 
     def step(self, item: i.Input, time: int, request: i.Request = i.NO_REQUEST) -> Turn | None:
@@ -75,6 +78,8 @@ class Machine:
             apply_report(turn, item)
             if turn.anomalies:
                 self._beware(turn)
+            if self.state.flatten and isinstance(item, Filled):  # it was on its way when everything was to be closed
+                orders.flatten_all(turn, self.view)
         else:
             self._obey_whole(turn, item)
         return turn if turn.events or turn.effects or turn.anomalies else None
@@ -179,10 +184,16 @@ class Machine:
                 self._beware(turn)
             case i.SetObstacle():
                 self.obstacles[item.obstacle.name] = item.obstacle
+            case i.Reconcile():
+                self.agreement = reconcile(turn, item)
+                if turn.anomalies:
+                    self._beware(turn)
             case i.ClearObstacle():
                 self.obstacles.pop(item.name, None)
             case i.Timer():
                 self._snapshot_if_due(turn)
+                if self.state.flatten:
+                    orders.flatten_all(turn, view)
             case _:
                 assert_never(item)
 

@@ -20,6 +20,9 @@ from quarterdeck.engine.view import View
 #: Order ids may have 63 characters; this leaves room for a number and for `-sl`.
 STEM_LENGTH = 40
 
+#: What the link id begins with that we give to somebody else's order without one. The venue does not know it.
+WITHOUT_LINK = "x-"
+
 
 def submit(turn: Turn, command: SubmitOrder, view: View, deciders: Deciders) -> None:
     """Take an order from a caller through the gate, and record what came of it.
@@ -133,7 +136,14 @@ def request_cancel(turn: Turn, order: Order) -> None:
         return
     turn.emit(e.OrderCancelRequested(order.order_id), order.correlation_id, order.last_sequence)
     if order.state is not OrderState.PREPARED:  # a queued order is dropped when its turn to be sent comes
-        turn.effects.append(CancelAtVenue(order.link_id, order.terms.symbol))
+        turn.effects.append(cancel_at_venue(order))
+
+
+def cancel_at_venue(order: Order) -> CancelAtVenue:
+    """The request that ends an order."""
+    if order.link_id.startswith(WITHOUT_LINK):
+        return CancelAtVenue("", order.terms.symbol, order.exchange_order_id)
+    return CancelAtVenue(order.link_id, order.terms.symbol)
 
 
 def amend(turn: Turn, command: AmendOrder, view: View, deciders: Deciders) -> None:

@@ -11,11 +11,20 @@ from typing import Any
 
 from quarterdeck.domain import report as r
 from quarterdeck.domain.ledger import fill_postings
-from quarterdeck.domain.order import TRANSITIONS, Order, OrderRole, OrderState, state_after_fill
+from quarterdeck.domain.market import Side
+from quarterdeck.domain.order import (
+    TRANSITIONS,
+    Order,
+    OrderRole,
+    OrderState,
+    OrderTerms,
+    OrderType,
+    state_after_fill,
+)
 from quarterdeck.domain.position import Position, changes_by_fill
 from quarterdeck.engine import events as e
 from quarterdeck.engine.fold import amended
-from quarterdeck.engine.orders import STEM_LENGTH, request_cancel
+from quarterdeck.engine.orders import STEM_LENGTH, WITHOUT_LINK, request_cancel
 from quarterdeck.engine.state import BY_HAND, State
 from quarterdeck.engine.turn import Turn
 
@@ -36,9 +45,10 @@ _NEVER_FILLS = frozenset({OrderState.PREPARED, OrderState.REJECTED, OrderState.N
 
 
 def _known(turn: Turn, link_id: str, report: object) -> Order | None:
+    """Our order that a report is about. Of an order of somebody else's that we don't know it tells nothing."""
     order = turn.state.order_by_link(link_id)
-    if order is None:
-        turn.anomalies.append(f"{type(report).__name__} for an order nobody here placed: {link_id}")
+    if order is None and turn.ids.read(link_id) is not None:
+        turn.anomalies.append(f"{type(report).__name__} for an order of ours that the journal does not know: {link_id}")
     return order
 
 
@@ -117,16 +127,24 @@ def _amend_rejected(turn: Turn, report: r.AmendRejected) -> None:
 
 
 def _filled(turn: Turn, report: r.Filled) -> None:
-    order = _known(turn, report.link_id, report)
     state = turn.state
-    if order is None or report.trade_id in state.trades.get(order.order_id, ()):
+    order = state.order_by_link(report.link_id) or _of_somebody_else(state, report)
+    if order is not None and report.trade_id in state.trades.get(order.order_id, ()):
+        return
+    if trade_link(report) in state.links:  # booked when its order was not known yet
         return
     instrument = turn.instruments.get(report.symbol)
-    if instrument is None or not _could_be(order, report):
-        what = f"{report.side} {report.quantity} {report.symbol} at {report.price}"
+    if instrument is None or not (report.quantity > 0 and report.price > 0):
+        turn.anomalies.append(f"trade {report.trade_id} is none that can be booked: {_described(report)}")
+        return
+    if order is None:
+        order = _adopt_trade(turn, report)
+    elif (report.symbol, report.side) != (order.terms.symbol, order.terms.side):
+        what = _described(report)
         turn.anomalies.append(f"trade {report.trade_id} is none that order {order.order_id} can make: {what}")
         return
-    if order.filled_quantity + report.quantity > order.terms.quantity:
+    is_ours = order.role is not OrderRole.EXTERNAL
+    if is_ours and order.filled_quantity + report.quantity > order.terms.quantity:
         turn.anomalies.append(f"order {order.order_id} was filled beyond its quantity by trade {report.trade_id}")
     if order.state in _NEVER_FILLS:
         turn.anomalies.append(f"order {order.order_id} is {order.state} and was filled by trade {report.trade_id}")
@@ -171,10 +189,58 @@ def _filled(turn: Turn, report: r.Filled) -> None:
         _retire_reducers(turn, report.symbol, order.bot_id)
 
 
-def _could_be(order: Order, report: r.Filled) -> bool:
-    terms = order.terms
-    is_the_same = report.symbol == terms.symbol and report.side is terms.side
-    return is_the_same and report.quantity > 0 and report.price > 0
+def _described(report: r.Filled) -> str:
+    return f"{report.side} {report.quantity} {report.symbol} at {report.price}"
+
+
+# ---------------------------------------------------------------- what others did on the account
+
+
+def order_link(link_id: str, exchange_order_id: str) -> str:
+    """What we call an order of somebody else's: by its own link id if it has one."""
+    return link_id or f"{WITHOUT_LINK}order-{exchange_order_id}"
+
+
+def trade_link(report: r.Filled) -> str:
+    """What we call the order of a trade that came before any word of its order."""
+    return f"{WITHOUT_LINK}trade-{report.symbol}-{report.trade_id}"
+
+
+def _of_somebody_else(state: State, report: r.Filled) -> Order | None:
+    if report.link_id or not report.exchange_order_id:
+        return None
+    return state.order_by_link(order_link("", report.exchange_order_id))
+
+
+def _adopt_trade(turn: Turn, report: r.Filled) -> Order:
+    """Book a trade of an order that nobody told us of, as an order of its own that is all filled.
+
+    How large its order is, nobody knows yet; if it goes on working, reconciliation finds what is left of it.
+    """
+    if turn.ids.read(report.link_id) is not None:
+        turn.anomalies.append(f"trade {report.trade_id} is of an order of ours that is not known: {report.link_id}")
+    role = OrderRole.LIQUIDATION if report.cause is r.FillCause.LIQUIDATION else OrderRole.EXTERNAL
+    terms = OrderTerms(report.symbol, report.side, OrderType.MARKET, report.quantity)
+    return adopt(turn, trade_link(report), report.exchange_order_id, terms, role)
+
+
+def adopt(turn: Turn, link: str, exchange_order_id: str, terms: OrderTerms, role: OrderRole, parent: str = "") -> Order:
+    """Take up an order that is not from here. It is its owner's whose share it closes, else nobody's in particular."""
+    state = turn.state
+    order_id = state.free_order_id(f"{role.lower().replace('_', '-')}-{state.sequence + 1}")
+    owner = _closes_share_of(state, terms)
+    turn.emit(e.OrderAdopted(order_id, link, terms, role, owner, parent, exchange_order_id), order_id)
+    return state.open_orders[order_id]
+
+
+def _closes_share_of(state: State, terms: OrderTerms) -> str:
+    """Whose position an order closes that came from nobody here; BY_HAND if it is not one owner's alone."""
+    owners = [
+        owner
+        for owner, share in state.shares.get(terms.symbol, {}).items()
+        if share.quantity and (share.quantity > 0) != (terms.side is Side.BUY)
+    ]
+    return owners[0] if len(owners) == 1 else BY_HAND
 
 
 def _retire_reducers(turn: Turn, symbol: str, bot_id: str) -> None:
@@ -197,7 +263,13 @@ def _child_opened(turn: Turn, report: r.ChildOpened) -> None:
     if known is not None and (not known.is_open or known.terms == report.terms):
         return
     if parent is None and report.role is not OrderRole.LIQUIDATION:
-        turn.anomalies.append(f"the venue opened an order for one nobody here placed: {report.link_id}")
+        is_ours = turn.ids.read(report.link_id) is not None
+        if is_ours:
+            turn.anomalies.append(f"an order of ours works that the journal does not know: {report.link_id}")
+        link = order_link(report.link_id, report.exchange_order_id)
+        if turn.state.order_by_link(link) is None:
+            role = report.role if is_ours else OrderRole.EXTERNAL
+            adopt(turn, link, report.exchange_order_id, report.terms, role)
         return
     order_id = _child_id(state, report, parent) if known is None else known.order_id
     turn.emit(
@@ -206,7 +278,7 @@ def _child_opened(turn: Turn, report: r.ChildOpened) -> None:
             report.link_id,
             report.terms,
             report.role,
-            parent.bot_id if parent else _only_holder(state, report.terms.symbol),
+            parent.bot_id if parent else _closes_share_of(state, report.terms),
             parent.order_id if parent else "",
             report.exchange_order_id,
         ),
@@ -220,12 +292,6 @@ def _child_id(state: State, report: r.ChildOpened, parent: Order | None) -> str:
         return state.free_order_id(report.link_id.lower())
     suffix = "sl" if report.role is OrderRole.STOP_LOSS else "tp"
     return state.free_order_id(f"{parent.order_id[:STEM_LENGTH]}-{suffix}")
-
-
-def _only_holder(state: State, symbol: str) -> str:
-    """Whose position a liquidation closes; nobody's in particular when several hold it."""
-    holders = [owner for owner, share in state.shares.get(symbol, {}).items() if share.quantity]
-    return holders[0] if len(holders) == 1 else BY_HAND
 
 
 def _funding(turn: Turn, report: r.FundingSettled) -> None:

@@ -85,6 +85,8 @@ class State:
     trading_state: TradingState = TradingState.ACTIVE
     trading_reason: str = ""
     trading_since: int = 0
+    flatten: bool = False
+    """Whether every position is to be closed, for as long as the trading state lasts."""
     day: int = -1
     day_start_equity: Decimal = ZERO
     peak_equity: Decimal = ZERO
@@ -94,6 +96,12 @@ class State:
     fees: Decimal = ZERO
     funding: Decimal = ZERO
     fill_count: int = 0
+    moves: int = 0
+    """How often the account was moved: trades, funding, balance changes, adjustments."""
+    activity_time: int = 0
+    """The venue's time of the latest of them; before any, when the account was opened."""
+    forgotten_time: int = 0
+    """When the last order that is not in memory any more was last heard of. Its trades can't be told from new ones."""
     next_order_number: int = 1
     epoch: int = 0
     """That of the last daemon; each has a higher one."""

@@ -26,11 +26,15 @@ class PlaceOrder:
 
 @dataclass(frozen=True, slots=True)
 class CancelOrder:
-    """A wish to take an order off the venue. The answer comes as a report, since a fill may win the race."""
+    """A wish to take an order off the venue. The answer comes as a report, since a fill may win the race.
+
+    An order that somebody else placed may have no link id; it is then named by the venue's own id.
+    """
 
     link_id: str
     symbol: str
     time: int = 0
+    exchange_order_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ class Envelope(_message.Message):
     BALANCE_ADJUSTED_FIELD_NUMBER: _builtins.int
     PORTFOLIO_SNAPSHOT_TAKEN_FIELD_NUMBER: _builtins.int
     ACCOUNT_OPENED_FIELD_NUMBER: _builtins.int
+    POSITION_ADJUSTED_FIELD_NUMBER: _builtins.int
     SIGNAL_RAISED_FIELD_NUMBER: _builtins.int
     SIGNAL_DROPPED_FIELD_NUMBER: _builtins.int
     BOT_CREATED_FIELD_NUMBER: _builtins.int
@@ -184,6 +185,10 @@ class Envelope(_message.Message):
         """The account appeared in this journal."""
 
     @_builtins.property
+    def position_adjusted(self) -> Global___PositionAdjusted:
+        """The exchange holds another position than its trades explain."""
+
+    @_builtins.property
     def signal_raised(self) -> Global___SignalRaised:
         """A strategy wants something."""
 
@@ -245,6 +250,7 @@ class Envelope(_message.Message):
         balance_adjusted: Global___BalanceAdjusted | None = ...,
         portfolio_snapshot_taken: Global___PortfolioSnapshotTaken | None = ...,
         account_opened: Global___AccountOpened | None = ...,
+        position_adjusted: Global___PositionAdjusted | None = ...,
         signal_raised: Global___SignalRaised | None = ...,
         signal_dropped: Global___SignalDropped | None = ...,
         bot_created: Global___BotCreated | None = ...,
@@ -253,11 +259,11 @@ class Envelope(_message.Message):
         daemon_started: Global___DaemonStarted | None = ...,
         daemon_stopped: Global___DaemonStopped | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account_opened", b"account_opened", "balance_adjusted", b"balance_adjusted", "bot_created", b"bot_created", "bot_state_changed", b"bot_state_changed", "daemon_started", b"daemon_started", "daemon_stopped", b"daemon_stopped", "event", b"event", "funding_paid", b"funding_paid", "order_absent", b"order_absent", "order_acked", b"order_acked", "order_adopted", b"order_adopted", "order_amend_rejected", b"order_amend_rejected", "order_amend_requested", b"order_amend_requested", "order_amended", b"order_amended", "order_cancel_rejected", b"order_cancel_rejected", "order_cancel_requested", b"order_cancel_requested", "order_canceled", b"order_canceled", "order_expired", b"order_expired", "order_filled", b"order_filled", "order_not_sent", b"order_not_sent", "order_opened", b"order_opened", "order_prepared", b"order_prepared", "order_refused", b"order_refused", "order_rejected", b"order_rejected", "order_sent", b"order_sent", "order_triggered", b"order_triggered", "order_unknown", b"order_unknown", "portfolio_snapshot_taken", b"portfolio_snapshot_taken", "record_time", b"record_time", "signal_dropped", b"signal_dropped", "signal_raised", b"signal_raised", "trading_state_changed", b"trading_state_changed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account_opened", b"account_opened", "balance_adjusted", b"balance_adjusted", "bot_created", b"bot_created", "bot_state_changed", b"bot_state_changed", "daemon_started", b"daemon_started", "daemon_stopped", b"daemon_stopped", "event", b"event", "funding_paid", b"funding_paid", "order_absent", b"order_absent", "order_acked", b"order_acked", "order_adopted", b"order_adopted", "order_amend_rejected", b"order_amend_rejected", "order_amend_requested", b"order_amend_requested", "order_amended", b"order_amended", "order_cancel_rejected", b"order_cancel_rejected", "order_cancel_requested", b"order_cancel_requested", "order_canceled", b"order_canceled", "order_expired", b"order_expired", "order_filled", b"order_filled", "order_not_sent", b"order_not_sent", "order_opened", b"order_opened", "order_prepared", b"order_prepared", "order_refused", b"order_refused", "order_rejected", b"order_rejected", "order_sent", b"order_sent", "order_triggered", b"order_triggered", "order_unknown", b"order_unknown", "portfolio_snapshot_taken", b"portfolio_snapshot_taken", "position_adjusted", b"position_adjusted", "record_time", b"record_time", "signal_dropped", b"signal_dropped", "signal_raised", b"signal_raised", "trading_state_changed", b"trading_state_changed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "account_opened", b"account_opened", "balance_adjusted", b"balance_adjusted", "bot_created", b"bot_created", "bot_state_changed", b"bot_state_changed", "cause_sequence", b"cause_sequence", "correlation_id", b"correlation_id", "daemon_started", b"daemon_started", "daemon_stopped", b"daemon_stopped", "event", b"event", "funding_paid", b"funding_paid", "ignorable", b"ignorable", "order_absent", b"order_absent", "order_acked", b"order_acked", "order_adopted", b"order_adopted", "order_amend_rejected", b"order_amend_rejected", "order_amend_requested", b"order_amend_requested", "order_amended", b"order_amended", "order_cancel_rejected", b"order_cancel_rejected", "order_cancel_requested", b"order_cancel_requested", "order_canceled", b"order_canceled", "order_expired", b"order_expired", "order_filled", b"order_filled", "order_not_sent", b"order_not_sent", "order_opened", b"order_opened", "order_prepared", b"order_prepared", "order_refused", b"order_refused", "order_rejected", b"order_rejected", "order_sent", b"order_sent", "order_triggered", b"order_triggered", "order_unknown", b"order_unknown", "portfolio_snapshot_taken", b"portfolio_snapshot_taken", "record_time", b"record_time", "request_digest", b"request_digest", "request_id", b"request_id", "sequence", b"sequence", "signal_dropped", b"signal_dropped", "signal_raised", b"signal_raised", "trading_state_changed", b"trading_state_changed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "account_opened", b"account_opened", "balance_adjusted", b"balance_adjusted", "bot_created", b"bot_created", "bot_state_changed", b"bot_state_changed", "cause_sequence", b"cause_sequence", "correlation_id", b"correlation_id", "daemon_started", b"daemon_started", "daemon_stopped", b"daemon_stopped", "event", b"event", "funding_paid", b"funding_paid", "ignorable", b"ignorable", "order_absent", b"order_absent", "order_acked", b"order_acked", "order_adopted", b"order_adopted", "order_amend_rejected", b"order_amend_rejected", "order_amend_requested", b"order_amend_requested", "order_amended", b"order_amended", "order_cancel_rejected", b"order_cancel_rejected", "order_cancel_requested", b"order_cancel_requested", "order_canceled", b"order_canceled", "order_expired", b"order_expired", "order_filled", b"order_filled", "order_not_sent", b"order_not_sent", "order_opened", b"order_opened", "order_prepared", b"order_prepared", "order_refused", b"order_refused", "order_rejected", b"order_rejected", "order_sent", b"order_sent", "order_triggered", b"order_triggered", "order_unknown", b"order_unknown", "portfolio_snapshot_taken", b"portfolio_snapshot_taken", "position_adjusted", b"position_adjusted", "record_time", b"record_time", "request_digest", b"request_digest", "request_id", b"request_id", "sequence", b"sequence", "signal_dropped", b"signal_dropped", "signal_raised", b"signal_raised", "trading_state_changed", b"trading_state_changed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["order_prepared", "order_refused", "order_sent", "order_acked", "order_opened", "order_unknown", "order_not_sent", "order_absent", "order_rejected", "order_triggered", "order_filled", "order_canceled", "order_expired", "order_amend_requested", "order_amended", "order_amend_rejected", "order_cancel_requested", "order_cancel_rejected", "order_adopted", "funding_paid", "balance_adjusted", "portfolio_snapshot_taken", "account_opened", "signal_raised", "signal_dropped", "bot_created", "bot_state_changed", "trading_state_changed", "daemon_started", "daemon_stopped"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["order_prepared", "order_refused", "order_sent", "order_acked", "order_opened", "order_unknown", "order_not_sent", "order_absent", "order_rejected", "order_triggered", "order_filled", "order_canceled", "order_expired", "order_amend_requested", "order_amended", "order_amend_rejected", "order_cancel_requested", "order_cancel_rejected", "order_adopted", "funding_paid", "balance_adjusted", "portfolio_snapshot_taken", "account_opened", "position_adjusted", "signal_raised", "signal_dropped", "bot_created", "bot_state_changed", "trading_state_changed", "daemon_started", "daemon_stopped"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -908,12 +914,15 @@ class BalanceAdjusted(_message.Message):
     WALLET_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     ADJUSTMENT_ID_FIELD_NUMBER: _builtins.int
+    UNEXPLAINED_FIELD_NUMBER: _builtins.int
     currency: _builtins.str
     """The currency."""
     reason: _builtins.str
     """Why."""
     adjustment_id: _builtins.str
     """What makes it one: the exchange's id of the change."""
+    unexplained: _builtins.bool
+    """The exchange was found to hold another amount, and its history does not tell why. Counts as profit or loss."""
     @_builtins.property
     def amount(self) -> _decimal_pb2.Decimal:
         """By how much; negative is less."""
@@ -930,14 +939,73 @@ class BalanceAdjusted(_message.Message):
         wallet: _decimal_pb2.Decimal | None = ...,
         reason: _builtins.str = ...,
         adjustment_id: _builtins.str = ...,
+        unexplained: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "wallet", b"wallet"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_id", b"adjustment_id", "amount", b"amount", "currency", b"currency", "reason", b"reason", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_id", b"adjustment_id", "amount", b"amount", "currency", b"currency", "reason", b"reason", "unexplained", b"unexplained", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BalanceAdjusted: _TypeAlias = BalanceAdjusted  # noqa: Y015
+
+@_typing.final
+class PositionAdjusted(_message.Message):
+    """The exchange was found to hold another quantity than its trades explain. Nothing is realized."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADJUSTMENT_ID_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    BOT_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    POSITION_QUANTITY_FIELD_NUMBER: _builtins.int
+    POSITION_AVERAGE_PRICE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    adjustment_id: _builtins.str
+    """Made of what was found: the same finding has the same id."""
+    instrument: _builtins.str
+    """The instrument."""
+    bot: _builtins.str
+    """The bot whose share took the difference. Empty if it is no bot's."""
+    reason: _builtins.str
+    """What was found."""
+    @_builtins.property
+    def quantity(self) -> _decimal_pb2.Decimal:
+        """The change; negative is less long or more short."""
+
+    @_builtins.property
+    def price(self) -> _decimal_pb2.Decimal:
+        """What the change is valued at where it adds to the position."""
+
+    @_builtins.property
+    def position_quantity(self) -> _decimal_pb2.Decimal:
+        """The account's position after it."""
+
+    @_builtins.property
+    def position_average_price(self) -> _decimal_pb2.Decimal:
+        """Its average entry price. Absent when it is flat."""
+
+    def __init__(
+        self,
+        *,
+        adjustment_id: _builtins.str = ...,
+        instrument: _builtins.str = ...,
+        bot: _builtins.str = ...,
+        quantity: _decimal_pb2.Decimal | None = ...,
+        price: _decimal_pb2.Decimal | None = ...,
+        position_quantity: _decimal_pb2.Decimal | None = ...,
+        position_average_price: _decimal_pb2.Decimal | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["position_average_price", b"position_average_price", "position_quantity", b"position_quantity", "price", b"price", "quantity", b"quantity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_id", b"adjustment_id", "bot", b"bot", "instrument", b"instrument", "position_average_price", b"position_average_price", "position_quantity", b"position_quantity", "price", b"price", "quantity", b"quantity", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PositionAdjusted: _TypeAlias = PositionAdjusted  # noqa: Y015
 
 @_typing.final
 class PortfolioSnapshotTaken(_message.Message):
@@ -1194,22 +1262,26 @@ class TradingStateChanged(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     AUTOMATIC_FIELD_NUMBER: _builtins.int
+    FLATTEN_FIELD_NUMBER: _builtins.int
     state: _risk_pb2.TradingState.ValueType
     """What is allowed now."""
     reason: _builtins.str
     """Why."""
     automatic: _builtins.bool
     """A rule did this, not a person."""
+    flatten: _builtins.bool
+    """Every position is to be closed, whatever still fills, for as long as this state lasts."""
     def __init__(
         self,
         *,
         state: _risk_pb2.TradingState.ValueType = ...,
         reason: _builtins.str = ...,
         automatic: _builtins.bool = ...,
+        flatten: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["automatic", b"automatic", "reason", b"reason", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["automatic", b"automatic", "flatten", b"flatten", "reason", b"reason", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

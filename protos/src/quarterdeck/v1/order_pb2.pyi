@@ -143,6 +143,8 @@ class Order(_message.Message):
         """Closes a position at a profit; opened with the fill of the order it is attached to."""
         ROLE_LIQUIDATION: Order._Role.ValueType  # 5
         """Opened by the venue, to close a position whose margin ran out."""
+        ROLE_EXTERNAL: Order._Role.ValueType  # 6
+        """Placed by somebody else on the same exchange account, or traded there by them."""
 
     class Role(_Role, metaclass=_RoleEnumTypeWrapper):
         """What the order is for. New values may be added."""
@@ -159,6 +161,8 @@ class Order(_message.Message):
     """Closes a position at a profit; opened with the fill of the order it is attached to."""
     ROLE_LIQUIDATION: Order.Role.ValueType  # 5
     """Opened by the venue, to close a position whose margin ran out."""
+    ROLE_EXTERNAL: Order.Role.ValueType  # 6
+    """Placed by somebody else on the same exchange account, or traded there by them."""
 
     class _State:
         ValueType = _typing.NewType("ValueType", _builtins.int)

@@ -230,6 +230,21 @@ class BalanceAdjusted:
     wallet: Decimal
     reason: str
     adjustment_id: str
+    unexplained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PositionAdjusted:
+    """The exchange was found to hold another quantity than its trades explain; `quantity` is the change."""
+
+    adjustment_id: str
+    instrument: str
+    bot: str
+    quantity: Decimal
+    price: Decimal
+    position_quantity: Decimal
+    position_average_price: Decimal | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,11 +275,12 @@ class AccountOpened:
 
 @dataclass(frozen=True, slots=True)
 class TradingStateChanged:
-    """What trading is allowed changed; by a rule, not a person, if `automatic`."""
+    """What trading is allowed changed; by a rule, not a person, if `automatic`; to close everything, if `flatten`."""
 
     state: TradingState
     reason: str
     automatic: bool
+    flatten: bool
 
 
 # ---------------------------------------------------------------- bots
@@ -355,6 +371,7 @@ EventBody = (
     | OrderAdopted
     | FundingPaid
     | BalanceAdjusted
+    | PositionAdjusted
     | PortfolioSnapshotTaken
     | AccountOpened
     | TradingStateChanged

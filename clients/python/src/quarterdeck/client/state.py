@@ -296,15 +296,19 @@ def _average(order: Order, trade: Trade) -> Decimal:
 
 
 def fold_positions(positions: Mapping[str, Holding], event: e.Event) -> Mapping[str, Holding]:
-    """The positions after an event. Each trade says what is held after it."""
-    if not isinstance(event.body, e.OrderFilled):
-        return positions
-    filled = event.body
-    key = short_id(filled.fill.instrument)
+    """The positions after an event. Each trade, and each adjustment, says what is held after it."""
+    match event.body:
+        case e.OrderFilled(fill=fill):
+            instrument = fill.instrument
+        case e.PositionAdjusted(instrument=instrument):
+            pass
+        case _:
+            return positions
+    key, moved = short_id(instrument), event.body
     others = {each: holding for each, holding in positions.items() if each != key}
-    if not filled.position_quantity:
+    if not moved.position_quantity:
         return others
-    return {**others, key: Holding(filled.fill.instrument, filled.position_quantity, filled.position_average_price)}
+    return {**others, key: Holding(instrument, moved.position_quantity, moved.position_average_price)}
 
 
 def fold_funds(funds: Funds, event: e.Event) -> Funds:

@@ -11,7 +11,7 @@ from typing import Literal
 Side = Literal["BUY", "SELL"]
 OrderType = Literal["MARKET", "LIMIT", "STOP", "STOP_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT", "TRAILING_STOP"]
 TimeInForce = Literal["GTC", "IOC", "FOK", "POST_ONLY"]
-OrderRole = Literal["ENTRY", "EXIT", "STOP_LOSS", "TAKE_PROFIT", "LIQUIDATION"]
+OrderRole = Literal["ENTRY", "EXIT", "STOP_LOSS", "TAKE_PROFIT", "LIQUIDATION", "EXTERNAL"]
 OrderState = Literal[
     "PREPARED",
     "SENT",

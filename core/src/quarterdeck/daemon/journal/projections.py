@@ -28,6 +28,7 @@ from quarterdeck.engine.events import (
     FundingPaid,
     OrderFilled,
     PortfolioSnapshotTaken,
+    PositionAdjusted,
     Recorded,
 )
 from quarterdeck.engine.state import State
@@ -75,7 +76,9 @@ class Projections:
         if recorded.sequence <= self.cursor:
             return
         event = recorded.event
-        if isinstance(event, PortfolioSnapshotTaken):
+        if isinstance(event, PositionAdjusted):
+            self._symbols[event.symbol] = None
+        elif isinstance(event, PortfolioSnapshotTaken):
             self._snapshots.append(_event_row(schema.portfolio_snapshots, recorded, event))
         elif isinstance(event, FundingPaid):
             if event.symbol in state.positions:

@@ -59,6 +59,7 @@ def _write_balance_adjusted(message: event_pb2.BalanceAdjusted, event: e.Balance
     message.wallet.value = text(event.wallet)
     message.reason = prose(event.reason)
     message.adjustment_id = event.adjustment_id
+    message.unexplained = event.unexplained
 
 
 def _read_balance_adjusted(message: event_pb2.BalanceAdjusted) -> e.BalanceAdjusted:
@@ -68,6 +69,33 @@ def _read_balance_adjusted(message: event_pb2.BalanceAdjusted) -> e.BalanceAdjus
         Decimal(message.wallet.value),
         message.reason,
         message.adjustment_id,
+        message.unexplained,
+    )
+
+
+def _write_position_adjusted(message: event_pb2.PositionAdjusted, event: e.PositionAdjusted, _account: str) -> None:
+    message.adjustment_id = event.adjustment_id
+    message.instrument = names.instrument(event.symbol)
+    if event.bot_id:
+        message.bot = names.bot(event.bot_id)
+    message.quantity.value = text(event.quantity)
+    message.price.value = text(event.price)
+    message.position_quantity.value = text(event.position_quantity)
+    if event.position_average_price is not None and (spelt := rounded(event.position_average_price)):
+        message.position_average_price.value = spelt
+    message.reason = prose(event.reason)
+
+
+def _read_position_adjusted(message: event_pb2.PositionAdjusted) -> e.PositionAdjusted:
+    return e.PositionAdjusted(
+        message.adjustment_id,
+        names.symbol_of(message.instrument),
+        names.bot_id_of(message.bot),
+        Decimal(message.quantity.value),
+        Decimal(message.price.value),
+        Decimal(message.position_quantity.value),
+        read_amount(message.position_average_price),
+        message.reason,
     )
 
 
@@ -123,10 +151,11 @@ def _write_trading_state(message: event_pb2.TradingStateChanged, event: e.Tradin
     message.state = TRADING_STATES[event.state]
     message.reason = prose(event.reason)
     message.automatic = event.automatic
+    message.flatten = event.flatten
 
 
 def _read_trading_state(message: event_pb2.TradingStateChanged) -> e.TradingStateChanged:
-    return e.TradingStateChanged(TRADING_STATE_OF[message.state], message.reason, message.automatic)
+    return e.TradingStateChanged(TRADING_STATE_OF[message.state], message.reason, message.automatic, message.flatten)
 
 
 # ---------------------------------------------------------------- bots
@@ -207,6 +236,7 @@ def _write_stopped(message: event_pb2.DaemonStopped, event: e.DaemonStopped, _ac
 ACCOUNT_EVENTS: Sequence[Codec] = (
     Codec(e.AccountOpened, "account_opened", _write_account_opened, _read_account_opened),
     Codec(e.BalanceAdjusted, "balance_adjusted", _write_balance_adjusted, _read_balance_adjusted),
+    Codec(e.PositionAdjusted, "position_adjusted", _write_position_adjusted, _read_position_adjusted),
     Codec(e.FundingPaid, "funding_paid", _write_funding_paid, _read_funding_paid),
     Codec(e.PortfolioSnapshotTaken, "portfolio_snapshot_taken", _write_snapshot, _read_snapshot),
     Codec(e.TradingStateChanged, "trading_state_changed", _write_trading_state, _read_trading_state),
