@@ -98,12 +98,16 @@ class Check(StrEnum):
 
 
 class JournalSection(Section):
-    """Where the journal is, as a SQLAlchemy URL, how its heads are signed, and what a start checks of it."""
+    """Where the journal is, as a SQLAlchemy URL, how its heads are signed, and what a start checks of it.
+
+    `reserve_mib` of a file's disk are kept for when that is full.
+    """
 
     url: str = "sqlite:///.quarterdeck/journal.db"
     signing_key: str = ""
     anchor_file: str = ""
     check: Check = Check.QUICK
+    reserve_mib: Annotated[int, Field(ge=0, le=65_536, strict=True)] = 16
 
 
 class AccountSection(Section):

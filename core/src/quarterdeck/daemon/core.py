@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Self
@@ -58,7 +59,7 @@ from quarterdeck.engine.inputs import (
     Timer,
 )
 from quarterdeck.engine.machine import Machine
-from quarterdeck.engine.obstacles import STARTING, STOPPING, Obstacle
+from quarterdeck.engine.obstacles import DISK, STARTING, STOPPING, Obstacle
 from quarterdeck.engine.state import State
 from quarterdeck.plugin.exchange import EmbeddedExchange
 from quarterdeck.plugin.fields import interval_ns
@@ -94,7 +95,7 @@ def open_journal(config: Config) -> Journal:
         raise ConfigError(f"journal.url: {url!r} is not a URL such as 'sqlite:///folder/journal.db'") from error
     except OSError as error:
         raise ConfigError(f"journal.url: the folder of {url} can't be made: {error.strerror}") from error
-    return Journal.open(url, config.account.id)
+    return Journal.open(url, config.account.id, reserve=config.journal.reserve_mib << 20)
 
 
 Step = Callable[[], Awaitable[None]]
@@ -246,6 +247,8 @@ class Core:
             ConfigError: the configuration turns out to be wrong, now that the venue can be asked.
         """
         after = self._machine.state.time
+        self._journal.on_short(partial(asyncio.get_running_loop().call_soon_threadsafe, self._short))
+        self._look_at_disk()
         self._background.append(asyncio.create_task(self.pulse.beat(), name="pulse"))
         done = self._retried if persistently else _tried
         await self._begin()
@@ -380,8 +383,22 @@ class Core:
             await asyncio.sleep(self.tick_seconds)
             if not isinstance(self._clock, ReplayClock):
                 self._loop.post(Timer.TICK)
+            self._look_at_disk()
             await self._loop.settled()
             self._keeper.keep(self._machine.state)
+
+    def _look_at_disk(self) -> None:
+        """While the journal's disk is full or nearly, only what takes risk off is recorded."""
+        has_room = self._journal.has_room()
+        if has_room and DISK in self._machine.obstacles:
+            log.info("disk_has_room")
+            self._loop.post(ClearObstacle(DISK))
+        elif not has_room and DISK not in self._machine.obstacles:
+            self._short()
+
+    def _short(self) -> None:
+        log.error("disk_full", journal=self._config.journal.url)
+        self._loop.post(SetObstacle(Obstacle(DISK, "the journal's disk is full or nearly; free some of it")))
 
     def _broke(self, broken: asyncio.Future[BaseException]) -> None:
         if not broken.cancelled():

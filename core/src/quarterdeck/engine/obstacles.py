@@ -17,6 +17,9 @@ STARTING = "STARTING"
 #: The daemon is about to end.
 STOPPING = "STOPPING"
 
+#: The journal's disk is full, or nearly.
+DISK = "DISK"
+
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:

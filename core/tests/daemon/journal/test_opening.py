@@ -40,7 +40,7 @@ def test_the_writer_waits_for_the_disk_and_the_readers_can_not_write(journal: Jo
             found[pragma] = connection.exec_driver_sql(f"PRAGMA {pragma}").scalar()
 
     journal.write(0, look).result()
-    assert found == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 2000}
+    assert found == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 60_000}
     with journal.reading() as connection:
         assert connection.exec_driver_sql("PRAGMA query_only").scalar() == 1
 

@@ -6,7 +6,7 @@ The rest of the package speaks SQLAlchemy Core. What differs between databases i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 from sqlalchemy import Connection, Engine
@@ -30,6 +30,8 @@ class Database(ABC):
         self._writing = writing
         self.dialect = writing.dialect
         self._readers = readers
+        self.on_short: Callable[[], object] = _unheard
+        """Called when a write has used up the reserve, on the thread that writes."""
         try:
             self._writer = writing.connect()
         except SQLAlchemyError as error:
@@ -51,6 +53,14 @@ class Database(ABC):
     def keep_before(self, version: int) -> None:
         """Keep a copy of everything as it is, before the schema is changed to a version."""
 
+    def make_room(self, failure: Exception) -> bool:
+        """Whether a transaction failed for want of space, nothing of it was written, and there is some space now."""
+        return False
+
+    def has_room(self) -> bool:
+        """Whether there is space to go on for long; keeps a reserve for when there is not. Blocks a little."""
+        return True
+
     def close(self) -> None:
         """Close every connection."""
         self._writer.close()
@@ -69,6 +79,10 @@ def block(connection: Connection, begin: str) -> Iterator[Connection]:
         with suppress(SQLAlchemyError):  # some failures have ended the transaction already
             connection.exec_driver_sql("ROLLBACK")
         raise
+
+
+def _unheard() -> None:
+    """Nobody wants to know."""
 
 
 def cause(error: SQLAlchemyError) -> str:

@@ -64,17 +64,18 @@ class Journal:
         self._writer = Writer(database, account, head, synced=sync, turns=turns)
 
     @classmethod
-    def open(cls, url: str, account: str, *, sync: bool = True) -> Self:
+    def open(cls, url: str, account: str, *, sync: bool = True, reserve: int = 0) -> Self:
         """Open or create the journal at a database URL such as `sqlite:///var/journal.db`.
 
         With `sync=False` the disk is not waited for: a crash of this process still loses nothing, but a power failure
-        can lose the newest entries (never one from the middle). For replays and demonstrations.
+        can lose the newest entries (never one from the middle). For replays and demonstrations. A journal in a file
+        keeps `reserve` bytes of its disk for when that is full; see `has_room`.
 
         Raises:
             ConfigError: the URL is not understood, its directory is missing, another process has the journal open, or
                 it belongs to another account, to a newer Quarterdeck or to something else.
         """
-        database = open_database(url)
+        database = open_database(url, reserve)
         try:
             return cls(database, account, sync=sync)
         except BaseException:
@@ -190,6 +191,14 @@ class Journal:
     def reading(self) -> AbstractContextManager[Connection]:
         """A connection that sees one moment of the database and can't write. Blocks: not for the event loop."""
         return self._database.reading()
+
+    def has_room(self) -> bool:
+        """Whether the disk has space to go on for long, as far as we can tell. Blocks a little."""
+        return self._database.has_room()
+
+    def on_short(self, tell: Callable[[], object]) -> None:
+        """Have `tell` called, on the writer's thread, when a write found the disk full and used the reserve."""
+        self._database.on_short = tell
 
     def close(self) -> None:
         """Write what was appended, and let another process in. Blocks."""

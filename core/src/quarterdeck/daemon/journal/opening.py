@@ -15,8 +15,10 @@ from quarterdeck.daemon.journal.sqlite import SqliteDatabase
 from quarterdeck.domain.errors import ConfigError
 
 
-def open_database(url: str) -> Database:
+def open_database(url: str, reserve: int = 0) -> Database:
     """Open a database, as its only writer, and make sure that a journal of our schema is in it.
+
+    For a file, so many bytes of its disk are kept as a reserve.
 
     Raises:
         ConfigError: the URL is not understood, another process uses it, it can't be opened, or it holds something else
@@ -28,7 +30,7 @@ def open_database(url: str) -> Database:
         raise ConfigError(f"the journal's URL {url!r} is not one: write sqlite:///path/to/journal.db") from error
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
         raise ConfigError(f"the journal's URL {parsed.render_as_string()!r}: {parsed.drivername} is none of: sqlite")
-    database = SqliteDatabase(url, parsed)
+    database = SqliteDatabase(url, parsed, reserve)
     try:
         make_current(database)
     except BaseException as error:

@@ -5,28 +5,38 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine
 from sqlalchemy import event as listeners
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from quarterdeck.daemon.journal.database import READERS, Database, block
 from quarterdeck.daemon.journal.lock import InstanceLock
+from quarterdeck.daemon.journal.reserve import Reserve
 from quarterdeck.domain.errors import ConfigError
 
-#: How long SQLite waits for another connection's lock. Only a foreign tool that writes can make us wait.
+#: How long SQLite waits for another connection's lock.
 BUSY_TIMEOUT_MS = 2_000
+
+#: How long a write waits for one. Only a foreign tool that writes can make it wait, and nothing is decided meanwhile; a
+#: daemon that gave up sooner would have to begin again behind the same lock.
+TURN_TIMEOUT_MS = 60_000
 
 
 class SqliteDatabase(Database):
-    """A file in WAL mode, so that readers and the writer do not wait for each other; locked for one process."""
+    """A file in WAL mode, so that readers and the writer do not wait for each other; locked for one process.
 
-    def __init__(self, name: str, url: URL) -> None:
+    So many bytes of disk are kept in `reserve`.
+    """
+
+    def __init__(self, name: str, url: URL, reserve: int = 0) -> None:
         self.path = _file(name, url)
         self._lock = InstanceLock(self.path.with_name(f"{self.path.name}.lock"))
         self._is_synced = True
         try:
+            self.reserve = Reserve(self.path.with_name(f"{self.path.name}.reserve"), reserve)
             super().__init__(name, _engine(url, _set_up_writer), _engine(url, _set_up_reader))
         except BaseException:
             self._lock.release()
@@ -50,8 +60,22 @@ class SqliteDatabase(Database):
         kept = self.path.with_name(f"{self.path.name}.before-{version:04}")
         copy_file(self.path, kept)
 
+    def make_room(self, failure: Exception) -> bool:
+        """Give up the reserve, if the disk is full. SQLite says so before the commit is in the log, never after."""
+        error = failure.orig if isinstance(failure, DBAPIError) else None
+        if getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_FULL or not self.reserve.release():
+            return False
+        self.on_short()
+        return True
+
+    def has_room(self) -> bool:
+        """Whether the reserve is kept, or can be again."""
+        return self.reserve.hold()
+
     def close(self) -> None:
         """Close every connection, with which the write-ahead log is moved into the file, and let another process in."""
+        with suppress(SQLAlchemyError):
+            self._writer.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         super().close()
         self._lock.release()
 
@@ -97,7 +121,7 @@ def _set_up_writer(connection: sqlite3.Connection) -> None:
         raise sqlite3.OperationalError(f"its file system allows no WAL mode, only {mode}")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    connection.execute(f"PRAGMA busy_timeout={TURN_TIMEOUT_MS}")
 
 
 def _set_up_reader(connection: sqlite3.Connection) -> None:

@@ -181,10 +181,18 @@ class Writer:
         """Write, unless an earlier write failed, and tell whoever waits how it went."""
         if self._failure is None:
             try:
-                write(jobs)
+                self._write(write, jobs)
             except Exception as error:  # noqa: BLE001 - whatever it was, the disk may differ from what we believe
                 self._failure = error
         _settle([job.done for job in jobs], self._failure)
+
+    def _write(self, write: Callable[[list[Job]], None], jobs: list[Job]) -> None:
+        try:
+            write(jobs)
+        except Exception as error:
+            if not self._database.make_room(error):
+                raise
+            write(jobs)
 
     def _commit(self, appends: list[_Append]) -> None:
         account, last = self._account, self.head.hash
