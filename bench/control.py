@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -172,7 +173,9 @@ def _paired(pairs: Sequence[Sequence[dict[str, Any]]]) -> dict[str, Any]:
 
 
 def _order(order_id: str) -> order_service_pb2.CreateOrderRequest:
-    """A limit order far below the market, sized from its stop."""
+    """A limit order far below the market, sized from its stop; hardly two are alike, as in life."""
+    limit = random.randint(57_500_0, 58_500_0)
+    stop = limit - random.randint(500_0, 1_500_0)
     return order_service_pb2.CreateOrderRequest(
         parent=ACCOUNT,
         order_id=order_id,
@@ -181,10 +184,14 @@ def _order(order_id: str) -> order_service_pb2.CreateOrderRequest:
             instrument="instruments/btcusdt",
             side=order_pb2.Order.SIDE_BUY,
             type=order_pb2.Order.TYPE_LIMIT,
-            limit_price=decimal_pb2.Decimal(value="58000"),
-            stop_loss=decimal_pb2.Decimal(value="57000"),
+            limit_price=_price(limit),
+            stop_loss=_price(stop),
         ),
     )
+
+
+def _price(tenths: int) -> decimal_pb2.Decimal:
+    return decimal_pb2.Decimal(value=f"{tenths // 10}.{tenths % 10}")
 
 
 def _cancel_all_request() -> order_service_pb2.CancelAllOrdersRequest:

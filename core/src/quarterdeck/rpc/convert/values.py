@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
@@ -42,6 +43,14 @@ def rounded(value: Decimal) -> str:
 
     Empty (absent) if it can't be spelt at all.
     """
+    try:
+        return _rounded(value)
+    except TypeError:  # a signalling NaN can't be hashed
+        return ""
+
+
+@lru_cache(maxsize=4096)  # equal numbers are spelt alike, and the same few come up in every sizing
+def _rounded(value: Decimal) -> str:
     if not value:
         return "0"
     spelt = str(value)
