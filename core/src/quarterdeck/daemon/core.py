@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Self
@@ -24,6 +23,7 @@ from quarterdeck.daemon.bots import check_spec, warm_strategy
 from quarterdeck.daemon.clock import Clock, ReplayClock, SystemClock
 from quarterdeck.daemon.config import BotSection, Config, JournalSection, OnStop
 from quarterdeck.daemon.deck import DaemonDeck, Phase
+from quarterdeck.daemon.disk import Disk
 from quarterdeck.daemon.event_log import EventLog
 from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.feed_link import FeedLink
@@ -59,7 +59,7 @@ from quarterdeck.engine.inputs import (
     Timer,
 )
 from quarterdeck.engine.machine import Machine
-from quarterdeck.engine.obstacles import DISK, STARTING, STOPPING, Obstacle
+from quarterdeck.engine.obstacles import STARTING, STOPPING, Obstacle
 from quarterdeck.engine.state import State
 from quarterdeck.plugin.exchange import EmbeddedExchange
 from quarterdeck.plugin.fields import interval_ns
@@ -136,6 +136,7 @@ class Core:
         self._publish = [lambda news: keeper.note(machine.state, news)]
         loop.connect(self._held.append, self._publish)
         loop.broken.add_done_callback(self._broke)
+        self._disk = Disk(journal, loop, machine.obstacles)
         market_data = MarketData()
         self._feed_link = FeedLink(parts.feed, parts.exchange, loop, clock, market_data)
         self.deck = DaemonDeck(
@@ -247,8 +248,7 @@ class Core:
             ConfigError: the configuration turns out to be wrong, now that the venue can be asked.
         """
         after = self._machine.state.time
-        self._journal.on_short(partial(asyncio.get_running_loop().call_soon_threadsafe, self._short))
-        self._look_at_disk()
+        self._disk.look()
         self._background.append(asyncio.create_task(self.pulse.beat(), name="pulse"))
         done = self._retried if persistently else _tried
         await self._begin()
@@ -383,22 +383,9 @@ class Core:
             await asyncio.sleep(self.tick_seconds)
             if not isinstance(self._clock, ReplayClock):
                 self._loop.post(Timer.TICK)
-            self._look_at_disk()
+            self._disk.look()
             await self._loop.settled()
             self._keeper.keep(self._machine.state)
-
-    def _look_at_disk(self) -> None:
-        """While the journal's disk is full or nearly, only what takes risk off is recorded."""
-        has_room = self._journal.has_room()
-        if has_room and DISK in self._machine.obstacles:
-            log.info("disk_has_room")
-            self._loop.post(ClearObstacle(DISK))
-        elif not has_room and DISK not in self._machine.obstacles:
-            self._short()
-
-    def _short(self) -> None:
-        log.error("disk_full", journal=self._config.journal.url)
-        self._loop.post(SetObstacle(Obstacle(DISK, "the journal's disk is full or nearly; free some of it")))
 
     def _broke(self, broken: asyncio.Future[BaseException]) -> None:
         if not broken.cancelled():
