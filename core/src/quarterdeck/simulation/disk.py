@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, update
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from quarterdeck.daemon.journal.database import Database, block
+from quarterdeck.daemon.journal.database import Database, Readers, block
 from quarterdeck.daemon.journal.opening import make_current
 from quarterdeck.daemon.journal.schema import meta
 from quarterdeck.simulation.faults import Faults
@@ -72,7 +72,7 @@ class SimulatedDatabase(Database):
     """The journal's database as one process has it open."""
 
     def __init__(self, disk: Disk, process: Process) -> None:
-        super().__init__("simulated", disk.engine, disk.engine)
+        super().__init__(disk.engine, Readers("simulated", disk.engine, "BEGIN"))
         self._disk = disk
         self._process = process
 
@@ -86,6 +86,7 @@ class SimulatedDatabase(Database):
         fails_after = synced and disk.faults.strikes("fail-after-commit")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         try:
+            self._check_fence("SELECT holder FROM lease")
             yield connection
             self._process.check()
             if fails_before:
@@ -105,6 +106,13 @@ class SimulatedDatabase(Database):
         """One moment of the database: nothing else runs meanwhile."""
         self._process.check()
         yield self._writer
+
+    def reconnect(self) -> None:
+        """There is no connection to lose."""
+
+    def renew(self, now: int) -> None:
+        """The disk's one process at a time is this one, as long as it runs."""
+        self._process.check()
 
     def keep_before(self, version: int) -> None:
         """The schema is always of today."""
@@ -135,7 +143,7 @@ def _connection() -> tuple[Engine, sqlite3.Connection]:
 def _empty_journal() -> bytes:
     """The bytes of a journal without entries, made once: the schema is the same for every run."""
     engine, raw = _connection()
-    make_current(_Plain("empty", engine, engine))
+    make_current(_Plain(engine, Readers("empty", engine, "BEGIN")))
     return raw.serialize()
 
 
@@ -150,6 +158,12 @@ class _Plain(Database):
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         yield self._writer
+
+    def reconnect(self) -> None:
+        raise NotImplementedError("nothing is lost in memory")
+
+    def renew(self, now: int) -> None:
+        raise NotImplementedError("nobody leads an empty journal")
 
     def keep_before(self, version: int) -> None:
         raise NotImplementedError("an empty database is not upgraded")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,12 +16,13 @@ def money() -> None:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'journal.db'}"
+def url(journal_url: str) -> str:
+    """On each kind of database. A test of SQLite's own ways asks for `sqlite_url`."""
+    return journal_url
 
 
 @pytest.fixture
 def journal(url: str) -> Iterator[Journal]:
-    journal = Journal.open(url, "main")
+    journal = Journal.open(url, "main", patience=0.5)
     yield journal
     journal.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
 from concurrent.futures import Future
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
+from core.tests.daemon.journal.outside import rows
 from quarterdeck.daemon.journal import Entry, Journal, JournalDamaged
 
 
@@ -18,13 +18,9 @@ def entries(first: int, count: int = 1, body: bytes = b"body") -> list[Entry]:
     return [Entry(number, 1_000 + number, "OrderSent", body) for number in range(first, first + count)]
 
 
-def stored(path: Path) -> int:
-    """What another process would find on the disk."""
-    connection = sqlite3.connect(path)
-    try:
-        return int(connection.execute("SELECT count(*) FROM event").fetchone()[0])
-    finally:
-        connection.close()
+def stored(url: str) -> int:
+    """How many entries another process would find in the database."""
+    return int(rows(url, "SELECT count(*) FROM event")[0][0])
 
 
 class Gate:
@@ -71,8 +67,8 @@ def test_reopening_finds_everything_and_the_same_id(url: str) -> None:
     journal.close()
 
 
-def test_two_journals_are_not_the_same(journal: Journal, tmp_path: Path) -> None:
-    other = Journal.open(f"sqlite:///{tmp_path / 'other.db'}", "main")
+def test_two_journals_are_not_the_same(journal: Journal, url: str) -> None:
+    other = Journal.open(url.replace("journal.db", "other.db").replace("schema=", "schema=other_"), "main")
     assert other.journal_id != journal.journal_id
     other.close()
 
@@ -82,7 +78,7 @@ def test_close_writes_what_was_appended(url: str, tmp_path: Path) -> None:
     written = [journal.append_threadsafe(entries(number)) for number in range(1, 51)]
     journal.close()
     assert all(one.done() and one.exception() is None for one in written)
-    assert stored(tmp_path / "journal.db") == 50
+    assert stored(url) == 50
     assert not (tmp_path / "journal.db-wal").exists(), "the log was not moved into the database"
 
 
@@ -123,16 +119,16 @@ def test_a_missing_entry_is_damage(journal: Journal) -> None:
         list(journal.iterate(0))
 
 
-async def test_an_append_is_done_only_when_it_is_on_the_disk(journal: Journal, tmp_path: Path) -> None:
+async def test_an_append_is_done_only_when_it_is_on_the_disk(journal: Journal, url: str) -> None:
     gate = Gate(journal)
     written = journal.append(entries(1))
     await asyncio.sleep(0.01)
     assert not written.done()
-    assert (journal.head, stored(tmp_path / "journal.db")) == (0, 0)
+    assert (journal.head, stored(url)) == (0, 0)
     assert journal.read(0, 10) == []
     gate.open()
     await written
-    assert (journal.head, stored(tmp_path / "journal.db")) == (1, 1)
+    assert (journal.head, stored(url)) == (1, 1)
 
 
 async def test_what_queued_during_a_commit_goes_into_one_commit_and_one_call(

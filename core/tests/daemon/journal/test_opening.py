@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
+from core.tests.daemon.journal.outside import ON_POSTGRESQL, ON_SQLITE, everything, execute
 from quarterdeck.daemon.journal import Entry, Journal
 from quarterdeck.daemon.journal.migrations import SCHEMA_VERSION
 from quarterdeck.domain.errors import ConfigError
@@ -32,6 +34,7 @@ def refused(url: str, account: str = "main") -> str:
     return str(refusal.value)
 
 
+@ON_SQLITE
 def test_the_writer_waits_for_the_disk_and_the_readers_can_not_write(journal: Journal) -> None:
     found: dict[str, Any] = {}
 
@@ -45,17 +48,46 @@ def test_the_writer_waits_for_the_disk_and_the_readers_can_not_write(journal: Jo
         assert connection.exec_driver_sql("PRAGMA query_only").scalar() == 1
 
 
-@pytest.mark.parametrize(("sync", "level"), [(True, 2), (False, 1)])
-def test_entries_are_synced_unless_told_otherwise_and_tasks_are_not(url: str, sync: bool, level: int) -> None:
+@ON_POSTGRESQL
+def test_no_statement_waits_for_ever_and_readers_see_one_moment(journal: Journal) -> None:
+    timeouts = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"]
+
+    def look(connection: Connection) -> list[Any]:
+        return [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in timeouts]
+
+    found: list[Any] = []
+    journal.write(0, lambda connection: found.extend(look(connection))).result()
+    assert found == ["30s", "10s", "1min"]
+    with journal.reading() as connection:
+        assert look(connection) == found
+        assert connection.exec_driver_sql("SHOW transaction_isolation").scalar() == "repeatable read"
+        assert connection.exec_driver_sql("SHOW transaction_read_only").scalar() == "on"
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_entries_are_synced_unless_told_otherwise_and_tasks_are_not(url: str, sync: bool) -> None:
     journal = Journal.open(url, "main", sync=sync)
-    driver: Any = journal._database._writer.connection.driver_connection
-    journal.append_threadsafe([Entry(1, 1, "A", b"")]).result()
-    assert driver.execute("PRAGMA synchronous").fetchone() == (level,)
-    journal.write(1, lambda _: None).result()
-    assert driver.execute("PRAGMA synchronous").fetchone() == (1,)
-    journal.append_threadsafe([Entry(2, 1, "A", b"")]).result()
-    assert driver.execute("PRAGMA synchronous").fetchone() == (level,)
+    asked: list[bool] = []
+    transaction = journal._database.transaction
+
+    @contextmanager
+    def noted(*, synced: bool) -> Iterator[Connection]:
+        with transaction(synced=synced) as connection:
+            asked.append(is_synced(connection))
+            yield connection
+
+    journal._database.transaction = noted  # type: ignore[method-assign]  # looked at from inside
+    for number in (1, 2):
+        journal.append_threadsafe([Entry(number, 1, "A", b"")]).result()
+        journal.write(number, lambda _: None).result()
+    assert asked == [sync, False, sync, False]
     journal.close()
+
+
+def is_synced(connection: Connection) -> bool:
+    if connection.dialect.name == "sqlite":
+        return connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+    return connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
 
 
 def test_a_second_process_is_refused_at_once_and_told_who_holds_it(url: str, tmp_path: Path) -> None:
@@ -66,11 +98,12 @@ def test_a_second_process_is_refused_at_once_and_told_who_holds_it(url: str, tmp
         began = time.monotonic()
         message = refused(url)
         assert time.monotonic() - began < 2
-        assert str(tmp_path / "journal.db.lock") in message
         assert f"process {holder.pid}" in message
+        assert (str(tmp_path / "journal.db.lock") if url.startswith("sqlite") else url[-12:]) in message
     finally:
         holder.kill()
         holder.communicate()
+    time.sleep(0.0 if url.startswith("sqlite") else 0.5)
     Journal.open(url, "main").close()  # a lock does not outlive its process
 
 
@@ -98,8 +131,8 @@ def test_a_child_does_not_inherit_the_lock(url: str) -> None:
     [
         ("journal.db", "'journal.db'"),
         ("", "''"),
-        ("mysql://localhost/x", "mysql is none of: sqlite"),
-        ("postgresql+psycopg://localhost/x", "is none of: sqlite"),
+        ("mysql://localhost/x", "mysql is none of: sqlite, postgresql"),
+        ("postgresql+asyncpg://localhost/x", "postgresql+asyncpg is none of: sqlite, postgresql"),
         ("sqlite+aiosqlite:///x.db", "sqlite+aiosqlite is none of: sqlite"),
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
@@ -117,36 +150,29 @@ def test_a_password_is_not_shown() -> None:
     assert "secret" not in refused("mysql://user:secret@localhost/x")
 
 
-def test_a_newer_schema_is_refused_and_left_alone(url: str, tmp_path: Path) -> None:
+def test_a_newer_schema_is_refused_and_left_alone(url: str) -> None:
     Journal.open(url, "main").close()
-    with sqlite3.connect(tmp_path / "journal.db") as connection:
-        connection.execute("UPDATE meta SET schema_version = schema_version + 1")
-    connection.close()
+    execute(url, "UPDATE meta SET schema_version = schema_version + 1")
     message = refused(url)
     assert "newer Quarterdeck" in message
     assert f"{SCHEMA_VERSION + 1}" in message
-    assert url in message
+    assert url[-12:] in message
     assert "newer" in refused(url), "the lock was kept, or the version changed"
 
 
-def test_a_schema_this_code_never_had_is_refused(url: str, tmp_path: Path) -> None:
+def test_a_schema_this_code_never_had_is_refused(url: str) -> None:
     Journal.open(url, "main").close()
-    with sqlite3.connect(tmp_path / "journal.db") as connection:
-        connection.execute("UPDATE meta SET schema_version = 0")
-    connection.close()
+    execute(url, "UPDATE meta SET schema_version = 0")
     assert "another Quarterdeck" in refused(url)
 
 
-def test_somebody_elses_database_is_refused_and_left_alone(url: str, tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "journal.db") as connection:
-        connection.execute("CREATE TABLE recipes (name TEXT)")
-    connection.close()
+def test_somebody_elses_database_is_refused_and_left_alone(url: str) -> None:
+    execute(url, "CREATE TABLE recipes (name TEXT)")
     assert "recipes" in refused(url)
-    with sqlite3.connect(tmp_path / "journal.db") as connection:
-        assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("recipes",)]
-    connection.close()
+    assert everything(url) == {"recipes": []}
 
 
+@ON_SQLITE
 def test_a_file_that_is_no_database_is_refused_and_left_alone(url: str, tmp_path: Path) -> None:
     (tmp_path / "journal.db").write_bytes(b"a letter to my bank" * 1000)
     message = refused(url)
@@ -155,6 +181,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(url: str, tmp_path
     assert (tmp_path / "journal.db").read_bytes() == b"a letter to my bank" * 1000
 
 
+@ON_SQLITE
 def test_a_directory_is_refused(url: str, tmp_path: Path) -> None:
     (tmp_path / "journal.db").mkdir()
     assert url in refused(url)

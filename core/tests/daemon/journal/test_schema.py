@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import decimal
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from sqlalchemy.exc import StatementError
 from sqlalchemy.schema import CreateTable
 
 from quarterdeck.daemon.journal import schema
-from quarterdeck.daemon.journal.bulk import Bulk
 from quarterdeck.daemon.journal.projections import FILL, POSITION, RECORD, SNAPSHOT, TERMS, _upsert
 from quarterdeck.daemon.journal.schema import ExactDecimal, Figure
 from quarterdeck.domain.amounts import use_money_context
@@ -106,14 +104,3 @@ def test_rows_are_brought_up_to_date_on_both_databases(table: Table, dialect: An
     text = _upsert(dialect, table).statement
     assert f"INSERT INTO {table.name}" in text
     assert f"ON CONFLICT ({', '.join(table.primary_key.columns.keys())}) DO UPDATE SET" in text
-
-
-@pytest.mark.parametrize("style", ["qmark", "named"])
-def test_entries_are_inserted_whatever_way_the_driver_takes_parameters(style: Any, tmp_path: Path) -> None:
-    engine = create_engine(f"sqlite:///{tmp_path / 'x.db'}", paramstyle=style)
-    schema.metadata.create_all(engine)
-    rows = [(1, 10, "main", "A", b"\x00", b"1"), (2, 20, "main", "B", b"", b"2")]
-    with engine.begin() as connection:
-        Bulk(insert(schema.event), engine.dialect)(connection, rows)
-        assert [tuple(row) for row in connection.execute(select(schema.event))] == rows
-    engine.dispose()

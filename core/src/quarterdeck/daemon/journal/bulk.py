@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Insert
+from sqlalchemy import Connection, Dialect, Insert, Text
 
-#: Rows of one statement, where the driver takes values by position.
+#: Rows of one statement on SQLite.
 _ROWS = 100
 
 _VALUES = " VALUES "
@@ -17,31 +17,36 @@ _VALUES = " VALUES "
 class Bulk:
     """An insert into a table, compiled once: building it anew for a small commit takes as long as the commit.
 
-    By position, many rows go into one statement: SQLite's driver hands the interpreter over for each statement, and
-    getting it back from a busy event loop costs more than the row. Values are bound column by column, by what
-    SQLAlchemy has for the column's type: its own way through each row costs more than the database's.
+    Many rows go into one statement. SQLite's driver hands the interpreter over for each statement, and getting it back
+    from a busy event loop costs more than the row; PostgreSQL takes every column as one array. Values are bound column
+    by column, by what SQLAlchemy has for the column's type: its own way through each row costs more than theirs.
     """
 
     def __init__(self, statement: Insert, dialect: Dialect) -> None:
         columns = statement.table.columns
-        compiled = statement.compile(dialect=dialect)
-        self.statement = str(compiled)
+        self.statement = str(statement.compile(dialect=dialect))
         """With the values of one row."""
-        self._names = None if compiled.positional else [column.name for column in columns]
+        before, _, rest = self.statement.partition(_VALUES)
+        _, conflict, after = rest.partition(" ON CONFLICT ")
         kinds = [column.type.dialect_impl(dialect).bind_processor(dialect) for column in columns]
+        if dialect.name == "postgresql":
+            arrays = ", ".join(f"%s::{_type(column.type.compile(dialect))}[]" for column in columns)
+            self._columnwise = f"{before} SELECT * FROM unnest({arrays}){conflict}{after}"  # noqa: S608 - names of ours
+            for at, column in enumerate(columns):
+                kinds[at] = _legible if isinstance(column.type, Text) else kinds[at]
+        else:
+            self._columnwise = ""
+            self._before, self._after = before + _VALUES, conflict + after
+            self._row = f"({', '.join('?' * len(columns))})"
         self._binders = [(at, bind) for at, bind in enumerate(kinds) if bind is not None]
-        if compiled.positional:
-            before, _, rest = self.statement.partition(_VALUES)
-            end = rest.index(")") + 1
-            self._before, self._row, self._after = before + _VALUES, rest[:end], rest[end:]
 
     def __call__(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> None:
-        """Insert rows whose values stand in the order of the table's columns."""
-        if self._names is not None:
-            names = self._names
-            connection.exec_driver_sql(
-                self.statement, [dict(zip(names, row, strict=True)) for row in self._bound(rows)]
-            )
+        """Insert rows whose values stand in the order of the table's columns, each key once."""
+        if not rows:
+            return
+        if self._columnwise:
+            columns = tuple(map(list, zip(*self._bound(rows), strict=True)))
+            connection.exec_driver_sql(self._columnwise, columns)
             return
         for start in range(0, len(rows), _ROWS):
             some = rows[start : start + _ROWS]
@@ -55,3 +60,13 @@ class Bulk:
         for at, bind in self._binders:
             columns[at] = map(bind, columns[at])
         return zip(*columns, strict=True)
+
+
+def _type(compiled: str) -> str:
+    """A type's name without its collation."""
+    return compiled.partition(" COLLATE")[0]
+
+
+def _legible(text: Any) -> str:  # noqa: ANN401 - as SQLAlchemy's own
+    """A text as PostgreSQL can hold it: it has no zero character, and somebody's free text may."""
+    return str(text).replace("\0", "\N{REPLACEMENT CHARACTER}")

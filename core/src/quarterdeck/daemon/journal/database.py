@@ -5,17 +5,58 @@ The rest of the package speaks SQLAlchemy Core. What differs between databases i
 
 from __future__ import annotations
 
+import os
+import socket
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, delete, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from quarterdeck.daemon.journal.schema import lease
 from quarterdeck.domain.errors import ConfigError
 
 #: Readers at work at once; further ones wait for a connection.
 READERS = 8
+
+
+class ConnectionLost(Exception):
+    """The database can't be reached, or refused for now. Whether the transaction under way was committed is unknown."""
+
+
+class Fenced(Exception):
+    """Another process has taken the journal over. Nothing may be written any more, and nothing sent."""
+
+
+class InUse(ConfigError):
+    """Another process is using the journal."""
+
+
+class Readers:
+    """A pool of connections that only read. For any thread."""
+
+    def __init__(self, name: str, engine: Engine, begin: str) -> None:
+        self.name = name
+        """The URL without a password, for messages."""
+        self._engine = engine
+        self._begin = begin
+        self._is_closed = False
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that can only read, and sees one moment of the database until the block ends."""
+        with self._engine.connect() as connection:
+            with block(connection, self._begin):
+                yield connection
+            if self._is_closed:
+                connection.invalidate()  # the pool it would go back to is no more
+
+    def close(self) -> None:
+        """Close every connection, those that somebody is reading with as soon as that has ended."""
+        self._is_closed = True
+        self._engine.dispose()
 
 
 class Database(ABC):
@@ -24,18 +65,41 @@ class Database(ABC):
     The engines are in the driver's autocommit mode, so that a transaction begins when we say so and how we say.
     """
 
-    def __init__(self, name: str, writing: Engine, readers: Engine) -> None:
-        self.name = name
+    def __init__(self, writing: Engine, readers: Readers) -> None:
+        self.name = readers.name
         """The URL without a password, for messages."""
-        self._writing = writing
         self.dialect = writing.dialect
+        self._writing = writing
         self._readers = readers
         self.on_short: Callable[[], object] = _unheard
         """Called when a write has used up the reserve, on the thread that writes."""
-        try:
-            self._writer = writing.connect()
-        except SQLAlchemyError as error:
-            raise ConfigError(f"cannot open the journal {name}: {cause(error)}") from error
+        self._writer = writing.connect()
+        self.epoch = 0
+        """The number of this leadership, counted up from the first; 0 before `take`."""
+        self._holder = ""
+
+    def take(self, now: int) -> None:
+        """Begin a leadership: from here on transactions of every older one fail. For whoever has the lock."""
+        holder = f"process {os.getpid()} on {socket.gethostname()}, {uuid.uuid4()}"
+        with self.transaction(synced=True) as connection:
+            epoch = (connection.scalar(select(lease.c.epoch)) or 0) + 1
+            connection.execute(delete(lease))
+            connection.execute(insert(lease), {"id": 1, "holder": holder, "epoch": epoch, "renewed": now})
+        self.epoch, self._holder = epoch, holder
+
+    def _check_fence(self, query: str) -> None:
+        """Fail if somebody else leads now. By the holder: in a copy put back from a backup numbers come again."""
+        if self._holder and self._writer.exec_driver_sql(query).scalar() != self._holder:
+            raise Fenced(f"another process has taken the journal {self.name} over")
+
+    @abstractmethod
+    def renew(self, now: int) -> None:
+        """Prove that the journal is still ours alone, and say so in it.
+
+        Raises:
+            ConnectionLost: it can't be told just now.
+            Fenced: it is not.
+        """
 
     @abstractmethod
     def transaction(self, *, synced: bool) -> AbstractContextManager[Connection]:
@@ -43,11 +107,23 @@ class Database(ABC):
 
         With `synced` it is on the disk when the block has ended. Without, a power failure may take it back, but only
         together with everything written after it; a later synced transaction makes it durable too.
+
+        Raises:
+            ConnectionLost: at any point of the block; only where the database is another process.
+            Fenced: another process has taken the journal over.
         """
 
-    @abstractmethod
     def reading(self) -> AbstractContextManager[Connection]:
         """A connection that can only read, and sees one moment of the database until the block ends. For any thread."""
+        return self._readers.reading()
+
+    @abstractmethod
+    def reconnect(self) -> None:
+        """Go on after `ConnectionLost`: when this ends, what was under way has been committed, or never will be.
+
+        Raises:
+            ConnectionLost: not yet.
+        """
 
     @abstractmethod
     def keep_before(self, version: int) -> None:
@@ -63,9 +139,10 @@ class Database(ABC):
 
     def close(self) -> None:
         """Close every connection."""
-        self._writer.close()
+        with suppress(SQLAlchemyError):  # it may be lost already
+            self._writer.close()
         self._writing.dispose()
-        self._readers.dispose()
+        self._readers.close()
 
 
 @contextmanager
@@ -85,6 +162,6 @@ def _unheard() -> None:
     """Nobody wants to know."""
 
 
-def cause(error: SQLAlchemyError) -> str:
-    """What the driver said, without SQLAlchemy's statement and link."""
-    return str(getattr(error, "orig", None) or error)
+def cause(error: Exception) -> str:
+    """What the driver said, in one line, without SQLAlchemy's statement and link."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())

@@ -8,6 +8,7 @@ journal.read(after=0, limit=100)
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
@@ -15,14 +16,15 @@ from typing import NamedTuple, Self
 from uuid import UUID
 
 from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.journal.chain import Head, follows, seal
-from quarterdeck.daemon.journal.database import Database
+from quarterdeck.daemon.journal.database import ConnectionLost, Database, cause
 from quarterdeck.daemon.journal.opening import open_database
 from quarterdeck.daemon.journal.schema import event, meta, snapshot
 from quarterdeck.daemon.journal.verification import ENTRIES, Finding, base, is_sealed, stored, walk
-from quarterdeck.daemon.journal.writer import Entry, JournalBroken, Turns, Writer
+from quarterdeck.daemon.journal.writer import Entry, JournalBroken, Trouble, Turns, Writer
 from quarterdeck.domain.errors import ConfigError
 
 __all__ = ["Entry", "Journal", "JournalBroken", "JournalDamaged", "Snapshot"]
@@ -50,34 +52,49 @@ class Journal:
     writer. After `JournalBroken` only `close` makes sense.
     """
 
-    def __init__(self, database: Database, account: str, *, sync: bool = True, turns: Turns | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        account: str,
+        *,
+        sync: bool = True,
+        patience: float = 60.0,
+        turns: Turns | None = None,
+    ) -> None:
         """Over an open database. `turns` has the writing done without a thread of its own, see `Writer`."""
         self._database = database
         with database.reading() as connection:
             self.journal_id: UUID = connection.execute(select(meta.c.journal_id)).scalar_one()
             """Names this journal among all: positions of one mean nothing in another."""
             self._check_owner(connection, account)
+        try:
+            database.take(time.time_ns())  # whoever wrote before can't any more, so what is read now is the end
+        except (SQLAlchemyError, ConnectionLost) as error:
+            raise ConfigError(f"cannot open the journal {database.name}: {cause(error)}") from error
+        with database.reading() as connection:
             last = connection.scalar(select(func.max(event.c.sequence))) or 0
             head = stored(connection, self.journal_id, last)
             self.oldest: int = connection.scalar(select(func.min(event.c.sequence))) or last + 1
             """The first entry that is kept; the one after the head if none is."""
-        self._writer = Writer(database, account, head, synced=sync, turns=turns)
+        self._writer = Writer(database, account, head, synced=sync, patience=patience, turns=turns)
 
     @classmethod
-    def open(cls, url: str, account: str, *, sync: bool = True, reserve: int = 0) -> Self:
-        """Open or create the journal at a database URL such as `sqlite:///var/journal.db`.
+    def open(cls, url: str, account: str, *, sync: bool = True, patience: float = 60.0, reserve: int = 0) -> Self:
+        """Open or create the journal at a database URL such as `sqlite:///var/journal.db` or `postgresql://host/name`.
 
         With `sync=False` the disk is not waited for: a crash of this process still loses nothing, but a power failure
-        can lose the newest entries (never one from the middle). For replays and demonstrations. A journal in a file
-        keeps `reserve` bytes of its disk for when that is full; see `has_room`.
+        can lose the newest entries (never one from the middle). For replays and demonstrations. A server that is away
+        is waited for, `patience` seconds at most; a journal in a file keeps `reserve` bytes of its disk for when that
+        is full, see `has_room`.
 
         Raises:
-            ConfigError: the URL is not understood, its directory is missing, another process has the journal open, or
-                it belongs to another account, to a newer Quarterdeck or to something else.
+            InUse: another process has the journal open.
+            ConfigError: the URL is not understood, its directory is missing, it can't be reached, or it belongs to
+                another account, to a newer Quarterdeck or to something else.
         """
         database = open_database(url, reserve)
         try:
-            return cls(database, account, sync=sync)
+            return cls(database, account, sync=sync, patience=patience)
         except BaseException:
             database.close()
             raise
@@ -94,6 +111,29 @@ class Journal:
     def head(self) -> int:
         """The last durable sequence; 0 when the journal is empty."""
         return self._writer.head.sequence
+
+    @property
+    def name(self) -> str:
+        """The URL without a password."""
+        return self._database.name
+
+    @property
+    def epoch(self) -> int:
+        """The number of this leadership: one more than that of whoever had the journal open before."""
+        return self._database.epoch
+
+    def on_trouble(self, hear: Trouble) -> None:
+        """Have it told, on the writer's thread, when the database is away (and why) and when it is back (None)."""
+        self._writer.on_trouble = hear
+
+    def renew(self, now: int) -> None:
+        """Prove that the journal is ours alone, and say so in it, with the time in nanoseconds. Blocks; any thread.
+
+        Raises:
+            ConnectionLost: the database is away.
+            Fenced: another process has taken the journal over.
+        """
+        self._database.renew(now)
 
     @property
     def chain_head(self) -> Head:

@@ -6,6 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from quarterdeck.daemon.journal.database import InUse
 from quarterdeck.domain.errors import ConfigError
 
 
@@ -13,7 +14,8 @@ class InstanceLock:
     """Held from construction to `release`, or to the end of the process however it ends.
 
     Raises:
-        ConfigError: another process holds it; the text names the file and, if it is known, the process.
+        InUse: another process holds it; the text names the file and, if it is known, the process.
+        ConfigError: the file can't be made.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,9 +31,17 @@ class InstanceLock:
             holder = os.pread(self._descriptor, 20, 0).decode("ascii", "replace").strip()
             os.close(self._descriptor)
             who = f"process {holder}" if holder else "another process"
-            raise ConfigError(f"{who} is using this journal: it holds the lock {path}") from error
+            raise InUse(f"{who} is using this journal: it holds the lock {path}") from error
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the file that is locked is still the one of that name, which the next process would lock."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
+        except OSError:
+            return False
 
     def release(self) -> None:
         """Let another process in. The file stays: removing it would let two processes lock two files of one name."""

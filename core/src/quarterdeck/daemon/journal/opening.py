@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, inspect, make_url, select, update
+from sqlalchemy import URL, Connection, insert, inspect, make_url, select, update
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from quarterdeck.daemon.journal.database import Database, cause
+from quarterdeck.daemon.journal.database import ConnectionLost, Database, Readers, cause
 from quarterdeck.daemon.journal.migrations import SCHEMA_VERSION, upgrade
+from quarterdeck.daemon.journal.postgresql import PostgresDatabase, postgresql_readers, shown
 from quarterdeck.daemon.journal.schema import meta
-from quarterdeck.daemon.journal.sqlite import SqliteDatabase
+from quarterdeck.daemon.journal.sqlite import SqliteDatabase, sqlite_readers
 from quarterdeck.domain.errors import ConfigError
 
 
@@ -24,21 +28,78 @@ def open_database(url: str, reserve: int = 0) -> Database:
         ConfigError: the URL is not understood, another process uses it, it can't be opened, or it holds something else
             or something newer.
     """
+    parsed = _parsed(url)
     try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise ConfigError(f"the journal's URL {url!r} is not one: write sqlite:///path/to/journal.db") from error
-    if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
-        raise ConfigError(f"the journal's URL {parsed.render_as_string()!r}: {parsed.drivername} is none of: sqlite")
-    database = SqliteDatabase(url, parsed, reserve)
+        database = _kind(parsed).database(parsed, reserve)
+    except SQLAlchemyError as error:
+        raise _unusable(parsed, error) from error
     try:
         make_current(database)
     except BaseException as error:
         database.close()
-        if isinstance(error, SQLAlchemyError):
-            raise ConfigError(f"cannot open the journal {database.name}: {cause(error)}") from error
+        if isinstance(error, SQLAlchemyError | ConnectionLost):
+            raise _unusable(parsed, error) from error
         raise
     return database
+
+
+def open_readers(url: str) -> Readers:
+    """Open a database to look at, whoever writes it. Nothing in it is changed, not even its schema.
+
+    Raises:
+        ConfigError: the URL is not understood, or there is no journal of our schema.
+    """
+    parsed = _parsed(url)
+    readers = _kind(parsed).readers(parsed)
+    try:
+        with readers.reading() as connection:
+            version = _stored_version(readers.name, connection)
+        if version != SCHEMA_VERSION:
+            raise _other_version(readers.name, version)
+    except BaseException as error:
+        readers.close()
+        if isinstance(error, SQLAlchemyError):
+            raise _unusable(parsed, error) from error
+        raise
+    return readers
+
+
+class _Kind(NamedTuple):
+    """How a kind of database is opened."""
+
+    database: Callable[[URL, int], Database]
+    readers: Callable[[URL], Readers]
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ArgumentError as error:
+        raise ConfigError(
+            f"the journal's URL {url!r} is not one: write sqlite:///path/to/journal.db or postgresql://host/database"
+        ) from error
+
+
+def _kind(url: URL) -> _Kind:
+    if url.drivername in ("sqlite", "sqlite+pysqlite"):
+        return _Kind(SqliteDatabase, sqlite_readers)
+    if url.drivername not in ("postgresql", "postgresql+psycopg"):
+        raise ConfigError(
+            f"the journal's URL {url.render_as_string()!r}: {url.drivername} is none of: sqlite, postgresql"
+        )
+    if find_spec("psycopg") is None:
+        raise ConfigError(
+            "a journal on PostgreSQL needs its driver: install quarterdeck[postgresql], or psycopg[binary] beside it"
+        )
+    return _Kind(PostgresDatabase, postgresql_readers)
+
+
+def _unusable(url: URL, error: Exception) -> ConfigError:
+    """What is wrong, in the driver's words. No driver repeats a password, but it is looked for all the same."""
+    said = cause(error)
+    for secret in (url.password, *(value for key, value in url.query.items() if "password" in key)):
+        said = said.replace(str(secret), "***") if secret else said
+    return ConfigError(f"cannot open the journal {shown(url)}: {said}")
 
 
 def make_current(database: Database) -> None:
@@ -51,10 +112,7 @@ def make_current(database: Database) -> None:
     if version == SCHEMA_VERSION:
         return
     if version > SCHEMA_VERSION or version < 0:
-        raise ConfigError(
-            f"the journal {database.name} was written by {'a newer' if version > 0 else 'another'} Quarterdeck: "
-            f"its schema is {version}, this one knows {SCHEMA_VERSION}",
-        )
+        raise _other_version(database.name, version)
     if version:
         database.keep_before(SCHEMA_VERSION)
     with database.transaction(synced=True) as connection:
@@ -74,3 +132,11 @@ def _stored_version(name: str, connection: Connection) -> int:
     if not tables >= {"meta", "event"}:
         raise ConfigError(f"{name} holds tables that are no journal's: {', '.join(sorted(tables))}")
     return connection.scalar(select(meta.c.schema_version)) or -1
+
+
+def _other_version(name: str, version: int) -> ConfigError:
+    writer = "a newer" if version > SCHEMA_VERSION else "an older" if version > 0 else "another"
+    return ConfigError(
+        f"the journal {name} was written by {writer} Quarterdeck: its schema is {version}, "
+        f"this one knows {SCHEMA_VERSION}"
+    )

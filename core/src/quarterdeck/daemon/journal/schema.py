@@ -1,6 +1,6 @@
 """Owns the tables: the log itself, and the projections that stand beside it for whoever likes SQL.
 
-Everything but `meta` and `event` can be thrown away and built again from the events.
+Everything but `meta`, `event` and `lease` can be thrown away and built again from the events.
 """
 
 from __future__ import annotations
@@ -118,8 +118,10 @@ def _number(name: str) -> Column[int]:
     return Column(name, BigInteger, nullable=False)
 
 
-def _text(name: str, *, primary_key: bool = False) -> Column[str]:
-    return Column(name, Text, nullable=False, primary_key=primary_key)
+def _text(name: str, *, primary_key: bool = False, unique: bool | None = None) -> Column[str]:
+    """A text that is never null, compared byte by byte: PostgreSQL's other orders change with its operating system."""
+    kind = Text().with_variant(Text(collation="C"), "postgresql")
+    return Column(name, kind, nullable=False, primary_key=primary_key, unique=unique)
 
 
 def _bytes(name: str) -> Column[bytes]:
@@ -197,6 +199,15 @@ snapshot = Table(
     _bytes("digest"),
 )
 
+lease = Table(
+    "lease",
+    metadata,
+    _key("id"),
+    _text("holder"),
+    _number("epoch"),
+    _number("renewed"),
+)
+
 # ---------------------------------------------------------------- projections
 
 projection_cursor = Table(
@@ -211,7 +222,7 @@ orders = Table(
     "orders",
     metadata,
     _text("order_id", primary_key=True),
-    Column("link_id", Text, nullable=False, unique=True),
+    _text("link_id", unique=True),
     _text("parent_id"),
     _text("bot_id"),
     _text("symbol"),

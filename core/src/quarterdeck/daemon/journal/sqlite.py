@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from urllib.parse import unquote
 
 from sqlalchemy import URL, Connection, Engine, create_engine
 from sqlalchemy import event as listeners
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from quarterdeck.daemon.journal.database import READERS, Database, block
+from quarterdeck.daemon.journal.database import READERS, Database, Fenced, Readers, block
 from quarterdeck.daemon.journal.lock import InstanceLock
 from quarterdeck.daemon.journal.reserve import Reserve
 from quarterdeck.domain.errors import ConfigError
@@ -31,29 +32,34 @@ class SqliteDatabase(Database):
     So many bytes of disk are kept in `reserve`.
     """
 
-    def __init__(self, name: str, url: URL, reserve: int = 0) -> None:
-        self.path = _file(name, url)
+    def __init__(self, url: URL, reserve: int = 0) -> None:
+        self.path = _file(url)
         self._lock = InstanceLock(self.path.with_name(f"{self.path.name}.lock"))
         self._is_synced = True
         try:
             self.reserve = Reserve(self.path.with_name(f"{self.path.name}.reserve"), reserve)
-            super().__init__(name, _engine(url, _set_up_writer), _engine(url, _set_up_reader))
+            super().__init__(_engine(url, _set_up_writer), sqlite_readers(url))
         except BaseException:
             self._lock.release()
             raise
 
-    def transaction(self, *, synced: bool) -> AbstractContextManager[Connection]:
+    @contextmanager
+    def transaction(self, *, synced: bool) -> Iterator[Connection]:
         """`BEGIN IMMEDIATE`. An unsynced commit is in the log file, in order; the next synced one syncs that file."""
         if synced is not self._is_synced:
             self._writer.exec_driver_sql(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
             self._is_synced = synced
-        return block(self._writer, "BEGIN IMMEDIATE")
+        with block(self._writer, "BEGIN IMMEDIATE"):
+            self._check_fence("SELECT holder FROM lease")
+            yield self._writer
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A connection of the pool, in a transaction that is opened by its first statement."""
-        with self._readers.connect() as connection, block(connection, "BEGIN"):
-            yield connection
+    def reconnect(self) -> None:
+        """A file is never lost."""
+
+    def renew(self, now: int) -> None:
+        """A look at the lock alone: it is this process's until it ends, unless somebody took its file away."""
+        if not self._lock.is_held:
+            raise Fenced(f"the lock {self._lock.path} is not the file any more that this process has locked")
 
     def keep_before(self, version: int) -> None:
         """A copy of the file beside it, whole and on the disk before it gets its name."""
@@ -80,6 +86,11 @@ class SqliteDatabase(Database):
         self._lock.release()
 
 
+def sqlite_readers(url: URL) -> Readers:
+    """Readers of a file, whoever writes it. A read transaction begins with its first statement."""
+    return Readers(unquote(str(url)), _engine(url, _set_up_reader), "BEGIN")
+
+
 def copy_file(source: Path, target: Path) -> None:
     """Copy a database that may be in use into one file: as it is at one moment, on the disk when this ends."""
     unfinished = target.with_name(f"{target.name}.part")
@@ -96,12 +107,12 @@ def copy_file(source: Path, target: Path) -> None:
             unfinished.replace(target)
 
 
-def _file(name: str, url: URL) -> Path:
+def _file(url: URL) -> Path:
     if not url.database or url.database == ":memory:" or "uri" in url.query:
-        raise ConfigError(f"the journal's URL {name!r} names no file: write sqlite:///path/journal.db")
+        raise ConfigError(f"the journal's URL '{unquote(str(url))}' names no file: write sqlite:///path/journal.db")
     path = Path(url.database)
     if not path.parent.is_dir():
-        raise ConfigError(f"the journal's URL {name!r}: there is no directory {path.parent}")
+        raise ConfigError(f"the journal's URL '{unquote(str(url))}': there is no directory {path.parent}")
     return path
 
 

@@ -3,7 +3,8 @@
 It has a thread of its own, so that nobody waits for the disk; or none, when `Turns` has it called, as in a simulation.
 
 After a transaction that failed nobody knows what the disk holds, and asking it again may get a false yes. So a writer
-that has failed stays broken, and the process has to begin again from what is really there.
+that has failed stays broken, and the process has to begin again from what is really there. Only where the database is
+another process can it be asked: what a lost connection leaves open is looked up on the next one, for a while.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, func, insert, select
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, stop_when_event_set, wait_exponential_jitter
+from tenacity.nap import sleep_using_event
 
 from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.journal.bulk import Bulk
 from quarterdeck.daemon.journal.chain import Head, link
-from quarterdeck.daemon.journal.database import Database
+from quarterdeck.daemon.journal.database import ConnectionLost, Database
 from quarterdeck.daemon.journal.schema import event
 
 
@@ -41,6 +45,18 @@ Done = Future[None] | asyncio.Future[None]
 
 class JournalBroken(Exception):
     """A write failed. Whether it reached the disk is known only after the journal has been opened again."""
+
+
+class JournalLost(Exception):
+    """The database came back without what it had confirmed, or with what we did not write."""
+
+
+#: Hears, on the writer's thread, that the database is away and why, and with None that it is back.
+Trouble = Callable[[str | None], None]
+
+
+def _nobody(_trouble: str | None) -> None:
+    """Hears nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +85,28 @@ class Writer:
     """
 
     def __init__(
-        self, database: Database, account: str, head: Head, *, synced: bool, turns: Turns | None = None
+        self,
+        database: Database,
+        account: str,
+        head: Head,
+        *,
+        synced: bool,
+        patience: float = 60.0,
+        turns: Turns | None = None,
     ) -> None:
         self.head = head
         """The last entry that is durable, and the hash that stands for all up to it."""
         self._database = database
         self._account = account
         self._synced = synced
+        self._patience = patience
+        self.on_trouble: Trouble = _nobody
         self._next = head.sequence + 1
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Append | _Task | None] = queue.SimpleQueue()
         self._failure: Exception | None = None
         self._is_closed = False
+        self._closing = threading.Event()
         self._is_ending = False
         self._insert = Bulk(insert(event), database.dialect)
         self._tasks: deque[_Task] = deque()
@@ -133,6 +159,7 @@ class Writer:
         with self._lock:
             if not self._is_closed:
                 self._is_closed = True
+                self._closing.set()
                 self._queue.put(None)
         if self._thread is None:
             self._catch_up()
@@ -203,15 +230,63 @@ class Writer:
                 rows.append((sequence, time, account, name, body, last))
         if rows:
             failpoint("journal.commit")
-            with self._database.transaction(synced=self._synced) as connection:
-                self._insert(connection, rows)
+            self._insist(partial(self._write_rows, rows), partial(self._is_written, rows[-1]))
             self.head = Head(rows[-1][0], last)
             failpoint("journal.committed")
 
     def _perform(self, tasks: list[_Task]) -> None:
         for task in tasks:
-            with self._database.transaction(synced=False) as connection:
-                task.action(connection)
+            self._insist(partial(self._run_task, task), lambda: False)
+
+    def _write_rows(self, rows: list[tuple[Any, ...]]) -> None:
+        with self._database.transaction(synced=self._synced) as connection:
+            self._insert(connection, rows)
+
+    def _run_task(self, task: _Task) -> None:
+        with self._database.transaction(synced=False) as connection:
+            task.action(connection)
+
+    def _insist(self, write: Callable[[], None], is_written: Callable[[], bool]) -> None:
+        """Write; if the database is lost on the way, wait for it, find out what it has, and go on from there.
+
+        Raises:
+            ConnectionLost: it did not come back in time.
+        """
+        try:
+            write()
+        except ConnectionLost as lost:
+            self.on_trouble(str(lost))
+        else:
+            return
+        trying = Retrying(
+            retry=retry_if_exception_type(ConnectionLost),
+            stop=stop_after_delay(self._patience) | stop_when_event_set(self._closing),
+            wait=wait_exponential_jitter(multiplier=0.05, max=1.0, jitter=0.05),
+            sleep=sleep_using_event(self._closing),
+            reraise=True,
+        )
+        for attempt in trying:
+            with attempt:
+                self._database.reconnect()
+                if not is_written():
+                    write()
+        self.on_trouble(None)
+
+    def _is_written(self, last: tuple[Any, ...]) -> bool:
+        """Whether the commit whose answer was lost is in the database: its last row tells, since it is all or nothing.
+
+        Raises:
+            JournalLost: the database has less than it had confirmed, or something else.
+        """
+        with self._database.transaction(synced=True) as connection:
+            head = connection.scalar(select(func.max(event.c.sequence))) or 0
+            if head == self.head.sequence:
+                return False
+            stored = connection.execute(select(event).where(event.c.sequence == last[0])).first()
+        if head != last[0] or stored is None or tuple(stored) != last:
+            name, confirmed = self._database.name, self.head.sequence
+            raise JournalLost(f"{name} came back with {head} as its last entry, after {confirmed} was confirmed")
+        return True
 
 
 def _settle(futures: Sequence[Done], failure: Exception | None) -> None:

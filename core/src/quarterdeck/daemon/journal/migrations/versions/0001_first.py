@@ -12,6 +12,7 @@ down_revision = None
 
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 AMOUNT = sa.Numeric().with_variant(sa.Text(), "sqlite")
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 CHOICE = sa.String(32)
 
 
@@ -107,7 +108,7 @@ def _integers(*names: str) -> list[Any]:
 
 
 def _texts(*names: str) -> list[Any]:
-    return _columns(sa.Text, *names)
+    return _columns(TEXT, *names)
 
 
 def _choices(*names: str) -> list[Any]:

@@ -1,0 +1,142 @@
+"""Owns the journal in a PostgreSQL database: one process writes, many connections read, and a lost one is replaced.
+
+A URL is what libpq takes, such as `postgresql://user@host:5432/database`, and may end in `?schema=name`: a schema holds
+one journal, so that several can share a database.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+from urllib.parse import unquote
+
+from sqlalchemy import URL, Connection, create_engine
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+
+from quarterdeck.daemon.journal.advisory import AdvisoryLock
+from quarterdeck.daemon.journal.database import READERS, ConnectionLost, Database, Fenced, Readers, block, cause
+from quarterdeck.domain.errors import ConfigError
+
+_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+#: How a connection is made, unless the URL says otherwise: to a server that can write, and noticed when it is dead.
+_CONNECTION = {
+    "connect_timeout": "5",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+    "target_session_attrs": "read-write",
+}
+
+#: A statement of ours takes milliseconds; one that takes this long waits for something that will not come.
+_SESSION = {
+    "synchronous_commit": "on",
+    "statement_timeout": "30s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "60s",
+}
+
+#: A transaction begins when we say so, and several statements can go to the server at once.
+_ENGINE: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "execution_options": {"no_parameters": True}}
+
+
+class PostgresDatabase(Database):
+    """A schema that this process alone writes, as long as it holds the lock. The server's disk is somebody else's."""
+
+    def __init__(self, url: URL, _reserve: int = 0) -> None:
+        plain, options = _connection(url)
+        name = shown(url)
+        engine = create_engine(plain, **_ENGINE, connect_args=options)
+        self._lock = AdvisoryLock(name, engine, str(url.query.get("schema", "")))
+        try:
+            super().__init__(engine, postgresql_readers(url))
+        except BaseException:
+            self._lock.release()
+            raise
+
+    @contextmanager
+    def transaction(self, *, synced: bool) -> Iterator[Connection]:
+        """Unsynced transactions leave the sync to the server, which catches up within a second, in order."""
+        try:
+            with block(self._writer, "BEGIN" if synced else "BEGIN; SET LOCAL synchronous_commit TO OFF"):
+                self._check_fence("SELECT holder FROM lease FOR NO KEY UPDATE")
+                yield self._writer
+        except (InterfaceError, OperationalError) as error:
+            raise ConnectionLost(f"{self.name}: {cause(error)}") from error
+
+    def reconnect(self) -> None:
+        """Take the lock again if it went too, and a new connection.
+
+        What the old one had under way has the row of the lease locked: the next transaction begins when it has ended.
+        """
+        self._lock.hold()
+        try:
+            with suppress(SQLAlchemyError):
+                self._writer.invalidate()
+                self._writer.close()
+            self._writer = self._writing.connect()
+        except DBAPIError as error:
+            raise ConnectionLost(f"{self.name}: {cause(error)}") from error
+
+    def renew(self, now: int) -> None:
+        """On the connection of the lock itself, so that a success proves that we have it."""
+        self._lock.hold()
+        if self._lock.execute("UPDATE lease SET renewed = %s WHERE holder = %s", now, self._holder) != 1:
+            raise Fenced(f"another process has taken the journal {self.name} over")
+
+    def keep_before(self, version: int) -> None:
+        """Copies of the tables that can't be built again, in the same schema: `before_0002_event` and so on."""
+        with self.transaction(synced=True) as connection:
+            connection.exec_driver_sql("SET LOCAL statement_timeout TO 0")
+            for table in ("meta", "event"):
+                kept = f"before_{version:04}_{table}"
+                connection.exec_driver_sql(f"DROP TABLE IF EXISTS {kept}")
+                connection.exec_driver_sql(f"CREATE TABLE {kept} AS TABLE {table}")
+
+    def close(self) -> None:
+        """Close every connection, and let another process in."""
+        super().close()
+        self._lock.release()
+
+
+def postgresql_readers(url: URL) -> Readers:
+    """Readers of a database, whoever writes it. Each transaction sees one moment, and is refused a write."""
+    plain, options = _connection(url)
+    engine = create_engine(
+        plain,
+        **_ENGINE,
+        connect_args=options,
+        pool_size=READERS,
+        max_overflow=0,
+        pool_pre_ping=True,  # the server may have been restarted
+    )
+    return Readers(shown(url), engine, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+
+def shown(url: URL) -> str:
+    """The URL as it may be shown: every password is `***`."""
+    secrets = {key: "***" for key in url.query if "password" in key}
+    return unquote(url.update_query_dict(secrets).render_as_string(hide_password=True))
+
+
+def _connection(url: URL) -> tuple[URL, Mapping[str, str]]:
+    """What SQLAlchemy gets: the URL without what is ours, and the options of every connection."""
+    schema = url.query.get("schema")
+    session = [f"-c {name}={value}" for name, value in _SESSION.items()]
+    if schema is not None:
+        if not isinstance(schema, str) or _SCHEMA.fullmatch(schema) is None:
+            raise ConfigError(f"the journal's URL {shown(url)!r}: schema must be lower-case letters, digits and '_'")
+        session.append(f"-c search_path={schema}")
+    own = url.query.get("options", "")
+    options = {
+        **{name: value for name, value in _CONNECTION.items() if name not in url.query},
+        "application_name": f"quarterdeck {os.getpid()} on {socket.gethostname()}"[:63],
+        "options": " ".join([*session, *([own] if isinstance(own, str) else own)]),
+    }
+    plain = url.set(drivername="postgresql+psycopg").difference_update_query(["schema", "options"])
+    return plain, options
