@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -28,6 +28,7 @@ class Bulk:
         """With the values of one row."""
         before, _, rest = self.statement.partition(_VALUES)
         _, conflict, after = rest.partition(" ON CONFLICT ")
+        kinds: list[Callable[[Any], Any] | None]
         kinds = [column.type.dialect_impl(dialect).bind_processor(dialect) for column in columns]
         if dialect.name == "postgresql":
             arrays = ", ".join(f"%s::{_type(column.type.compile(dialect))}[]" for column in columns)
