@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError, Message
 from protovalidate import Validator
 
 from quarterdeck.domain.errors import InvalidRequest, QuarterdeckError, Unavailable
+from quarterdeck.rpc.deadline import Deadline
 from quarterdeck.rpc.errors import DETAILS_KEY, answer_to
 from quarterdeck.rpc.limits import ALWAYS_TAKEN, Limits
 
@@ -38,6 +39,7 @@ class Guard(grpc.aio.ServerInterceptor):
     def __init__(self, account: str, limits: Limits) -> None:
         self._account = account
         self._limits = limits
+        self._deadline = Deadline(limits.call)
         self.calls = 0
         """How many calls with one answer are under way."""
         self.streams = 0
@@ -76,19 +78,24 @@ class Guard(grpc.aio.ServerInterceptor):
         raise TypeError(f"{method} has no handler")
 
     def _call(self, serve: Callable[..., Any], read: Read, method: str) -> Callable[..., Awaitable[Any]]:
-        allowed, seconds = inf if method in ALWAYS_TAKEN else self._limits.calls, self._limits.call
+        allowed, deadline = inf if method in ALWAYS_TAKEN else self._limits.calls, self._deadline
 
         async def call(raw: bytes, context: Context) -> Any:  # noqa: ANN401 - the method's own answer
             self.calls += 1
-            clock = timeout(seconds)
+            task, is_late = deadline.begin(), False
             try:
-                if self.calls > allowed:
-                    raise _overloaded(f"{self._limits.calls} calls")
-                async with clock:
+                try:
+                    if self.calls > allowed:
+                        raise _overloaded(f"{self._limits.calls} calls")
                     return await serve(self._checked(read, raw), context)
+                finally:
+                    is_late = deadline.end(task)
+            except CancelledError:
+                if not is_late:
+                    raise
+                await self._abort(_timed_out(deadline.seconds), context, method)
             except Exception as error:  # noqa: BLE001 - whatever it is, the table says what is seen of it
-                took_too_long = isinstance(error, TimeoutError) and clock.expired()
-                await self._abort(_timed_out(seconds) if took_too_long else error, context, method)
+                await self._abort(error, context, method)
             finally:
                 self.calls -= 1
 
