@@ -57,7 +57,7 @@ class Method:
     @property
     def reads(self) -> bool:
         """Answers once and changes nothing."""
-        return self.name.startswith(("Get", "List", "Compute"))
+        return self.name.startswith(("Get", "List", "Compute", "Diagnose"))
 
     @property
     def mutates(self) -> bool:

@@ -44,6 +44,7 @@ from quarterdeck.v1 import (
     sizing_pb2,
     sizing_service_pb2,
     system_pb2,
+    system_service_pb2,
 )
 
 # What an event carries of a thing is what is known when it begins; the envelope or other events tell the rest.
@@ -102,6 +103,8 @@ WORDS: dict[str, EnumDescriptor] = {
     "SignalAction": signal_pb2.SignalAction.DESCRIPTOR,
     "Mode": mode_pb2.Mode.DESCRIPTOR,
     "DaemonState": system_pb2.Status.State.DESCRIPTOR,
+    "FindingVerdict": system_pb2.Finding.Verdict.DESCRIPTOR,
+    "DiagnosisDepth": system_service_pb2.DiagnoseRequest.Depth.DESCRIPTOR,
     "PluginKind": system_pb2.Plugin.Kind.DESCRIPTOR,
 }
 
@@ -215,6 +218,7 @@ class Recorder:
 
 
 ARGUMENTS: dict[str, Any] = {
+    "depth": "QUICK",
     "instrument": "btcusdt",
     "instruments": ["btcusdt"],
     "interval": "5m",
@@ -280,7 +284,7 @@ def test_every_field_of_a_request_can_be_given(name: str, request_: Message) -> 
 
 
 def test_mutations_and_only_those_have_a_request_id() -> None:
-    reads = ("Get", "List", "Stream", "ComputeSize")
+    reads = ("Get", "List", "Stream", "ComputeSize", "Diagnose")
     for _, request in calls():
         name = request.DESCRIPTOR.name
         assert ("request_id" in request.DESCRIPTOR.fields_by_name) != name.startswith(reads), name

@@ -17,13 +17,13 @@ METHODS = {
     "positions": ["close", "get", "list"],
     "risk": ["engage_kill_switch", "limits", "release_kill_switch", "state"],
     "sizing": ["compute", "ratio"],
-    "system": ["plugins", "status"],
+    "system": ["diagnose", "plugins", "status"],
 }
 
 NAMES = """
     Account AccountOverview AccountState AlreadyExists Amount AsyncListing AsyncStream Backoff Balance Bot
     BotChanged Candle Client ComputedSize Conflict ContractBroken DEFAULT_TARGET DeadlineExceeded Event
-    EventBody FailedPrecondition FieldViolation Fill Holding Instrument InternalError Interval InvalidRequest
+    EventBody FailedPrecondition FieldViolation Fill Finding Holding Instrument InternalError Interval InvalidRequest
     JournalMismatch Moment NewBot NewOrder NotFound Options Order OrderChanged OrderCreated OrderTerms
     OrdersChanged OutOfRange PageTokenMismatch Plugin Position PositionAhead PositionCompacted PositionShare
     QuarterdeckError Quote Refusal Replica ResourceExhausted RiskLimit RiskRatio RiskRefused RiskState

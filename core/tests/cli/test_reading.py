@@ -47,6 +47,19 @@ STATUS = system_pb2.Status(
     exchange="paper",
     feed="synthetic",
     market_data_age=Duration(seconds=75),
+    reconcile_age=Duration(seconds=5),
+    unknown_order_count=3,
+    unknown_orders=["accounts/main/orders/lost", "accounts/main/orders/adrift"],
+    unprotected_positions=["accounts/main/positions/btcusdt"],
+    loop_lag=Duration(nanos=1_500_000),
+    queue_depth=2,
+    journal_bytes=3 * 2**20,
+    wal_bytes=512,
+    lease_remaining=Duration(seconds=9),
+    head_hash="ab12",
+    kept_sequence=1000,
+    kept_age=Duration(seconds=60),
+    unclean_start=True,
 )
 ACCOUNT = account_pb2.Account(name="accounts/main", mode=mode_pb2.MODE_PAPER, settle="USDT")
 OVERVIEW = account_pb2.AccountOverview(
@@ -148,6 +161,26 @@ PLUGIN = system_pb2.Plugin(
 )
 
 
+FINDINGS = [
+    system_pb2.Finding(
+        check="ledger",
+        invariants=["I04"],
+        verdict=system_pb2.Finding.VERDICT_OK,
+        detail="it adds up",
+        data=Struct(),
+        age=Duration(),
+    ),
+    system_pb2.Finding(
+        check="replay",
+        invariants=["I06", "I25"],
+        verdict=system_pb2.Finding.VERDICT_FAILED,
+        detail="another state",
+        data=Struct(),
+        age=Duration(),
+    ),
+]
+
+
 @pytest.fixture
 def world(daemon: FakeDaemon) -> FakeDaemon:
     """A daemon with one of everything."""
@@ -215,6 +248,8 @@ def test_times_are_rfc_3339_and_decimals_are_strings(world: FakeDaemon, run: Run
 
 SEEN = (
     ("status", ("safe", "the feed is silent", "paper", "1 min 15 s", "abc at 1,234", "1.2.3")),
+    ("status", ("lost, adrift, and 1 more", "btcusdt", "1.5 ms", "2 inputs", "9.0 s left", "3.0 MiB", "ab12")),
+    ("status", ("with the exchange 5.0 s ago", "at 1,000, 1 min ago", "not in order")),
     ("account", ("10,100.25 USDT", "+99.75", "-12.50", "1.23 % from 10,226.00", "2 % (small)", "200.01")),
     ("positions", ("btcusdt", "-0.5", "60,123.333", "+61.67", "61,000")),
     ("orders", ("btcusdt", "buy", "market", "entry", "open")),
@@ -228,11 +263,22 @@ SEEN = (
 )
 
 
-@pytest.mark.parametrize(("words", "expected"), SEEN, ids=[words for words, _ in SEEN])
+@pytest.mark.parametrize(("words", "expected"), SEEN, ids=range(len(SEEN)))
 def test_people_see_what_matters(world: FakeDaemon, run: Run, words: str, expected: tuple[str, ...]) -> None:
     done = run(*words.split())
     assert (done.code, done.err) == (0, "")
     assert [text for text in expected if text not in done.out] == []
+
+
+def test_a_doctor_tells_all_it_found_and_ends_with_what_failed(world: FakeDaemon, run: Run) -> None:
+    for count, code in ((1, 0), (2, 3)):
+        answer = system_service_pb2.DiagnoseResponse(findings=FINDINGS[:count], snapshot_sequence=9)
+        world.answers["Diagnose"] = lambda _, answer=answer: answer
+        done = run("doctor", "--json")
+        assert (done.code, [each["verdict"] for each in done.json["findings"]]) == (code, ["OK", "FAILED"][:count])
+        seen = run("doctor", "--full")
+        assert seen.code == code
+        assert ["it adds up" in seen.out, "I06 I25" in seen.out] == [True, count == 2]
 
 
 EMPTY = (

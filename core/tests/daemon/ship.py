@@ -11,6 +11,7 @@ from core.tests.engine.desk import IDS, INSTRUMENTS, MORNING
 from quarterdeck.daemon.clock import ReplayClock
 from quarterdeck.daemon.config import Config
 from quarterdeck.daemon.deck import DaemonDeck
+from quarterdeck.daemon.doctor import Doctor
 from quarterdeck.daemon.event_log import EventLog
 from quarterdeck.daemon.feed_link import FeedLink
 from quarterdeck.daemon.journal import Journal
@@ -19,6 +20,7 @@ from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.market_data import MarketData
 from quarterdeck.daemon.order_link import OrderLink
 from quarterdeck.daemon.parts import Parts
+from quarterdeck.daemon.pulse import Pulse
 from quarterdeck.daemon.records import Records
 from quarterdeck.domain.amounts import use_money_context
 from quarterdeck.engine.inputs import OpenAccount
@@ -42,6 +44,8 @@ class Ship:
         self.venue = plugin.Embedded()
         link = OrderLink(self.venue, self.loop, self.clock)
         self.loop.connect(link.act, [lambda events: self.keeper.note(self.state, events)])
+        pulse = Pulse(self.loop, lambda: self.journal.head)
+        self.drift = 0
         feed, market = plugin.Minutes(), MarketData()
         self.history = History(self.journal, self.keeper, self.loop, self.state)
         self.deck = DaemonDeck(
@@ -50,12 +54,17 @@ class Ship:
             parts=Parts(loader.load(modules=[plugin], only=[]), self.venue, feed, deciders, ()),
             machine=machine,
             loop=self.loop,
-            journal_id=str(self.journal.journal_id),
             events=self.log,
             market_data=market,
             history=self.history,
             feed_link=FeedLink(feed, self.venue, self.loop, self.clock, market),
             clock=self.clock,
+            journal=self.journal,
+            keeper=self.keeper,
+            pulse=pulse,
+            doctor=Doctor(
+                machine, self.loop, self.journal, self.keeper, pulse, self.venue, self.clock, lambda: self.drift
+            ),
         )
 
     async def open(self) -> Ship:

@@ -17,6 +17,7 @@ from quarterdeck.domain.order import Order
 from quarterdeck.domain.risk import LimitStatus, OrderDraft, Refused
 from quarterdeck.domain.signal import Holding, Signal
 from quarterdeck.domain.sizing import RiskRatio, Sized, SizingRequest, SizingStep
+from quarterdeck.engine.checks import Finding, Verdict
 from quarterdeck.engine.events import Event, OrderFilled, Recorded
 from quarterdeck.engine.inputs import NO_REQUEST, Command, Input, OpenAccount, Request, Sending, StartBot, SubmitOrder
 from quarterdeck.engine.machine import Machine
@@ -329,6 +330,25 @@ class FakeDeck:
             "synthetic",
             5 * MINUTE,
             None,
+            reconcile_age=MINUTE,
+            unknown_order_count=1,
+            unknown_orders=("lost",),
+            unprotected_positions=("btcusdt",),
+            loop_lag=SECOND // 1000,
+            queue_depth=2,
+            journal_bytes=4096,
+            wal_bytes=512,
+            head_hash="ab12",
+            kept_sequence=1,
+            unclean_start=True,
+        )
+
+    async def diagnose(self, *, full: bool) -> Sequence[Finding]:
+        await asyncio.sleep(0)
+        depth = "everything" if full else "a part"
+        return (
+            Finding("ledger", ("I04",), Verdict.OK, "adds up", {"currencies": "1"}, 5 * SECOND),
+            Finding("replay", ("I06", "I25"), Verdict.FAILED, f"{depth} was folded"),
         )
 
     def plugins(self) -> Sequence[PluginInfo]:

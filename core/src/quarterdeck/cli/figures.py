@@ -100,3 +100,16 @@ def trading_state(state: str) -> Text:
 def bot_state(state: str) -> Text:
     """What a bot does."""
     return Text(word(state), style={"RUNNING": "green", "PAUSED": "yellow", "FAILED": "red"}.get(state, ""))
+
+
+def milliseconds(time: timedelta | None) -> str:
+    """A short time."""
+    return NONE if time is None else f"{time.total_seconds() * 1e3:,.1f} ms"
+
+
+def size(count: int) -> str:
+    """So many bytes."""
+    for unit, each in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if count >= each:
+            return f"{count / each:,.1f} {unit}"
+    return f"{count:,} bytes"

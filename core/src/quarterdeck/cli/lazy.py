@@ -33,6 +33,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     },
     "Look": {
         "status": Entry("status", "Show how the daemon is."),
+        "doctor": Entry("doctor", "Have the daemon check itself: each promise, and how it is kept."),
         "watch": Entry("watch", "Watch positions, profit, risk, bots and events as they change."),
         "account": Entry("account", "Show balances, equity, risk and counts."),
         "positions": Entry("positions", "List what is held."),

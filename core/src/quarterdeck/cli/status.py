@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from rich.text import Text
@@ -35,10 +36,36 @@ def _shown(found: Status) -> dict[str, str | Text]:
         "feed": f"{found.feed}, {_heard(found.market_data_age)}",
         "clock": f"{figures.moment(found.current_time)} UTC",
         "started": f"{figures.moment(found.start_time)} UTC",
-        "journal": f"{found.journal_id} at {found.head_sequence:,}",
+        "agreed": "not yet" if found.reconcile_age is None else f"with the exchange {_ago(found.reconcile_age)}",
+        "unknown orders": _named(found.unknown_orders, found.unknown_order_count),
+        "unprotected": _named(found.unprotected_positions, len(found.unprotected_positions)),
+        "event loop": f"{figures.milliseconds(found.loop_lag)} late at worst, {found.queue_depth:,} inputs wait",
+        **({} if found.lease_remaining is None else {"lease": f"{figures.length(found.lease_remaining)} left"}),
+        "journal": f"{found.journal_id} at {found.head_sequence:,}, {figures.size(found.journal_bytes)}"
+        f" and {figures.size(found.wal_bytes)} of log",
+        "head": found.head_hash or "not known",
+        "kept state": _kept(found),
+        "last end": "not in order: killed, crashed or cut off" if found.unclean_start else "in order",
         "version": found.version,
     }
 
 
+def _kept(found: Status) -> str:
+    if not found.kept_sequence:
+        return "none yet"
+    return f"at {found.kept_sequence:,}" + ("" if found.kept_age is None else f", {_ago(found.kept_age)}")
+
+
+def _named(names: Sequence[str], count: int) -> str | Text:
+    if not count:
+        return "none"
+    more = f", and {count - len(names):,} more" if count > len(names) else ""
+    return Text(", ".join(name.rpartition("/")[2] for name in names) + more, style="yellow")
+
+
+def _ago(age: timedelta) -> str:
+    return f"{figures.length(age)} ago"
+
+
 def _heard(age: timedelta | None) -> str:
-    return "not heard yet" if age is None else f"heard {figures.length(age)} ago"
+    return "not heard yet" if age is None else f"heard {_ago(age)}"

@@ -24,6 +24,7 @@ from quarterdeck.daemon.clock import Clock, ReplayClock, SystemClock
 from quarterdeck.daemon.config import BotSection, Config, JournalSection, OnStop
 from quarterdeck.daemon.deck import DaemonDeck, Phase
 from quarterdeck.daemon.disk import Disk
+from quarterdeck.daemon.doctor import Doctor, steady_drift
 from quarterdeck.daemon.event_log import EventLog
 from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.feed_link import FeedLink
@@ -43,6 +44,7 @@ from quarterdeck.domain.deciders import Strategy
 from quarterdeck.domain.errors import ConfigError, QuarterdeckError
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import SECOND
+from quarterdeck.domain.report import Report
 from quarterdeck.domain.risk import TradingState
 from quarterdeck.engine.effects import Effect
 from quarterdeck.engine.ids import LinkIds
@@ -139,24 +141,28 @@ class Core:
         self._disk = Disk(journal, loop, machine.obstacles)
         market_data = MarketData()
         self._feed_link = FeedLink(parts.feed, parts.exchange, loop, clock, market_data)
+        self.pulse = Pulse(loop, lambda: journal.head)
+        """Whether it is alive. It beats while the daemon runs."""
         self.deck = DaemonDeck(
             config=config,
             version=VERSION,
             parts=parts,
             machine=machine,
             loop=loop,
-            journal_id=str(journal.journal_id),
             events=events,
             market_data=market_data,
             history=History(journal, keeper, loop, machine.state),
             feed_link=self._feed_link,
             clock=clock,
+            journal=journal,
+            keeper=keeper,
+            pulse=self.pulse,
+            unclean_start=not machine.state.clean,
+            doctor=Doctor(machine, loop, journal, keeper, self.pulse, parts.exchange, clock, steady_drift()),
         )
         """What callers see of it."""
         self.tick_seconds = TICK_SECONDS
         """How often the clock is shown to the engine, and the tables are brought up to date."""
-        self.pulse = Pulse(loop, lambda: journal.head)
-        """Whether it is alive. It beats while the daemon runs."""
         self._background: list[asyncio.Task[None]] = []
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
@@ -325,19 +331,28 @@ class Core:
 
     async def _connect(self) -> None:
         """From now on the venue reports, and hears what the kill switch may have asked of it meanwhile."""
-        await self._parts.exchange.open(self._loop.post)
+        exchange = self._parts.exchange
+        await exchange.open(self._loop.post if isinstance(exchange, EmbeddedExchange) else self._hear)
         self._loop.connect(self._link.act, self._publish)
         held, self._held = self._held, []
         for effect in held:
             self._link.act(effect)
         self.deck.is_connected = True
 
+    def _hear(self, report: Report) -> None:
+        """Take the venue's word, and note when it was heard."""
+        self.deck.heard_at = asyncio.get_running_loop().time()
+        self._loop.post(report)
+
     async def _agree(self) -> None:
         state, exchange, loop = self._machine.state, self._parts.exchange, self._loop
         await reconcile.resolve_unanswered(state, exchange, loop, self._clock)
-        for difference in await reconcile.differences(state, exchange):
+        differences = await reconcile.differences(state, exchange)
+        for difference in differences:
             loop.post(Disagreement(difference))
         await loop.idle()
+        if not differences:
+            self.deck.agreed_at = asyncio.get_running_loop().time()
 
     async def _halt_again(self) -> None:
         """A kill switch that was pulled, now or by an earlier daemon, takes off whatever works yet."""

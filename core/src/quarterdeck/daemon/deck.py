@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from itertools import islice
+from pathlib import Path
 
 from quarterdeck.daemon.bots import check_spec, warm_strategy
 from quarterdeck.daemon.clock import Clock
 from quarterdeck.daemon.config import Config
+from quarterdeck.daemon.doctor import Doctor
 from quarterdeck.daemon.event_log import EventLog
 from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.feed_link import FeedLink
-from quarterdeck.daemon.keeper import History
+from quarterdeck.daemon.journal import Journal
+from quarterdeck.daemon.keeper import History, Keeper
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.market_data import MarketData
 from quarterdeck.daemon.parts import Parts
+from quarterdeck.daemon.pulse import Pulse
 from quarterdeck.domain.bot import BotState
 from quarterdeck.domain.errors import RefusedByState, Unavailable
 from quarterdeck.domain.instrument import Instrument
+from quarterdeck.domain.market import SECOND
 from quarterdeck.domain.risk import LimitStatus, TradingState
 from quarterdeck.domain.sizing import RiskRatio
 from quarterdeck.engine.bots import known
+from quarterdeck.engine.checks import Finding, Verdict, unknown_ids, unprotected
 from quarterdeck.engine.events import Recorded
 from quarterdeck.engine.inputs import (
     CancelAllOrders,
@@ -45,7 +52,8 @@ from quarterdeck.engine.view import View
 from quarterdeck.rpc.convert.envelope import decode
 from quarterdeck.rpc.facade import DaemonState, DaemonStatus, PluginInfo
 
-_NANOSECONDS = 1_000_000_000
+#: Unknown orders named in the status.
+NAMED = 20
 
 #: What can be asked of a venue that is reached, though the start goes on: it takes risk off.
 _TAKING_OFF = (CancelOrder, CancelAllOrders, ClosePosition)
@@ -61,6 +69,10 @@ class Phase(StrEnum):
     """Its end is recorded: nothing may follow."""
 
 
+def _no_lease() -> None:
+    return None
+
+
 @dataclass(slots=True)
 class DaemonDeck:
     """One account and its journal, for callers. It takes commands while it is running; the kill switch always."""
@@ -70,21 +82,37 @@ class DaemonDeck:
     parts: Parts
     machine: Machine
     loop: Loop
-    journal_id: str
     events: EventLog
     market_data: MarketData
     history: History
     feed_link: FeedLink
     clock: Clock
+    journal: Journal
+    keeper: Keeper
+    pulse: Pulse
+    doctor: Doctor
     start_time: int = field(default_factory=time.time_ns)
     phase: Phase = Phase.STARTING
     is_connected: bool = False
     """Whether the venue has been reached."""
+    heard_at: float | None = None
+    """Event loop's time of the venue's latest word."""
+    agreed_at: float | None = None
+    """Event loop's time at which journal and venue were last found to agree."""
+    unclean_start: bool = False
+    """Whether the daemon before this one ended without recording it."""
+    lease_remaining: Callable[[], float | None] = _no_lease
+    """Seconds for which orders may be sent without the lease being renewed; None without one that runs out."""
 
     @property
     def account_id(self) -> str:
         """The account's id."""
         return self.config.account.id
+
+    @property
+    def journal_id(self) -> str:
+        """Names the journal among all."""
+        return str(self.journal.journal_id)
 
     @property
     def state(self) -> State:
@@ -188,8 +216,11 @@ class DaemonDeck:
 
     def status(self) -> DaemonStatus:
         """How the daemon is."""
-        last = self.feed_link.last_event_at
-        age = None if last is None else int((asyncio.get_running_loop().time() - last) * _NANOSECONDS)
+        now = asyncio.get_running_loop().time()
+        heard = self.feed_link.last_event_at if self.heard_at is None else self.heard_at
+        unknown = sum(each.unknown for each in self.state.exposures.values())
+        sizes = [_size(path) for path in self.journal.files[:2]] or [0, 0]
+        remaining = self.lease_remaining()
         return DaemonStatus(
             mode=self.config.mode,
             state=self._state(),
@@ -199,9 +230,29 @@ class DaemonDeck:
             current_time=self.clock.now(),
             exchange=self.config.exchange.plugin,
             feed=self.config.feed.plugin,
-            market_data_age=age,
-            exchange_age=age,
+            market_data_age=_age(self.feed_link.last_event_at, now),
+            exchange_age=_age(heard, now),
+            reconcile_age=_age(self.agreed_at, now),
+            unknown_order_count=unknown,
+            unknown_orders=list(islice(unknown_ids(self.state), NAMED)) if unknown else (),
+            unprotected_positions=list(unprotected(self.state)),
+            loop_lag=int(self.pulse.worst_lag * SECOND),
+            queue_depth=self.loop.waiting,
+            journal_bytes=sizes[0],
+            wal_bytes=sizes[1],
+            lease_remaining=None if remaining is None else int(remaining * SECOND),
+            head_hash=self.journal.chain_head.hash.hex(),
+            kept_sequence=self.keeper.kept_sequence,
+            kept_age=_age(self.keeper.kept_at, now),
+            unclean_start=self.unclean_start,
         )
+
+    async def diagnose(self, *, full: bool) -> Sequence[Finding]:
+        """What its checks find, now."""
+        found = await self.doctor.examine(full=full, is_connected=self.is_connected)
+        state, why = self._state(), "; ".join(self._reasons())
+        verdict = Verdict.OK if state is DaemonState.READY else Verdict.WARNING
+        return [Finding("state", ("I22",), verdict, f"{state}: {why}"[:500] if why else str(state)), *found]
 
     def _state(self) -> DaemonState:
         if self.state.trading_state is TradingState.HALTED:
@@ -232,3 +283,14 @@ class DaemonDeck:
             )
             for one in self.parts.plugins.all()
         ]
+
+
+def _age(then: float | None, now: float) -> int | None:
+    return None if then is None else int((now - then) * SECOND)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -18,6 +18,7 @@ from quarterdeck.daemon.journal import (
     load_state,
     save_state,
 )
+from quarterdeck.daemon.journal.snapshots import state_format
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.notary import Notary
 from quarterdeck.domain.order import Order
@@ -40,6 +41,10 @@ class Keeper:
         self._notary = notary
         self._projections = Projections(journal)
         self._snapshot_sequence = 0
+        self.kept_sequence = 0
+        """Up to where the newest kept state reaches."""
+        self.kept_at: float | None = None
+        """When this daemon kept it, by the event loop's time."""
 
     def load(self) -> State:
         """The state at the journal's head. Blocks.
@@ -49,6 +54,7 @@ class Keeper:
         """
         state = load_state(self._journal, _fold_entry, self._projections)
         self._snapshot_sequence = state.sequence
+        self.kept_sequence = self._journal.kept(state_format())
         return state
 
     def note(self, state: State, events: Sequence[Recorded]) -> None:
@@ -72,7 +78,8 @@ class Keeper:
 
     def snapshot(self, state: State) -> Future[None]:
         """Keep the state for the next start, and sign the head. Only while everything is settled."""
-        self._snapshot_sequence = state.sequence
+        self._snapshot_sequence = self.kept_sequence = state.sequence
+        self.kept_at = asyncio.get_running_loop().time()
         saved = save_state(self._journal, state, self._projections)
         if self._notary is not None:
             self._notary.sign()

@@ -217,6 +217,11 @@ class Loop:
         """Whether everything in memory is durable, and no news lingers."""
         return not self._busy and self._lingering is None
 
+    @property
+    def waiting(self) -> int:
+        """Inputs that wait to be taken."""
+        return len(self._inputs)
+
     async def settled(self) -> int:
         """Wait until everything in memory is durable, news that lingers included; returns the sequence it is at."""
         while not self.is_settled:

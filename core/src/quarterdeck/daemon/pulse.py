@@ -13,8 +13,8 @@ BEAT = 0.25
 #: Beats remembered for the worst one.
 REMEMBERED = 240
 
-#: Seconds one commit may take before the core counts as stuck.
-STUCK_AFTER = 10.0
+#: Seconds one commit may take before the core counts as stuck: longer than a write waits for a foreign tool's lock.
+STUCK_AFTER = 75.0
 
 
 class Works(Protocol):

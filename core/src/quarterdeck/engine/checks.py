@@ -152,10 +152,15 @@ def trades_are_booked_once(state: State) -> Finding:
 
 def unknown_orders(state: State) -> Finding:
     """Orders whose outcome nobody knows yet."""
-    found = [each.order_id for each in state.open_orders.values() if each.state is OrderState.UNKNOWN]
+    found = list(unknown_ids(state))
     return _judged(
         "unknown-orders", ("I22", "I23"), found, "the outcome of every order is known", otherwise=Verdict.WARNING
     )
+
+
+def unknown_ids(state: State) -> Iterator[str]:
+    """The orders whose outcome nobody knows yet, oldest first."""
+    return (each.order_id for each in state.open_orders.values() if each.state is OrderState.UNKNOWN)
 
 
 def exact_terms(state: State, instruments: Mapping[str, Instrument]) -> Finding:

@@ -17,6 +17,7 @@ from quarterdeck.domain.market import Candle, Quote
 from quarterdeck.domain.order import Order
 from quarterdeck.domain.risk import LimitStatus
 from quarterdeck.domain.sizing import RiskRatio
+from quarterdeck.engine.checks import Finding
 from quarterdeck.engine.events import OrderFilled, Recorded
 from quarterdeck.engine.inputs import Command, Request, SubmitOrder
 from quarterdeck.engine.pipeline import Evaluation
@@ -36,7 +37,10 @@ class DaemonState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DaemonStatus:
-    """How the daemon is. Times and ages in nanoseconds; an age is None before the first observation or answer."""
+    """How the daemon is. Times and ages in nanoseconds; an age is None before the first observation or answer.
+
+    Orders are named by their ids, positions by their instruments'; `unknown_orders` are the first few.
+    """
 
     mode: str
     state: DaemonState
@@ -48,6 +52,19 @@ class DaemonStatus:
     feed: str
     market_data_age: int | None
     exchange_age: int | None
+    reconcile_age: int | None = None
+    unknown_order_count: int = 0
+    unknown_orders: Sequence[str] = ()
+    unprotected_positions: Sequence[str] = ()
+    loop_lag: int = 0
+    queue_depth: int = 0
+    journal_bytes: int = 0
+    wal_bytes: int = 0
+    lease_remaining: int | None = None
+    head_hash: str = ""
+    kept_sequence: int = 0
+    kept_age: int | None = None
+    unclean_start: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +264,9 @@ class Deck(Protocol):
 
     def status(self) -> DaemonStatus:
         """How the daemon is."""
+
+    async def diagnose(self, *, full: bool) -> Sequence[Finding]:
+        """What its checks find, now; `full` folds the journal from its first event instead of the newest kept state."""
 
     def plugins(self) -> Sequence[PluginInfo]:
         """What the loaded plugins offer."""

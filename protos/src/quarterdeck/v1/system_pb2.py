@@ -23,23 +23,28 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from quarterdeck.v1 import mode_pb2 as quarterdeck_dot_v1_dot_mode__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bquarterdeck/v1/system.proto\x12\x0equarterdeck.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19quarterdeck/v1/mode.proto\"\x85\x04\n\x06Status\x12\"\n\x04mode\x18\x01 \x01(\x0e\x32\x14.quarterdeck.v1.Mode\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.quarterdeck.v1.Status.State\x12\x0f\n\x07reasons\x18\x03 \x03(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x12\n\njournal_id\x18\x05 \x01(\t\x12\x15\n\rhead_sequence\x18\x06 \x01(\x03\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63urrent_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65xchange\x18\t \x01(\t\x12\x0c\n\x04\x66\x65\x65\x64\x18\n \x01(\t\x12\x32\n\x0fmarket_data_age\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0c\x65xchange_age\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\"v\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTATE_READY\x10\x01\x12\x11\n\rSTATE_SYNCING\x10\x02\x12\x0e\n\nSTATE_SAFE\x10\x03\x12\x10\n\x0cSTATE_KILLED\x10\x04\x12\x10\n\x0cSTATE_FENCED\x10\x05\"\xd5\x02\n\x06Plugin\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.quarterdeck.v1.Plugin.Kind\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0c\x64istribution\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0f\n\x07summary\x18\x05 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x06 \x01(\x08\"\xc8\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x11\n\rKIND_EXCHANGE\x10\x01\x12\r\n\tKIND_FEED\x10\x02\x12\x11\n\rKIND_STRATEGY\x10\x03\x12\x0e\n\nKIND_SIZER\x10\x04\x12\x0f\n\x0bKIND_SCALER\x10\x05\x12\r\n\tKIND_RISK\x10\x06\x12\x12\n\x0eKIND_INDICATOR\x10\x07\x12\r\n\tKIND_SINK\x10\x08\x12\x10\n\x0cKIND_SERVICE\x10\t\x12\x10\n\x0cKIND_COMMAND\x10\nb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bquarterdeck/v1/system.proto\x12\x0equarterdeck.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19quarterdeck/v1/mode.proto\"\x99\x07\n\x06Status\x12\"\n\x04mode\x18\x01 \x01(\x0e\x32\x14.quarterdeck.v1.Mode\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.quarterdeck.v1.Status.State\x12\x0f\n\x07reasons\x18\x03 \x03(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x12\n\njournal_id\x18\x05 \x01(\t\x12\x15\n\rhead_sequence\x18\x06 \x01(\x03\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63urrent_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65xchange\x18\t \x01(\t\x12\x0c\n\x04\x66\x65\x65\x64\x18\n \x01(\t\x12\x32\n\x0fmarket_data_age\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0c\x65xchange_age\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rreconcile_age\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13unknown_order_count\x18\x0e \x01(\x05\x12\x16\n\x0eunknown_orders\x18\x0f \x03(\t\x12\x1d\n\x15unprotected_positions\x18\x10 \x03(\t\x12+\n\x08loop_lag\x18\x11 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0bqueue_depth\x18\x12 \x01(\x05\x12\x15\n\rjournal_bytes\x18\x13 \x01(\x03\x12\x11\n\twal_bytes\x18\x14 \x01(\x03\x12\x32\n\x0flease_remaining\x18\x15 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\thead_hash\x18\x16 \x01(\t\x12\x15\n\rkept_sequence\x18\x17 \x01(\x03\x12+\n\x08kept_age\x18\x18 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\runclean_start\x18\x19 \x01(\x08\"v\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTATE_READY\x10\x01\x12\x11\n\rSTATE_SYNCING\x10\x02\x12\x0e\n\nSTATE_SAFE\x10\x03\x12\x10\n\x0cSTATE_KILLED\x10\x04\x12\x10\n\x0cSTATE_FENCED\x10\x05\"\xd5\x02\n\x06Plugin\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.quarterdeck.v1.Plugin.Kind\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0c\x64istribution\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0f\n\x07summary\x18\x05 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x06 \x01(\x08\"\xc8\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x11\n\rKIND_EXCHANGE\x10\x01\x12\r\n\tKIND_FEED\x10\x02\x12\x11\n\rKIND_STRATEGY\x10\x03\x12\x0e\n\nKIND_SIZER\x10\x04\x12\x0f\n\x0bKIND_SCALER\x10\x05\x12\r\n\tKIND_RISK\x10\x06\x12\x12\n\x0eKIND_INDICATOR\x10\x07\x12\r\n\tKIND_SINK\x10\x08\x12\x10\n\x0cKIND_SERVICE\x10\t\x12\x10\n\x0cKIND_COMMAND\x10\n\"\xb6\x02\n\x07\x46inding\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\x12\n\ninvariants\x18\x02 \x03(\t\x12\x30\n\x07verdict\x18\x03 \x01(\x0e\x32\x1f.quarterdeck.v1.Finding.Verdict\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12%\n\x04\x64\x61ta\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x03\x61ge\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"w\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x0e\n\nVERDICT_OK\x10\x01\x12\x13\n\x0fVERDICT_WARNING\x10\x02\x12\x12\n\x0eVERDICT_FAILED\x10\x03\x12\x1a\n\x16VERDICT_NOT_APPLICABLE\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quarterdeck.v1.system_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STATUS']._serialized_start=140
-  _globals['_STATUS']._serialized_end=657
-  _globals['_STATUS_STATE']._serialized_start=539
-  _globals['_STATUS_STATE']._serialized_end=657
-  _globals['_PLUGIN']._serialized_start=660
-  _globals['_PLUGIN']._serialized_end=1001
-  _globals['_PLUGIN_KIND']._serialized_start=801
-  _globals['_PLUGIN_KIND']._serialized_end=1001
+  _globals['_STATUS']._serialized_start=170
+  _globals['_STATUS']._serialized_end=1091
+  _globals['_STATUS_STATE']._serialized_start=973
+  _globals['_STATUS_STATE']._serialized_end=1091
+  _globals['_PLUGIN']._serialized_start=1094
+  _globals['_PLUGIN']._serialized_end=1435
+  _globals['_PLUGIN_KIND']._serialized_start=1235
+  _globals['_PLUGIN_KIND']._serialized_end=1435
+  _globals['_FINDING']._serialized_start=1438
+  _globals['_FINDING']._serialized_end=1748
+  _globals['_FINDING_VERDICT']._serialized_start=1629
+  _globals['_FINDING_VERDICT']._serialized_end=1748
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -75,6 +76,19 @@ class Status(_message.Message):
     FEED_FIELD_NUMBER: _builtins.int
     MARKET_DATA_AGE_FIELD_NUMBER: _builtins.int
     EXCHANGE_AGE_FIELD_NUMBER: _builtins.int
+    RECONCILE_AGE_FIELD_NUMBER: _builtins.int
+    UNKNOWN_ORDER_COUNT_FIELD_NUMBER: _builtins.int
+    UNKNOWN_ORDERS_FIELD_NUMBER: _builtins.int
+    UNPROTECTED_POSITIONS_FIELD_NUMBER: _builtins.int
+    LOOP_LAG_FIELD_NUMBER: _builtins.int
+    QUEUE_DEPTH_FIELD_NUMBER: _builtins.int
+    JOURNAL_BYTES_FIELD_NUMBER: _builtins.int
+    WAL_BYTES_FIELD_NUMBER: _builtins.int
+    LEASE_REMAINING_FIELD_NUMBER: _builtins.int
+    HEAD_HASH_FIELD_NUMBER: _builtins.int
+    KEPT_SEQUENCE_FIELD_NUMBER: _builtins.int
+    KEPT_AGE_FIELD_NUMBER: _builtins.int
+    UNCLEAN_START_FIELD_NUMBER: _builtins.int
     mode: _mode_pb2.Mode.ValueType
     """How real the trading is."""
     state: Global___Status.State.ValueType
@@ -89,6 +103,20 @@ class Status(_message.Message):
     """The exchange plugin's name. Example: "paper"."""
     feed: _builtins.str
     """The feed plugin's name. Example: "synthetic"."""
+    unknown_order_count: _builtins.int
+    """How many orders there are whose outcome nobody knows yet. They count fully against risk."""
+    queue_depth: _builtins.int
+    """How many inputs wait to be taken: reports, commands, market events."""
+    journal_bytes: _builtins.int
+    """How large the journal is. 0 if the database does not tell."""
+    wal_bytes: _builtins.int
+    """How much of it is in the database's write-ahead log. 0 if the database does not tell."""
+    head_hash: _builtins.str
+    """The hash of the journal up to its last event, in hexadecimal digits. Empty while it is not known."""
+    kept_sequence: _builtins.int
+    """The event up to which the newest kept state reaches: what a start folds is what came after it. 0 if there is none."""
+    unclean_start: _builtins.bool
+    """Whether the daemon before this one ended without saying so: killed, crashed, or the power was gone."""
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Why it is not READY, for people. Empty when it is."""
@@ -109,6 +137,30 @@ class Status(_message.Message):
     def exchange_age(self) -> _duration_pb2.Duration:
         """How long ago the exchange last answered. Absent before the first answer."""
 
+    @_builtins.property
+    def reconcile_age(self) -> _duration_pb2.Duration:
+        """How long ago journal and exchange were last found to agree. Absent before the first time."""
+
+    @_builtins.property
+    def unknown_orders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Some of them, at most 20. Example: "accounts/main/orders/sma-7"."""
+
+    @_builtins.property
+    def unprotected_positions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The positions that working stops do not cover. Example: "accounts/main/positions/btcusdt"."""
+
+    @_builtins.property
+    def loop_lag(self) -> _duration_pb2.Duration:
+        """The most the daemon's event loop was late during the last minute."""
+
+    @_builtins.property
+    def lease_remaining(self) -> _duration_pb2.Duration:
+        """How long the daemon may go on sending orders if it can't renew its lease. Absent without a lease that runs out."""
+
+    @_builtins.property
+    def kept_age(self) -> _duration_pb2.Duration:
+        """How long ago that state was kept. Absent if an earlier daemon kept it."""
+
     def __init__(
         self,
         *,
@@ -124,10 +176,23 @@ class Status(_message.Message):
         feed: _builtins.str = ...,
         market_data_age: _duration_pb2.Duration | None = ...,
         exchange_age: _duration_pb2.Duration | None = ...,
+        reconcile_age: _duration_pb2.Duration | None = ...,
+        unknown_order_count: _builtins.int = ...,
+        unknown_orders: _abc.Iterable[_builtins.str] | None = ...,
+        unprotected_positions: _abc.Iterable[_builtins.str] | None = ...,
+        loop_lag: _duration_pb2.Duration | None = ...,
+        queue_depth: _builtins.int = ...,
+        journal_bytes: _builtins.int = ...,
+        wal_bytes: _builtins.int = ...,
+        lease_remaining: _duration_pb2.Duration | None = ...,
+        head_hash: _builtins.str = ...,
+        kept_sequence: _builtins.int = ...,
+        kept_age: _duration_pb2.Duration | None = ...,
+        unclean_start: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["current_time", b"current_time", "exchange_age", b"exchange_age", "market_data_age", b"market_data_age", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["current_time", b"current_time", "exchange_age", b"exchange_age", "kept_age", b"kept_age", "lease_remaining", b"lease_remaining", "loop_lag", b"loop_lag", "market_data_age", b"market_data_age", "reconcile_age", b"reconcile_age", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_time", b"current_time", "exchange", b"exchange", "exchange_age", b"exchange_age", "feed", b"feed", "head_sequence", b"head_sequence", "journal_id", b"journal_id", "market_data_age", b"market_data_age", "mode", b"mode", "reasons", b"reasons", "start_time", b"start_time", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_time", b"current_time", "exchange", b"exchange", "exchange_age", b"exchange_age", "feed", b"feed", "head_hash", b"head_hash", "head_sequence", b"head_sequence", "journal_bytes", b"journal_bytes", "journal_id", b"journal_id", "kept_age", b"kept_age", "kept_sequence", b"kept_sequence", "lease_remaining", b"lease_remaining", "loop_lag", b"loop_lag", "market_data_age", b"market_data_age", "mode", b"mode", "queue_depth", b"queue_depth", "reasons", b"reasons", "reconcile_age", b"reconcile_age", "start_time", b"start_time", "state", b"state", "unclean_start", b"unclean_start", "unknown_order_count", b"unknown_order_count", "unknown_orders", b"unknown_orders", "unprotected_positions", b"unprotected_positions", "version", b"version", "wal_bytes", b"wal_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -229,3 +294,82 @@ class Plugin(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Plugin: _TypeAlias = Plugin  # noqa: Y015
+
+@_typing.final
+class Finding(_message.Message):
+    """What one check of the daemon found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Verdict:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Finding._Verdict.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        VERDICT_UNSPECIFIED: Finding._Verdict.ValueType  # 0
+        """Never sent."""
+        VERDICT_OK: Finding._Verdict.ValueType  # 1
+        """As it must be."""
+        VERDICT_WARNING: Finding._Verdict.ValueType  # 2
+        """Something a person should know."""
+        VERDICT_FAILED: Finding._Verdict.ValueType  # 3
+        """Something is broken, and must not be."""
+        VERDICT_NOT_APPLICABLE: Finding._Verdict.ValueType  # 4
+        """Not so in this daemon, or nothing that it can see by itself. The detail says which."""
+
+    class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
+        """How it is. New values may be added."""
+
+    VERDICT_UNSPECIFIED: Finding.Verdict.ValueType  # 0
+    """Never sent."""
+    VERDICT_OK: Finding.Verdict.ValueType  # 1
+    """As it must be."""
+    VERDICT_WARNING: Finding.Verdict.ValueType  # 2
+    """Something a person should know."""
+    VERDICT_FAILED: Finding.Verdict.ValueType  # 3
+    """Something is broken, and must not be."""
+    VERDICT_NOT_APPLICABLE: Finding.Verdict.ValueType  # 4
+    """Not so in this daemon, or nothing that it can see by itself. The detail says which."""
+
+    CHECK_FIELD_NUMBER: _builtins.int
+    INVARIANTS_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    AGE_FIELD_NUMBER: _builtins.int
+    check: _builtins.str
+    """What was checked. Example: "ledger"."""
+    verdict: Global___Finding.Verdict.ValueType
+    """How it is."""
+    detail: _builtins.str
+    """What was found, for people."""
+    @_builtins.property
+    def invariants(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The promises it is about. Example: "I04"."""
+
+    @_builtins.property
+    def data(self) -> _struct_pb2.Struct:
+        """The numbers behind it, by name."""
+
+    @_builtins.property
+    def age(self) -> _duration_pb2.Duration:
+        """How old the look is. Most checks look when they are asked."""
+
+    def __init__(
+        self,
+        *,
+        check: _builtins.str = ...,
+        invariants: _abc.Iterable[_builtins.str] | None = ...,
+        verdict: Global___Finding.Verdict.ValueType = ...,
+        detail: _builtins.str = ...,
+        data: _struct_pb2.Struct | None = ...,
+        age: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "data", b"data"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "check", b"check", "data", b"data", "detail", b"detail", "invariants", b"invariants", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Finding: _TypeAlias = Finding  # noqa: Y015

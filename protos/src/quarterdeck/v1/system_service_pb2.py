@@ -26,13 +26,15 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from quarterdeck.v1 import system_pb2 as quarterdeck_dot_v1_dot_system__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#quarterdeck/v1/system_service.proto\x12\x0equarterdeck.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1bquarterdeck/v1/system.proto\"\x12\n\x10GetStatusRequest\"V\n\x11GetStatusResponse\x12&\n\x06status\x18\x01 \x01(\x0b\x32\x16.quarterdeck.v1.Status\x12\x19\n\x11snapshot_sequence\x18\x02 \x01(\x03\"\x93\x01\n\x12ListPluginsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12:\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.quarterdeck.v1.Plugin.KindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x00\x88\x01\x01\x42\x07\n\x05_kind\"r\n\x13ListPluginsResponse\x12\'\n\x07plugins\x18\x01 \x03(\x0b\x32\x16.quarterdeck.v1.Plugin\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x19\n\x11snapshot_sequence\x18\x03 \x01(\x03\x32\xb9\x01\n\rSystemService\x12P\n\tGetStatus\x12 .quarterdeck.v1.GetStatusRequest\x1a!.quarterdeck.v1.GetStatusResponse\x12V\n\x0bListPlugins\x12\".quarterdeck.v1.ListPluginsRequest\x1a#.quarterdeck.v1.ListPluginsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#quarterdeck/v1/system_service.proto\x12\x0equarterdeck.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1bquarterdeck/v1/system.proto\"\x12\n\x10GetStatusRequest\"V\n\x11GetStatusResponse\x12&\n\x06status\x18\x01 \x01(\x0b\x32\x16.quarterdeck.v1.Status\x12\x19\n\x11snapshot_sequence\x18\x02 \x01(\x03\"\xa3\x01\n\x0f\x44iagnoseRequest\x12\x45\n\x05\x64\x65pth\x18\x01 \x01(\x0e\x32%.quarterdeck.v1.DiagnoseRequest.DepthB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x00\x88\x01\x01\"?\n\x05\x44\x65pth\x12\x15\n\x11\x44\x45PTH_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x44\x45PTH_QUICK\x10\x01\x12\x0e\n\nDEPTH_FULL\x10\x02\x42\x08\n\x06_depth\"X\n\x10\x44iagnoseResponse\x12)\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x17.quarterdeck.v1.Finding\x12\x19\n\x11snapshot_sequence\x18\x02 \x01(\x03\"\x93\x01\n\x12ListPluginsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12:\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.quarterdeck.v1.Plugin.KindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x00\x88\x01\x01\x42\x07\n\x05_kind\"r\n\x13ListPluginsResponse\x12\'\n\x07plugins\x18\x01 \x03(\x0b\x32\x16.quarterdeck.v1.Plugin\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x19\n\x11snapshot_sequence\x18\x03 \x01(\x03\x32\x88\x02\n\rSystemService\x12P\n\tGetStatus\x12 .quarterdeck.v1.GetStatusRequest\x1a!.quarterdeck.v1.GetStatusResponse\x12M\n\x08\x44iagnose\x12\x1f.quarterdeck.v1.DiagnoseRequest\x1a .quarterdeck.v1.DiagnoseResponse\x12V\n\x0bListPlugins\x12\".quarterdeck.v1.ListPluginsRequest\x1a#.quarterdeck.v1.ListPluginsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quarterdeck.v1.system_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_DIAGNOSEREQUEST'].fields_by_name['depth']._loaded_options = None
+  _globals['_DIAGNOSEREQUEST'].fields_by_name['depth']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_LISTPLUGINSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTPLUGINSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTPLUGINSREQUEST'].fields_by_name['page_token']._loaded_options = None
@@ -43,10 +45,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSREQUEST']._serialized_end=131
   _globals['_GETSTATUSRESPONSE']._serialized_start=133
   _globals['_GETSTATUSRESPONSE']._serialized_end=219
-  _globals['_LISTPLUGINSREQUEST']._serialized_start=222
-  _globals['_LISTPLUGINSREQUEST']._serialized_end=369
-  _globals['_LISTPLUGINSRESPONSE']._serialized_start=371
-  _globals['_LISTPLUGINSRESPONSE']._serialized_end=485
-  _globals['_SYSTEMSERVICE']._serialized_start=488
-  _globals['_SYSTEMSERVICE']._serialized_end=673
+  _globals['_DIAGNOSEREQUEST']._serialized_start=222
+  _globals['_DIAGNOSEREQUEST']._serialized_end=385
+  _globals['_DIAGNOSEREQUEST_DEPTH']._serialized_start=312
+  _globals['_DIAGNOSEREQUEST_DEPTH']._serialized_end=375
+  _globals['_DIAGNOSERESPONSE']._serialized_start=387
+  _globals['_DIAGNOSERESPONSE']._serialized_end=475
+  _globals['_LISTPLUGINSREQUEST']._serialized_start=478
+  _globals['_LISTPLUGINSREQUEST']._serialized_end=625
+  _globals['_LISTPLUGINSRESPONSE']._serialized_start=627
+  _globals['_LISTPLUGINSRESPONSE']._serialized_end=741
+  _globals['_SYSTEMSERVICE']._serialized_start=744
+  _globals['_SYSTEMSERVICE']._serialized_end=1008
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from quarterdeck.v1 import system_pb2 as _system_pb2
 import builtins as _builtins
 import sys
@@ -63,6 +64,81 @@ class GetStatusResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class DiagnoseRequest(_message.Message):
+    """The request of Diagnose."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Depth:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _DepthEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[DiagnoseRequest._Depth.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        DEPTH_UNSPECIFIED: DiagnoseRequest._Depth.ValueType  # 0
+        """Never accepted, never sent."""
+        DEPTH_QUICK: DiagnoseRequest._Depth.ValueType  # 1
+        """What takes moments: the journal is folded again from the newest kept state."""
+        DEPTH_FULL: DiagnoseRequest._Depth.ValueType  # 2
+        """Everything: the journal is folded again from its first event, which takes a while."""
+
+    class Depth(_Depth, metaclass=_DepthEnumTypeWrapper):
+        """How much is looked at."""
+
+    DEPTH_UNSPECIFIED: DiagnoseRequest.Depth.ValueType  # 0
+    """Never accepted, never sent."""
+    DEPTH_QUICK: DiagnoseRequest.Depth.ValueType  # 1
+    """What takes moments: the journal is folded again from the newest kept state."""
+    DEPTH_FULL: DiagnoseRequest.Depth.ValueType  # 2
+    """Everything: the journal is folded again from its first event, which takes a while."""
+
+    DEPTH_FIELD_NUMBER: _builtins.int
+    depth: Global___DiagnoseRequest.Depth.ValueType
+    """How much is looked at. Absent means DEPTH_QUICK."""
+    def __init__(
+        self,
+        *,
+        depth: Global___DiagnoseRequest.Depth.ValueType | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_depth", b"_depth", "depth", b"depth"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_depth", b"_depth", "depth", b"depth"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__depth: _TypeAlias = _typing.Literal["depth"]  # noqa: Y015
+    _WhichOneofArgType__depth: _TypeAlias = _typing.Literal["_depth", b"_depth"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__depth) -> _WhichOneofReturnType__depth | None: ...
+
+Global___DiagnoseRequest: _TypeAlias = DiagnoseRequest  # noqa: Y015
+
+@_typing.final
+class DiagnoseResponse(_message.Message):
+    """The response of Diagnose."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_SEQUENCE_FIELD_NUMBER: _builtins.int
+    snapshot_sequence: _builtins.int
+    """The journal position that was looked at."""
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[_system_pb2.Finding]:
+        """What was found, one finding a check."""
+
+    def __init__(
+        self,
+        *,
+        findings: _abc.Iterable[_system_pb2.Finding] | None = ...,
+        snapshot_sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["findings", b"findings", "snapshot_sequence", b"snapshot_sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiagnoseResponse: _TypeAlias = DiagnoseResponse  # noqa: Y015
 
 @_typing.final
 class ListPluginsRequest(_message.Message):

@@ -42,6 +42,11 @@ class SystemServiceStub:
                 request_serializer=quarterdeck_dot_v1_dot_system__service__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=quarterdeck_dot_v1_dot_system__service__pb2.GetStatusResponse.FromString,
                 _registered_method=True)
+        self.Diagnose = channel.unary_unary(
+                '/quarterdeck.v1.SystemService/Diagnose',
+                request_serializer=quarterdeck_dot_v1_dot_system__service__pb2.DiagnoseRequest.SerializeToString,
+                response_deserializer=quarterdeck_dot_v1_dot_system__service__pb2.DiagnoseResponse.FromString,
+                _registered_method=True)
         self.ListPlugins = channel.unary_unary(
                 '/quarterdeck.v1.SystemService/ListPlugins',
                 request_serializer=quarterdeck_dot_v1_dot_system__service__pb2.ListPluginsRequest.SerializeToString,
@@ -62,6 +67,13 @@ class SystemServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Diagnose(self, request, context):
+        """Checks the daemon's promises, each by itself, while it goes on trading. Answers in every state.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListPlugins(self, request, context):
         """Lists what the loaded plugins offer, by kind and name. INVALID_ARGUMENT with PAGE_TOKEN_MISMATCH for a token of another
         query.
@@ -77,6 +89,11 @@ def add_SystemServiceServicer_to_server(servicer, server):
                     servicer.GetStatus,
                     request_deserializer=quarterdeck_dot_v1_dot_system__service__pb2.GetStatusRequest.FromString,
                     response_serializer=quarterdeck_dot_v1_dot_system__service__pb2.GetStatusResponse.SerializeToString,
+            ),
+            'Diagnose': grpc.unary_unary_rpc_method_handler(
+                    servicer.Diagnose,
+                    request_deserializer=quarterdeck_dot_v1_dot_system__service__pb2.DiagnoseRequest.FromString,
+                    response_serializer=quarterdeck_dot_v1_dot_system__service__pb2.DiagnoseResponse.SerializeToString,
             ),
             'ListPlugins': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPlugins,
@@ -114,6 +131,33 @@ class SystemService:
             '/quarterdeck.v1.SystemService/GetStatus',
             quarterdeck_dot_v1_dot_system__service__pb2.GetStatusRequest.SerializeToString,
             quarterdeck_dot_v1_dot_system__service__pb2.GetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Diagnose(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quarterdeck.v1.SystemService/Diagnose',
+            quarterdeck_dot_v1_dot_system__service__pb2.DiagnoseRequest.SerializeToString,
+            quarterdeck_dot_v1_dot_system__service__pb2.DiagnoseResponse.FromString,
             options,
             channel_credentials,
             insecure,

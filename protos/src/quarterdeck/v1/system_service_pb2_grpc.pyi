@@ -38,6 +38,8 @@ class SystemServiceStub:
     def __new__(cls, channel: _aio.Channel) -> SystemServiceAsyncStub: ...
     GetStatus: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.GetStatusRequest, _system_service_pb2.GetStatusResponse]
     """Reads the daemon's status. Answers in every state."""
+    Diagnose: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.DiagnoseRequest, _system_service_pb2.DiagnoseResponse]
+    """Checks the daemon's promises, each by itself, while it goes on trading. Answers in every state."""
     ListPlugins: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.ListPluginsRequest, _system_service_pb2.ListPluginsResponse]
     """Lists what the loaded plugins offer, by kind and name. INVALID_ARGUMENT with PAGE_TOKEN_MISMATCH for a token of another
     query.
@@ -53,6 +55,8 @@ class SystemServiceAsyncStub(SystemServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetStatus: _aio.UnaryUnaryMultiCallable[_system_service_pb2.GetStatusRequest, _system_service_pb2.GetStatusResponse]  # type: ignore[assignment]
     """Reads the daemon's status. Answers in every state."""
+    Diagnose: _aio.UnaryUnaryMultiCallable[_system_service_pb2.DiagnoseRequest, _system_service_pb2.DiagnoseResponse]  # type: ignore[assignment]
+    """Checks the daemon's promises, each by itself, while it goes on trading. Answers in every state."""
     ListPlugins: _aio.UnaryUnaryMultiCallable[_system_service_pb2.ListPluginsRequest, _system_service_pb2.ListPluginsResponse]  # type: ignore[assignment]
     """Lists what the loaded plugins offer, by kind and name. INVALID_ARGUMENT with PAGE_TOKEN_MISMATCH for a token of another
     query.
@@ -71,6 +75,14 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_system_service_pb2.GetStatusResponse, _abc.Awaitable[_system_service_pb2.GetStatusResponse]]:
         """Reads the daemon's status. Answers in every state."""
+
+    @_abc_1.abstractmethod
+    def Diagnose(
+        self,
+        request: _system_service_pb2.DiagnoseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_system_service_pb2.DiagnoseResponse, _abc.Awaitable[_system_service_pb2.DiagnoseResponse]]:
+        """Checks the daemon's promises, each by itself, while it goes on trading. Answers in every state."""
 
     @_abc_1.abstractmethod
     def ListPlugins(

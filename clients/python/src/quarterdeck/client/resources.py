@@ -20,6 +20,7 @@ from quarterdeck.client.words import (
     BotState,
     DaemonState,
     FillCause,
+    FindingVerdict,
     InstrumentKind,
     Liquidity,
     Mode,
@@ -393,7 +394,10 @@ class RiskState:
 class Status:
     """How the daemon is.
 
-    `market_data_age` is `None` before the first market observation, `exchange_age` before the exchange's first answer.
+    `market_data_age` is `None` before the first market observation, `exchange_age` before the exchange's first answer,
+    `reconcile_age` before journal and exchange were first found to agree, `lease_remaining` without a lease that runs
+    out, and `kept_age` while the newest kept state is an earlier daemon's. `unknown_orders` are the first few of
+    `unknown_order_count`; these and `unprotected_positions` are names.
     """
 
     mode: Mode
@@ -408,6 +412,31 @@ class Status:
     feed: str
     market_data_age: timedelta | None
     exchange_age: timedelta | None
+    reconcile_age: timedelta | None
+    unknown_order_count: int
+    unknown_orders: tuple[str, ...]
+    unprotected_positions: tuple[str, ...]
+    loop_lag: timedelta | None
+    queue_depth: int
+    journal_bytes: int
+    wal_bytes: int
+    lease_remaining: timedelta | None
+    head_hash: str
+    kept_sequence: int
+    kept_age: timedelta | None
+    unclean_start: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check of the daemon found. `invariants` are the promises it is about, such as `I04`."""
+
+    check: str
+    invariants: tuple[str, ...]
+    verdict: FindingVerdict
+    detail: str
+    data: Mapping[str, Any]
+    age: timedelta
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ TradingState = Literal["ACTIVE", "REDUCING", "HALTED"]
 SignalAction = Literal["ENTER_LONG", "ENTER_SHORT", "EXIT"]
 Mode = Literal["DEMO", "PAPER", "TESTNET", "EXCHANGE_DEMO", "LIVE"]
 DaemonState = Literal["READY", "SYNCING", "SAFE", "KILLED", "FENCED"]
+FindingVerdict = Literal["OK", "WARNING", "FAILED", "NOT_APPLICABLE"]
+DiagnosisDepth = Literal["QUICK", "FULL"]
 PluginKind = Literal[
     "EXCHANGE", "FEED", "STRATEGY", "SIZER", "SCALER", "RISK", "INDICATOR", "SINK", "SERVICE", "COMMAND"
 ]

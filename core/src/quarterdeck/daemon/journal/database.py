@@ -9,8 +9,9 @@ import os
 import socket
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine, delete, insert, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -124,6 +125,11 @@ class Database(ABC):
         Raises:
             ConnectionLost: not yet.
         """
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files it is made of, its own first, then its write-ahead log; none if it is somewhere else."""
+        return ()
 
     @abstractmethod
     def keep_before(self, version: int) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import NamedTuple, Self
 from uuid import UUID
 
@@ -140,6 +141,11 @@ class Journal:
         """The last durable sequence, and the hash that stands for every entry up to it."""
         return self._writer.head
 
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files it is made of, its own first, then its write-ahead log; none if it is on another machine."""
+        return self._database.files
+
     def append(self, entries: Sequence[Entry]) -> asyncio.Future[None]:
         """Write entries that continue the journal; the future of the running event loop is done when they are durable.
 
@@ -199,6 +205,12 @@ class Journal:
             failpoint("snapshot.written")
 
         return self.write(new.sequence, save)
+
+    def kept(self, snapshot_format: str) -> int:
+        """Up to where the newest snapshot of a format reaches; 0 if there is none. Blocks."""
+        query = select(func.max(snapshot.c.sequence)).where(snapshot.c.format == snapshot_format)
+        with self.reading() as connection:
+            return connection.scalar(query) or 0
 
     def latest_snapshot(self, snapshot_format: str, at_most: int) -> Snapshot | None:
         """The newest snapshot of a format that is not beyond a sequence.

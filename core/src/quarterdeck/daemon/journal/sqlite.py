@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote
@@ -60,6 +60,11 @@ class SqliteDatabase(Database):
         """A look at the lock alone: it is this process's until it ends, unless somebody took its file away."""
         if not self._lock.is_held:
             raise Fenced(f"the lock {self._lock.path} is not the file any more that this process has locked")
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The database, its log, and what goes with them."""
+        return tuple(self.path.with_name(self.path.name + end) for end in ("", "-wal", "-shm", ".lock"))
 
     def keep_before(self, version: int) -> None:
         """A copy of the file beside it, whole and on the disk before it gets its name."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from quarterdeck.engine.checks import Finding, Verdict
 from quarterdeck.rpc.convert.values import mode_number, numbers, prose, set_span, set_time
 from quarterdeck.rpc.facade import DaemonState, DaemonStatus, PluginInfo
 from quarterdeck.v1 import system_pb2
 
 STATES = numbers(DaemonState, system_pb2.Status.State, "STATE")
+VERDICTS = numbers(Verdict, system_pb2.Finding.Verdict, "VERDICT")
 
 
-def status_message(status: DaemonStatus, journal_id: str, head: int) -> system_pb2.Status:
-    """How the daemon is. `head` is the last event recorded."""
+def status_message(status: DaemonStatus, journal_id: str, head: int, account: str) -> system_pb2.Status:
+    """How the daemon is. `head` is the last event recorded, `account` the name of what it trades."""
     message = system_pb2.Status(
         mode=mode_number(status.mode),
         state=STATES[status.state],
@@ -20,13 +22,37 @@ def status_message(status: DaemonStatus, journal_id: str, head: int) -> system_p
         head_sequence=head,
         exchange=status.exchange,
         feed=status.feed,
+        unknown_order_count=status.unknown_order_count,
+        unknown_orders=[f"{account}/orders/{each}" for each in status.unknown_orders],
+        unprotected_positions=[f"{account}/positions/{each}" for each in status.unprotected_positions],
+        queue_depth=status.queue_depth,
+        journal_bytes=status.journal_bytes,
+        wal_bytes=status.wal_bytes,
+        head_hash=status.head_hash,
+        kept_sequence=status.kept_sequence,
+        unclean_start=status.unclean_start,
     )
     set_time(message.start_time, status.start_time)
     set_time(message.current_time, status.current_time)
-    if status.market_data_age is not None:
-        set_span(message.market_data_age, max(status.market_data_age, 0))
-    if status.exchange_age is not None:
-        set_span(message.exchange_age, max(status.exchange_age, 0))
+    set_span(message.loop_lag, status.loop_lag)
+    for name in ("market_data_age", "exchange_age", "reconcile_age", "lease_remaining", "kept_age"):
+        span: int | None = getattr(status, name)
+        if span is not None:
+            set_span(getattr(message, name), max(span, 0))
+    return message
+
+
+def finding_message(finding: Finding) -> system_pb2.Finding:
+    """What one check found."""
+    message = system_pb2.Finding(
+        check=finding.check,
+        invariants=finding.invariants,
+        verdict=VERDICTS[finding.verdict],
+        detail=prose(finding.detail),
+    )
+    message.data.SetInParent()
+    message.data.update({name: prose(value) for name, value in finding.data.items()})
+    set_span(message.age, max(finding.age, 0))
     return message
 
 

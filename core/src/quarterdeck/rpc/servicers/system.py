@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing_extensions import override
 
 from quarterdeck.rpc import pages
-from quarterdeck.rpc.convert.system import plugin_message, status_message
+from quarterdeck.rpc.convert.system import finding_message, plugin_message, status_message
 from quarterdeck.rpc.facade import Deck
 from quarterdeck.rpc.servicers.base import Context, Servicer
 from quarterdeck.v1.system_pb2 import Plugin
 from quarterdeck.v1.system_service_pb2 import (
+    DiagnoseRequest,
+    DiagnoseResponse,
     GetStatusRequest,
     GetStatusResponse,
     ListPluginsRequest,
@@ -29,8 +31,14 @@ class SystemServicer(Servicer, SystemServiceServicer):
     async def GetStatus(self, request: GetStatusRequest, context: Context) -> GetStatusResponse:
         # It answers in every state, so it waits for nothing: what is durable is all it tells of the journal.
         head = self._deck.events.head
-        status = status_message(self._deck.status(), self._deck.journal_id, head)
+        status = status_message(self._deck.status(), self._deck.journal_id, head, self._account)
         return GetStatusResponse(status=status, snapshot_sequence=head)
+
+    @override
+    async def Diagnose(self, request: DiagnoseRequest, context: Context) -> DiagnoseResponse:
+        head = self._deck.events.head
+        found = await self._deck.diagnose(full=request.depth == DiagnoseRequest.DEPTH_FULL)
+        return DiagnoseResponse(findings=[finding_message(each) for each in found], snapshot_sequence=head)
 
     @override
     async def ListPlugins(self, request: ListPluginsRequest, context: Context) -> ListPluginsResponse:

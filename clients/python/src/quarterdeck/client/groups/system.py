@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from quarterdeck.client.calls import Pages, Unary, resource, resources
 from quarterdeck.client.convert import number
-from quarterdeck.client.resources import Plugin, Status
+from quarterdeck.client.resources import Finding, Plugin, Status
 from quarterdeck.client.rpc import Group, L, rpc
-from quarterdeck.client.words import PluginKind
+from quarterdeck.client.words import DiagnosisDepth, PluginKind
 from quarterdeck.v1 import system_pb2
 from quarterdeck.v1 import system_service_pb2 as pb
 
@@ -18,6 +18,12 @@ class System(Group[L]):
     def status(self) -> Unary[Status]:
         """The daemon's status. Answers in every state of the daemon."""
         return Unary(pb.GetStatusRequest(), resource(Status, "status"))
+
+    @rpc
+    def diagnose(self, depth: DiagnosisDepth = "QUICK") -> Unary[list[Finding]]:
+        """What the daemon's checks of itself find. `FULL` folds the whole journal again, which takes a while."""
+        wanted = number(pb.DiagnoseRequest.Depth.DESCRIPTOR, depth)
+        return Unary(pb.DiagnoseRequest(depth=wanted), resources(Finding, "findings"))
 
     @rpc
     def plugins(self, kind: PluginKind | None = None) -> Pages[Plugin]:
