@@ -66,6 +66,7 @@ ANSWERS: dict[type[Any], tuple[type[Message], ...]] = {
     ),
     answers.RiskStateChanged: (risk_service_pb2.EngageKillSwitchResponse, risk_service_pb2.ReleaseKillSwitchResponse),
     answers.RiskRatio: (sizing_service_pb2.GetRiskRatioResponse,),
+    answers.Diagnosis: (system_service_pb2.DiagnoseResponse,),
     answers.ComputedSize: (sizing_service_pb2.ComputeSizeResponse,),
 }
 THINGS = {

@@ -22,7 +22,7 @@ METHODS = {
 
 NAMES = """
     Account AccountOverview AccountState AlreadyExists Amount AsyncListing AsyncStream Backoff Balance Bot
-    BotChanged Candle Client ComputedSize Conflict ContractBroken DEFAULT_TARGET DeadlineExceeded Event
+    BotChanged Candle Client ComputedSize Conflict ContractBroken DEFAULT_TARGET DeadlineExceeded Diagnosis Event
     EventBody FailedPrecondition FieldViolation Fill Finding Holding Instrument InternalError Interval InvalidRequest
     JournalMismatch Moment NewBot NewOrder NotFound Options Order OrderChanged OrderCreated OrderTerms
     OrdersChanged OutOfRange PageTokenMismatch Plugin Position PositionAhead PositionCompacted PositionShare

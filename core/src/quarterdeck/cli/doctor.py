@@ -40,8 +40,8 @@ def doctor(
         daemon.system.status()  # whether anybody answers is known sooner than what is wrong
     with SyncClient.connect(cli.address, account=cli.account, options=PATIENCE) as daemon:
         found = daemon.system.diagnose("FULL" if full else "QUICK")
-    cli.out.answer({"findings": found}, table(COLUMNS, found, "Nothing was checked."))
-    if any(each.verdict == "FAILED" for each in found):
+    cli.out.answer(found, table(COLUMNS, found.findings, "Nothing was checked."))
+    if any(each.verdict == "FAILED" for each in found.findings):
         raise typer.Exit(BROKEN)
 
 

@@ -16,6 +16,7 @@ from quarterdeck.client.aio import AsyncListing, AsyncStream
 from quarterdeck.client.answers import (
     BotChanged,
     ComputedSize,
+    Diagnosis,
     OrderChanged,
     OrderCreated,
     OrdersChanged,
@@ -103,6 +104,7 @@ __all__ = [
     "Conflict",
     "ContractBroken",
     "DeadlineExceeded",
+    "Diagnosis",
     "Event",
     "EventBody",
     "FailedPrecondition",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from quarterdeck.client.resources import Bot, NewOrder, Order, Refusal, RiskState, Sizing, SizingStep
+from quarterdeck.client.resources import Bot, Finding, NewOrder, Order, Refusal, RiskState, Sizing, SizingStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +78,12 @@ class ComputedSize:
     sizing: Sizing | None
     allowed: bool
     refusal: Refusal | None
+    snapshot_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What the daemon's checks of itself found, one finding a check, and the journal position that was looked at."""
+
+    findings: tuple[Finding, ...]
     snapshot_sequence: int

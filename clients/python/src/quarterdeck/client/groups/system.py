@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from quarterdeck.client.answers import Diagnosis
 from quarterdeck.client.calls import Pages, Unary, resource, resources
 from quarterdeck.client.convert import number
-from quarterdeck.client.resources import Finding, Plugin, Status
+from quarterdeck.client.resources import Plugin, Status
 from quarterdeck.client.rpc import Group, L, rpc
 from quarterdeck.client.words import DiagnosisDepth, PluginKind
 from quarterdeck.v1 import system_pb2
@@ -20,10 +21,10 @@ class System(Group[L]):
         return Unary(pb.GetStatusRequest(), resource(Status, "status"))
 
     @rpc
-    def diagnose(self, depth: DiagnosisDepth = "QUICK") -> Unary[list[Finding]]:
+    def diagnose(self, depth: DiagnosisDepth = "QUICK") -> Unary[Diagnosis]:
         """What the daemon's checks of itself find. `FULL` folds the whole journal again, which takes a while."""
         wanted = number(pb.DiagnoseRequest.Depth.DESCRIPTOR, depth)
-        return Unary(pb.DiagnoseRequest(depth=wanted), resources(Finding, "findings"))
+        return Unary(pb.DiagnoseRequest(depth=wanted), resource(Diagnosis))
 
     @rpc
     def plugins(self, kind: PluginKind | None = None) -> Pages[Plugin]:
