@@ -212,6 +212,10 @@ class Loop:
 
     # ------------------------------------------------------------ waiting
 
+    def hindrance(self, link_id: str) -> str:
+        """Why an order may not leave at this very moment; empty if it may. What is not durable yet counts, too."""
+        return self._machine.hindrance(link_id)
+
     @property
     def is_settled(self) -> bool:
         """Whether everything in memory is durable, and no news lingers."""

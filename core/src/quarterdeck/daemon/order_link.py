@@ -11,7 +11,7 @@ import structlog
 from quarterdeck.daemon.clock import Clock
 from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.loop import Loop
-from quarterdeck.domain.report import AmendRejected, CancelRejected, Unknown
+from quarterdeck.domain.report import AmendRejected, CancelRejected, NotSent, Unknown
 from quarterdeck.engine.effects import AmendAtVenue, CancelAtVenue, Effect, QueueOrder, SendOrder
 from quarterdeck.engine.inputs import Sending
 from quarterdeck.plugin.exchange import AmendOrder, CancelOrder, Exchange, PlaceOrder
@@ -58,6 +58,10 @@ class OrderLink:
 
     async def _place(self, effect: SendOrder) -> None:
         failpoint("place.before")
+        hindrance = self._loop.hindrance(effect.link_id)  # the kill switch may have come into the same commit
+        if hindrance:
+            self._loop.note(NotSent(effect.link_id, hindrance[:200], self._clock.now()))
+            return
         try:
             outcome = await self._exchange.place(PlaceOrder(effect.link_id, effect.terms, self._clock.now()))
         except Exception as error:

@@ -102,6 +102,11 @@ class Machine:
             )
         return sequence
 
+    def hindrance(self, link_id: str) -> str:
+        """Why an order that was announced may not leave at this very moment; empty if it may."""
+        order = self.state.order_by_link(link_id)
+        return "" if order is None else orders.hindrance(order, self.view)
+
     def attach(self, bot_id: str, strategy: Strategy) -> None:
         """Feed a bot that the journal says is running or paused, after a restart."""
         self.roster.attach(bots.known(self.state, bot_id), strategy)

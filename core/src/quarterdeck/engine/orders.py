@@ -94,14 +94,19 @@ def announce(turn: Turn, link: str, view: View) -> None:
     order = turn.state.order_by_link(link)
     if order is None or order.state is not OrderState.PREPARED:
         return
-    why = "cancelled before it was sent" if order.cancel_requested else ""
-    if not why and order.role is OrderRole.ENTRY:
-        why = _in_the_way(order.terms.symbol, view)
+    why = hindrance(order, view)
     if why:
         turn.emit(e.OrderNotSent(order.order_id, why[:200]), order.correlation_id, order.last_sequence)
         return
     turn.emit(e.OrderSent(order.order_id, order.attempts + 1), order.correlation_id, order.last_sequence)
     turn.effects.append(SendOrder(link, order.terms))
+
+
+def hindrance(order: Order, view: View) -> str:
+    """Why an order may not leave now; empty if it may. Asked when it is announced, and again just before it is sent."""
+    if order.cancel_requested:
+        return "cancelled before it was sent"
+    return _in_the_way(order.terms.symbol, view) if order.role is OrderRole.ENTRY else ""
 
 
 def _in_the_way(symbol: str, view: View) -> str:
