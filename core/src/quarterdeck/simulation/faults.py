@@ -55,6 +55,7 @@ FAULTS: Mapping[str, Fault] = {
     "fail-after-commit": Fault("a commit fails, but it is on the disk", 0.004),
     "slow-commit": Fault("a commit takes up to seconds", 0.03),
     # the process
+    "restart": Fault("the process is asked to stop, does, and is started again", 0.5, timed=True),
     "crash": Fault("the process is killed at some moment", 1.0, timed=True),
     "crash-at-failpoint": Fault("the process is killed at a failpoint", 1.5, timed=True),
     "power-loss": Fault("the machine loses power: what was not synced is gone", 0.5, timed=True),

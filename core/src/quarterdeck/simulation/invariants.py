@@ -7,7 +7,7 @@ sentence for each violation. `check` asks all of them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 
 from quarterdeck.daemon.journal.snapshots import dump_state
@@ -34,11 +34,9 @@ class Case:
         self.evidence = evidence
         self.truth = evidence.truth
         self.events: list[Recorded] = [decode(entry.body) for entry in evidence.entries]
-        self.links: dict[str, str] = {}
-        """Order id to link id, for every order the journal ever had."""
-        for recorded in self.events:
-            if isinstance(recorded.event, e.OrderPrepared | e.OrderAdopted):
-                self.links[recorded.event.order_id] = recorded.event.link_id
+        self.lost: list[Recorded] = [decode(entry.body) for entry in evidence.lost]
+        self.links = _links(self.events)
+        """Order id to link id, for every order the journal has."""
 
     @property
     def state(self) -> State | None:
@@ -48,11 +46,19 @@ class Case:
     def of_link(self, kind: type[object]) -> dict[str, list[int]]:
         """Sequences of the events of one kind, by the order's link id."""
         found: dict[str, list[int]] = {}
-        for recorded in self.events:
-            if isinstance(recorded.event, kind):
-                link = self.links.get(getattr(recorded.event, "order_id", ""), "")
-                found.setdefault(link, []).append(recorded.sequence)
+        for events in (self.lost, self.events):
+            links = _links(events)
+            for recorded in events:
+                if isinstance(recorded.event, kind):
+                    link = links.get(getattr(recorded.event, "order_id", ""), "")
+                    found.setdefault(link, []).append(recorded.sequence)
         return found
+
+
+def _links(events: Iterable[Recorded]) -> dict[str, str]:
+    """Order id to link id."""
+    made = (recorded.event for recorded in events)
+    return {event.order_id: event.link_id for event in made if isinstance(event, e.OrderPrepared | e.OrderAdopted)}
 
 
 def i01_intent_before_send(case: Case) -> Violations:
@@ -183,6 +189,8 @@ def i09_stream(case: Case) -> Violations:
 
 def i10_durable_before_visible(case: Case) -> Violations:
     """What a reader or a caller has seen is in the journal, byte for byte."""
+    if case.lost:  # what is older than a copy is lost with the journal it was in
+        return
     sequences = {entry.sequence for entry in case.evidence.entries}
     for number, transcript in enumerate(case.evidence.transcripts):
         for broken in broken_laws(transcript, case.evidence.entries, [durable_before_visible]):
@@ -196,6 +204,8 @@ def i10_durable_before_visible(case: Case) -> Violations:
 def i11_command_once(case: Case) -> Violations:
     """A request is carried out at most once, its answer stays the same, and its id can't be used for anything else."""
     recorded: dict[str, list[Recorded]] = {}
+    if case.lost:
+        return
     for one in case.events:
         if one.request_id:
             recorded.setdefault(one.request_id, []).append(one)
@@ -214,6 +224,19 @@ def i11_command_once(case: Case) -> Violations:
             yield f"request id {request.request_id} was used twice with other content"
 
 
+def i12_single_writer(case: Case) -> Violations:
+    """What a process sends carries an epoch above that of every process before it."""
+    latest, sender = "", ""
+    for sent in case.truth.sent:
+        epoch = sent.link_id.split("-")[2]
+        if sent.kind == "create":
+            if sent.process != sender and epoch <= latest:
+                yield f"{sent.process} sent {sent.link_id}, and epoch {latest} had been there before"
+            if sent.process == sender and epoch != latest:
+                yield f"{sent.process} changed its epoch from {latest} with {sent.link_id}"
+            latest, sender = max(epoch, latest), sent.process
+
+
 def i16_exact_numbers(case: Case) -> Violations:
     """What was sent is on the tick and the lot."""
     by_symbol = {one.symbol: one for one in INSTRUMENTS}
@@ -226,6 +249,16 @@ def i16_exact_numbers(case: Case) -> Violations:
         for price in (terms.limit_price, terms.trigger_price, terms.stop_loss, terms.take_profit):
             if price is not None and (price <= 0 or price % instrument.tick_size):
                 yield f"{sent.link_id}: price {price} is off the tick"
+
+
+_AGAIN = (e.DaemonStarted, e.DaemonStopped, e.PortfolioSnapshotTaken)
+
+
+def i21_recovery_again(case: Case) -> Violations:
+    """Starting again when nothing has happened changes nothing: no order, no fill, no adjustment."""
+    for recorded in case.events:
+        if recorded.sequence > case.evidence.mark and not isinstance(recorded.event, _AGAIN):
+            yield f"a start when all was quiet recorded {recorded.event} at {recorded.sequence}"
 
 
 def i22_convergence(case: Case) -> Violations:
@@ -275,7 +308,9 @@ INVARIANTS: tuple[Callable[[Case], Violations], ...] = (
     i09_stream,
     i10_durable_before_visible,
     i11_command_once,
+    i12_single_writer,
     i16_exact_numbers,
+    i21_recovery_again,
     i22_convergence,
     i23_unknown_stays_unknown,
     i25_replay,

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from quarterdeck.daemon.failpoints import NAMES
 from quarterdeck.domain.errors import ConfigError
 from quarterdeck.domain.market import MINUTE, SECOND
 from quarterdeck.plugin.validation import validated
@@ -76,7 +77,8 @@ class Scenario(BaseModel):
     fault: str = Field(pattern=r"^F\d\d[ab]?$", description="its number in the catalogue")
     summary: str
     expected: str
-    seeds: Annotated[int, Field(ge=1, le=100)] = 3
+    seeds: Annotated[int, Field(ge=1, le=1000)] = 3
+    sweep: bool = Field(default=False, description="each seed kills the process at another failpoint or hit of it")
     hours: float = Field(default=0.5, gt=0)
     callers: int = 2
     readers: int = 1
@@ -101,9 +103,16 @@ class Scenario(BaseModel):
             round(self.window * SECOND),
             round(self.visibility * SECOND),
             self.balance,
-            steps=self.steps,
+            steps=(*self.steps, *self._killed(seed)),
             scenario=name,
         )
+
+    def _killed(self, seed: int) -> tuple[Step, ...]:
+        if not self.sweep:
+            return ()
+        hit, place = divmod(seed - 1, len(NAMES))
+        step = {"at": 300, "do": "crash-at", "failpoint": NAMES[place], "hit": hit + 1}
+        return (Step.model_validate(step),)
 
 
 @cache

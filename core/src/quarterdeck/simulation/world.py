@@ -15,7 +15,7 @@ from uuid import UUID
 import structlog
 
 from quarterdeck.daemon import failpoints
-from quarterdeck.daemon.config import BotSection, Config, Mode, PluginChoice
+from quarterdeck.daemon.config import BotSection, Config, Mode, OnStop, PluginChoice
 from quarterdeck.daemon.core import Core
 from quarterdeck.daemon.deck import DaemonDeck
 from quarterdeck.daemon.journal import Entry, Journal
@@ -24,7 +24,7 @@ from quarterdeck.domain.amounts import use_money_context
 from quarterdeck.domain.errors import ConfigError
 from quarterdeck.domain.market import MINUTE, Side
 from quarterdeck.domain.risk import TradingState
-from quarterdeck.engine.inputs import CancelAllOrders, ClosePosition, EngageKillSwitch, ReleaseKillSwitch
+from quarterdeck.engine.inputs import CancelAllOrders, ClosePosition, EngageKillSwitch, ReleaseKillSwitch, Request
 from quarterdeck.engine.pipeline import Deciders, HardLimits
 from quarterdeck.plugin.loader import Plugins, build, choose, load
 from quarterdeck.simulation.callers import Caller, Wish, scripted
@@ -48,6 +48,9 @@ class Evidence:
     plan: Plan
     truth: Truth
     entries: list[Entry] = field(default_factory=list)
+    """The journal at the end."""
+    lost: list[Entry] = field(default_factory=list)
+    """A journal that a copy from before took the place of."""
     wishes: list[Wish] = field(default_factory=list)
     transcripts: list[Transcript] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
@@ -57,6 +60,8 @@ class Evidence:
     core: Core | None = None
     """The daemon that runs at the end, settled."""
     venue: SimulatedVenue | None = None
+    mark: int = 0
+    """The journal's head when all was quiet; after it the daemon was only killed and started again."""
 
 
 class Node:
@@ -68,6 +73,7 @@ class Node:
         self.core: Core | None = None
         self.streams: Streams | None = None
         self.is_up = False
+        self.stopping: asyncio.Task[None] | None = None
         self._world = world
         self._exchange = SimulatedExchange(world.wire, world.disk, self.process)
 
@@ -81,6 +87,13 @@ class Node:
         await core.take_up(persistently=True)
         self.is_up = True
         await core.ended()
+        if self.stopping is not None:
+            await self.stopping
+
+    async def stop(self, policy: OnStop) -> None:
+        """End in order."""
+        assert self.core is not None
+        await self.core.close("asked to", policy)
 
     def _journal(self, config: Config) -> Journal:
         database = SimulatedDatabase(self._world.disk, self.process)
@@ -105,10 +118,12 @@ class World:
         self.is_trading = True
         self.processes = 0
         self.failures: list[str] = []
-        self._armed: tuple[str, int] | None = None
+        self._armed: tuple[str, int, Callable[[Node], None]] | None = None
         self._gone: asyncio.Future[None] | None = None
         self._power_lost = False
         self._backup = b""
+        self._lost: list[Entry] = []
+        self._is_frozen = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def now(self) -> int:
@@ -167,14 +182,21 @@ class World:
         self.is_trading = False
         self._calm()
         await asyncio.sleep(plan.quiet / SECOND)
-        return await self._evidence([*callers, operator], readers)
+        self._is_frozen = True
+        await asyncio.sleep(60)
+        mark = self.disk.head
+        for _ in range(2):
+            if self.node is not None:
+                self.kill(self.node)
+            await asyncio.sleep(90)
+        return await self._evidence([*callers, operator], readers, mark)
 
     def _calm(self) -> None:
         self.faults.are_on = False
         self.wire.is_out = False
         self._armed = None
 
-    async def _evidence(self, callers: list[Caller], readers: list[Reader]) -> Evidence:
+    async def _evidence(self, callers: list[Caller], readers: list[Reader], mark: int) -> Evidence:
         node = self.node
         core = None if node is None or not node.is_up or not node.process.is_alive else node.core
         if core is not None:
@@ -189,10 +211,14 @@ class World:
             processes=self.processes,
             core=core,
             venue=self.venue,
+            mark=mark,
         )
-        journal = Journal(SimulatedDatabase(self.disk, Process("auditor")), CONFIG.account.id, turns=lambda _: None)
-        evidence.entries = list(journal.iterate(0))
+        evidence.entries, evidence.lost = self._entries(), self._lost
         return evidence
+
+    def _entries(self) -> list[Entry]:
+        journal = Journal(SimulatedDatabase(self.disk, Process("auditor")), CONFIG.account.id, turns=lambda _: None)
+        return list(journal.iterate(0))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(self.loop.create_task(work))
@@ -201,7 +227,7 @@ class World:
 
     def _minute(self, step: int) -> None:
         """Called a few times a minute."""
-        if step:
+        if step and not self._is_frozen:
             self.market.step()
             self.venue.see_market()
             if step % STEPS == 0:
@@ -245,12 +271,23 @@ class World:
         node = self.node
         if self._armed is None or node is None or self._armed[0] != name or not node.process.is_alive:
             return
-        self._armed = (name, self._armed[1] - 1)
-        if not self._armed[1]:
+        _, left, action = self._armed
+        if left > 1:
+            self._armed = (name, left - 1, action)
+        else:
             self._armed = None
-            self.faults.hits("crash-at-failpoint")
-            self.kill(node)
-            raise Crash(name)
+            action(node)
+
+    def _crash_here(self, node: Node) -> None:
+        self.faults.hits("crash-at-failpoint")
+        self.kill(node)
+        raise Crash(node.process.name)
+
+    def _halt_here(self, node: Node) -> None:
+        """Somebody pulls the kill switch at this very moment."""
+        if node.core is not None:
+            wish = node.core.deck.submit(EngageKillSwitch("at this very moment"), Request())
+            self._tasks.append(self.loop.start(node.process, _to_its_end(wish)))
 
     @contextmanager
     def _failpoints(self) -> Iterator[None]:
@@ -286,7 +323,26 @@ class World:
         await self._power_loss(self.dice)
 
     async def _do_crash_at(self, failpoint: str, hit: int = 1) -> None:
-        self._armed = (failpoint, hit)
+        self._armed = (failpoint, hit, self._crash_here)
+
+    async def _do_kill_switch_at(self, failpoint: str, hit: int = 1) -> None:
+        self._armed = (failpoint, hit, self._halt_here)
+
+    async def _do_crash_loop(self, failpoints: list[str]) -> None:
+        """Kill it once at each of these, one after the other."""
+        for name in failpoints:
+            self._armed = (name, 1, self._crash_here)
+            if self.process is not None and self.process.is_alive and not name.startswith("start."):
+                await asyncio.sleep(60)
+            else:
+                await self._crash(self.dice)
+            for _ in range(120):
+                if self._armed is None:
+                    break
+                await asyncio.sleep(1)
+
+    async def _do_restart(self) -> None:
+        await self._restart(self.dice)
 
     async def _do_cut_stream(self) -> None:
         self.wire.cut()
@@ -330,6 +386,7 @@ class World:
     async def _do_restore(self) -> None:
         """The machine is lost, and the daemon begins again from the copy."""
         await self._crash(self.dice)
+        self._lost += self._entries()
         self.disk.restore(self._backup)
 
     # --- what goes wrong by the clock
@@ -360,12 +417,19 @@ class World:
             return True
         return False
 
+    async def _restart(self, dice: Random) -> bool:
+        node = self.node
+        if node is None or not node.is_up or not node.process.is_alive or node.stopping is not None:
+            return False
+        node.stopping = self.loop.start(node.process, node.stop(dice.choice(list(OnStop))))
+        return True
+
     async def _power_loss(self, dice: Random) -> bool:
         self._power_lost = True
         return await self._crash(dice)
 
     async def _crash_at_failpoint(self, dice: Random) -> bool:
-        self._armed = (dice.choice(failpoints.NAMES), dice.randint(1, 3))
+        self._armed = (dice.choice(failpoints.NAMES), dice.randint(1, 3), self._crash_here)
         return False  # counted when it is hit
 
     async def _manual_order(self, dice: Random) -> bool:
@@ -389,6 +453,10 @@ class World:
         self.market.jump(dice.choice(INSTRUMENTS).symbol, dice.uniform(-0.05, 0.05))
         self.venue.see_market()
         return True
+
+
+async def _to_its_end(work: Coroutine[Any, Any, object]) -> None:
+    await work
 
 
 CONFIG = Config(
