@@ -20,8 +20,3 @@ def nursery() -> Iterator[Nursery]:
 @pytest.fixture(autouse=True)
 def money() -> None:
     use_money_context()
-
-
-@pytest.fixture
-def journal_url() -> str:
-    return "sqlite:///journal.db"

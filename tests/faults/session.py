@@ -43,6 +43,7 @@ CONFIG = """\
 mode = "paper"
 [journal]
 url = "{url}"
+reserve_mib = 1
 [exchange]
 plugin = "{venue}"
 [exchange.settings.balances]

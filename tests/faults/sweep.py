@@ -31,17 +31,11 @@ class Forked(DaemonProcess):
 
     def __init__(self, folder: Path, url: str, nursery: Nursery, venue: str = "paper") -> None:
         super().__init__(folder, CONFIG.format(url=url, venue=venue))
-        self.url = _absolute(url, folder)
+        self.url = url
         self._nursery = nursery
 
     def _run(self, arguments: Sequence[str], environment: Mapping[str, str]) -> Running:
         return self._nursery.start(arguments, self.folder, {"NO_COLOR": "1", **environment}, self.log)
-
-
-def _absolute(url: str, folder: Path) -> str:
-    """The same journal, from any folder."""
-    head, separator, path = url.partition("sqlite:///")
-    return f"sqlite:///{folder / path}" if separator and not head else url
 
 
 class Case:
@@ -121,6 +115,8 @@ class Case:
         invariants.check_stream(self._stream.transcript, told)
         invariants.check_answers(self.session.wishes, told)
         invariants.check_promises(self.session.wishes, told)
+        unheard = [order.order_id for order in told.state.open_orders.values() if order.cancel_requested]
+        assert not unheard, f"asked for and never carried out: cancels of {unheard}"
         assert told.state.clean
         assert told.state.bots["crossing"].state is BotState.RUNNING, "the bot that runs from the start does not"
         self._stream.close()

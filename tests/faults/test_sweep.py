@@ -49,7 +49,7 @@ def hits(venue: str, nursery: Nursery, factory: pytest.TempPathFactory) -> dict[
     """How often an undisturbed session hits each point; about the same whatever the database."""
     if venue not in _hits:
         folder = factory.mktemp("undisturbed")
-        _hits[venue] = Case(Forked(folder, "sqlite:///journal.db", nursery, venue)).count()
+        _hits[venue] = Case(Forked(folder, f"sqlite:///{folder / 'journal.db'}", nursery, venue)).count()
     return _hits[venue]
 
 

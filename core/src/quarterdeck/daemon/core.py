@@ -350,6 +350,8 @@ class Core:
         differences = await reconcile.differences(state, exchange)
         for difference in differences:
             loop.post(Disagreement(difference))
+        for cancel in reconcile.unheard_cancels(state):
+            self._link.act(cancel)
         await loop.idle()
         if not differences:
             self.deck.agreed_at = asyncio.get_running_loop().time()

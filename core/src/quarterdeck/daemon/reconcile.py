@@ -10,6 +10,8 @@ from quarterdeck.daemon.loop import Loop
 from quarterdeck.domain.order import UNRESOLVED_STATES, Order, OrderState
 from quarterdeck.domain.report import Absent, NotSent, Opened
 from quarterdeck.domain.venue import VenueAccount, VenueOrder, VenuePosition
+from quarterdeck.engine.effects import CancelAtVenue
+from quarterdeck.engine.orders import cancel_at_venue
 from quarterdeck.engine.state import State
 from quarterdeck.plugin.exchange import Exchange
 
@@ -63,6 +65,15 @@ async def resolve_unanswered(state: State, exchange: Exchange, loop: Loop, clock
             for fill in await exchange.fills(order.link_id, order.terms.symbol):
                 loop.post(fill)
     await loop.idle()
+
+
+def unheard_cancels(state: State) -> list[CancelAtVenue]:
+    """Cancels that were recorded and not answered: the process that was to ask may have ended before it did."""
+    return [
+        cancel_at_venue(order)
+        for order in state.open_orders.values()
+        if order.cancel_requested and order.state not in UNRESOLVED_STATES
+    ]
 
 
 async def differences(state: State, exchange: Exchange) -> list[str]:
