@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from quarterdeck.daemon.journal.database import ConnectionLost, Fenced, InUse, cause
+from quarterdeck.daemon.journal.forks import keep_from_children, let_go
 
 _LOCKS = (
     "FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
@@ -30,6 +31,7 @@ class AdvisoryLock:
         self._engine = engine
         self._mutex = threading.Lock()
         self._backend = 0
+        self._descriptor = -1
         digest = hashlib.sha256(f"quarterdeck journal {schema}".encode()).digest()
         self._key = int.from_bytes(digest[:8], "big", signed=True)
         self._connection = engine.connect()
@@ -95,6 +97,8 @@ class AdvisoryLock:
         row = self._connection.exec_driver_sql("SELECT pg_try_advisory_lock(%s), pg_backend_pid()", (self._key,)).one()
         if row[0]:
             self._backend = row[1]
+            self._descriptor = self._connection.connection.fileno()
+            keep_from_children(self._descriptor)
         return bool(row[0])
 
     def _holder(self) -> str:
@@ -104,6 +108,7 @@ class AdvisoryLock:
 
     def _drop(self) -> None:
         """End the connection, not only hand it back: the lock is the session's."""
+        let_go(self._descriptor)
         if not self._connection.closed:
             self._connection.invalidate()
             self._connection.close()

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from quarterdeck.daemon.journal.database import InUse
+from quarterdeck.daemon.journal.forks import keep_from_children, let_go
 from quarterdeck.domain.errors import ConfigError
 
 
@@ -21,7 +22,6 @@ class InstanceLock:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            # Not inheritable by default, so a child that outlives the daemon does not keep the lock.
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise ConfigError(f"cannot open the lock {path}: {error.strerror}") from error
@@ -32,6 +32,7 @@ class InstanceLock:
             os.close(self._descriptor)
             who = f"process {holder}" if holder else "another process"
             raise InUse(f"{who} is using this journal: it holds the lock {path}") from error
+        keep_from_children(self._descriptor)
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
@@ -45,4 +46,5 @@ class InstanceLock:
 
     def release(self) -> None:
         """Let another process in. The file stays: removing it would let two processes lock two files of one name."""
+        let_go(self._descriptor)
         os.close(self._descriptor)
