@@ -25,7 +25,7 @@ from quarterdeck.daemon.market_data import MarketData
 from quarterdeck.daemon.parts import Parts
 from quarterdeck.daemon.pulse import Pulse
 from quarterdeck.domain.bot import BotState
-from quarterdeck.domain.errors import RefusedByState, Unavailable
+from quarterdeck.domain.errors import AlreadyExists, RefusedByState, Unavailable
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import SECOND
 from quarterdeck.domain.risk import LimitStatus, TradingState
@@ -47,7 +47,7 @@ from quarterdeck.engine.inputs import (
 from quarterdeck.engine.machine import Machine
 from quarterdeck.engine.obstacles import STARTING, SYNCING
 from quarterdeck.engine.pipeline import Evaluation, core_limits, evaluate
-from quarterdeck.engine.state import State
+from quarterdeck.engine.state import REQUESTS_KEPT, State
 from quarterdeck.engine.view import View
 from quarterdeck.rpc.convert.envelope import decode
 from quarterdeck.rpc.facade import DaemonState, DaemonStatus, PluginInfo
@@ -149,6 +149,8 @@ class DaemonDeck:
         self._check_ready(command)
         if isinstance(command, CreateBot):
             check_spec(command.spec, self.parts.plugins, self.parts.feed, self.instruments)
+        elif isinstance(command, SubmitOrder) and len(self.state.requests) >= REQUESTS_KEPT:
+            await self._check_order_id(command.order_id, request)
         return await self._ask(command, request)
 
     async def start_bot(self, bot_id: str, request: Request) -> Recorded | None:
@@ -171,7 +173,16 @@ class DaemonDeck:
         if not isinstance(answer, int):
             return answer
         entries = await self.events.read(answer - 1, 1)
+        if not entries or entries[0].sequence != answer:
+            text = f"request {request.request_id} was carried out at {answer}, which the journal does not keep any more"
+            raise AlreadyExists("REQUEST_ID_REUSED", text, {"sequence": str(answer)})
         return decode(entries[0].body)
+
+    async def _check_order_id(self, order_id: str, request: Request) -> None:
+        """Once requests are forgotten, an order's own id tells whether this is a late repetition."""
+        is_new = self.machine.seen(request) is None and self.state.order(order_id) is None
+        if is_new and await self.history.has_order(order_id):
+            raise AlreadyExists("ORDER_ID_TAKEN", f"order {order_id!r} exists", {"name": order_id})
 
     def _check_ready(self, command: Command) -> None:
         if self.loop.broken.done():

@@ -105,6 +105,10 @@ class History:
         """One order, however old."""
         return await self._read(lambda: self._listings.order(order_id))
 
+    async def has_order(self, order_id: str) -> bool:
+        """Whether the tables know an order: without bringing them up to date, so only for those gone from memory."""
+        return await asyncio.to_thread(self._listings.has_order, order_id)
+
     async def orders(
         self,
         limit: int,

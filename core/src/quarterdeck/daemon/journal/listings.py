@@ -60,6 +60,12 @@ class Listings:
         rows, _ = self._rows(select(schema.orders).where(schema.orders.c.order_id == order_id))
         return _order(rows[0]) if rows else None
 
+    def has_order(self, order_id: str) -> bool:
+        """Whether there is such an order."""
+        with self._journal.reading() as connection:
+            query = select(schema.orders.c.order_id).where(schema.orders.c.order_id == order_id)
+            return connection.scalar(query) is not None
+
     def orders(
         self,
         limit: int,
