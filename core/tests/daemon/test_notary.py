@@ -63,10 +63,10 @@ def keys(journal: Journal) -> list[Any]:
 
 def test_a_head_is_signed_every_minute_if_it_has_moved(journal: Journal, key: SigningKey, wall: Wall) -> None:
     notary = Notary(journal, key, None, wall)
-    journal.append_threadsafe(entries(1, 3)).result()
     notary.keep()
     assert heads(journal) == []
     wall.time += EVERY
+    journal.append_threadsafe(entries(1, 3)).result()
     notary.keep()
     wall.time += EVERY
     notary.keep()
@@ -86,8 +86,16 @@ def test_a_head_is_signed_every_minute_if_it_has_moved(journal: Journal, key: Si
 
 def test_a_clock_that_was_set_back_delays_nothing(journal: Journal, key: SigningKey, wall: Wall) -> None:
     notary = Notary(journal, key, None, wall)
+    for number in (1, 2):
+        journal.append_threadsafe(entries(number)).result()
+        notary.keep()
+        wall.time -= 1
+    assert [each.sequence for each in heads(journal)] == [1, 2]
+
+
+def test_a_start_is_signed_at_once(journal: Journal, key: SigningKey, wall: Wall) -> None:
+    notary = Notary(journal, key, None, wall)
     journal.append_threadsafe(entries(1)).result()
-    wall.time -= 1
     notary.keep()
     assert [each.sequence for each in heads(journal)] == [1]
 

@@ -30,6 +30,7 @@ HINTS: Mapping[str, str] = {
     "POSITION_AHEAD": "Begin earlier: the error says where the journal ends.",
     "EXCHANGE_UNAVAILABLE": "Try again in a moment; `quarterdeck status` shows how the daemon is.",
     "NOT_READY": "Try again in a moment.",
+    "JOURNAL_DAMAGED": "`quarterdeck status` says what is wrong and what to do.",
     "INTERNAL": "The daemon's log says more under that id.",
 }
 """What to do about an error of the contract, by its reason."""

@@ -86,6 +86,9 @@ class Daemon:
     async def take_up(self, *, persistently: bool = False) -> None:
         """Take the account up; returns once all calls are taken and the bots are fed. See `Core.take_up`."""
         await self.core.take_up(persistently=persistently)
+        if self.core.deck.damage:
+            log.error("quarantined", address=self.address, head=self.core.head)
+            return
         failpoint("start.ready")
         gc.collect()
         gc.freeze()  # what is loaded by now stays; looking through it again and again costs a tenth of all CPU
@@ -194,7 +197,7 @@ async def _tell(daemon: Daemon) -> None:
     while True:
         status = deck.status()
         said = "; ".join([status.state, *status.reasons]).replace("\n", " ")
-        if not is_up and (deck.phase is Phase.RUNNING or STARTING in deck.machine.obstacles):
+        if not is_up and (deck.phase is Phase.RUNNING or STARTING in deck.machine.obstacles or deck.damage):
             is_up = True
             notify(READY=1, STATUS=said)
         elif said != told:

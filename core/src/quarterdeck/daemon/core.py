@@ -21,18 +21,18 @@ from sqlalchemy.exc import ArgumentError
 from quarterdeck.daemon import reconcile
 from quarterdeck.daemon.bots import check_spec, warm_strategy
 from quarterdeck.daemon.clock import Clock, ReplayClock, SystemClock
-from quarterdeck.daemon.config import BotSection, Config, JournalSection, OnStop
+from quarterdeck.daemon.config import BotSection, Config, OnStop
 from quarterdeck.daemon.deck import DaemonDeck, Phase
 from quarterdeck.daemon.disk import Disk
 from quarterdeck.daemon.doctor import Doctor, steady_drift
 from quarterdeck.daemon.event_log import EventLog
 from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.feed_link import FeedLink
+from quarterdeck.daemon.intake import Intake, MakeNotary, take_in
 from quarterdeck.daemon.journal import Journal
-from quarterdeck.daemon.keeper import History, Keeper
+from quarterdeck.daemon.keeper import History
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.market_data import MarketData
-from quarterdeck.daemon.notary import Notary
 from quarterdeck.daemon.order_link import OrderLink
 from quarterdeck.daemon.parts import Parts
 from quarterdeck.daemon.pulse import Pulse
@@ -108,8 +108,7 @@ class _Opened:
     """What opening an account gives. `instruments` are the machine's own, and empty until the venue has said them."""
 
     clock: Clock
-    journal: Journal
-    keeper: Keeper
+    intake: Intake
     machine: Machine
     instruments: dict[str, Instrument]
     venue: AsyncExitStack
@@ -124,8 +123,8 @@ class Core:
         self._config = config
         self._parts = parts
         self._clock = clock = opened.clock
-        self._journal = journal = opened.journal
-        self._keeper = keeper = opened.keeper
+        self._journal = journal = opened.intake.journal
+        self._keeper = keeper = opened.intake.keeper
         self._machine = machine = opened.machine
         self._instruments = opened.instruments
         self._venue = opened.venue
@@ -159,6 +158,7 @@ class Core:
             pulse=self.pulse,
             unclean_start=not machine.state.clean,
             doctor=Doctor(machine, loop, journal, keeper, self.pulse, parts.exchange, clock, steady_drift()),
+            damage=opened.intake.damage,
         )
         """What callers see of it."""
         self.tick_seconds = TICK_SECONDS
@@ -177,11 +177,12 @@ class Core:
         *,
         clock: Clock | None = None,
         journal: Callable[[Config], Journal] = open_journal,
-        notary: Callable[[JournalSection, Journal], Notary | None] = lambda *_: None,
+        notary: MakeNotary = lambda *_: None,
     ) -> Self:
         """Read the account's journal; nothing is sent yet. Time is the feed's own in a replay, else `clock`'s.
 
-        What can be checked without the journal is checked before it is touched. With a `notary` its heads are signed.
+        What can be checked without the journal is checked before it is touched. With a `notary` its heads are signed. A
+        damaged journal is quarantined: it can be looked at as far as it is intact, and nothing is done.
 
         Raises:
             ConfigError: the configuration, a plugin, the data or the journal can't be used; nothing is left open.
@@ -202,11 +203,9 @@ class Core:
             opened = await asyncio.to_thread(journal, config)
             undo.push_async_callback(asyncio.to_thread, opened.close)
             failpoint("start.journal")
-            signs = await asyncio.to_thread(notary, config.journal, opened)
-            if signs is not None:
-                undo.push_async_callback(asyncio.to_thread, signs.close)
-            keeper = Keeper(opened, signs)
-            state = await asyncio.to_thread(keeper.load)
+            intake = await asyncio.to_thread(take_in, opened, config, notary)
+            undo.push_async_callback(asyncio.to_thread, intake.undo.close)
+            state = intake.state
             failpoint("start.fold")
             if not state.is_new and state.mode != config.mode:
                 raise ConfigError(
@@ -215,7 +214,7 @@ class Core:
             time = ReplayClock(state.time) if parts.feed.is_replay else clock or SystemClock()
             ids = LinkIds(opened.journal_id.bytes, _epoch(state, time))
             machine = Machine(state, instruments, parts.deciders, ids)
-            return cls(config, parts, _Opened(time, opened, keeper, machine, instruments, venue, undo.pop_all()))
+            return cls(config, parts, _Opened(time, intake, machine, instruments, venue, undo.pop_all()))
 
     @property
     def feed_events(self) -> int:
@@ -247,6 +246,8 @@ class Core:
     async def take_up(self, *, persistently: bool = False) -> None:
         """Agree with the venue, take up the bots, and let the market in; from then on commands are taken.
 
+        A daemon whose journal is damaged does nothing of that: it only answers questions.
+
         The gate opens last. A step that fails ends the start; `persistently` it is tried again, later each time, and
         until it succeeds the daemon's status says SAFE and why.
 
@@ -256,6 +257,8 @@ class Core:
         after = self._machine.state.time
         self._disk.look()
         self._background.append(asyncio.create_task(self.pulse.beat(), name="pulse"))
+        if self.deck.damage:
+            return
         done = self._retried if persistently else _tried
         await self._begin()
         await done("reading the venue's instruments", self._survey)

@@ -103,6 +103,8 @@ class DaemonDeck:
     """Whether the daemon before this one ended without recording it."""
     lease_remaining: Callable[[], float | None] = _no_lease
     """Seconds for which orders may be sent without the lease being renewed; None without one that runs out."""
+    damage: Sequence[str] = ()
+    """What is wrong with the journal. If anything is, it is only shown as far as it is intact."""
 
     @property
     def account_id(self) -> str:
@@ -185,6 +187,8 @@ class DaemonDeck:
             raise AlreadyExists("ORDER_ID_TAKEN", f"order {order_id!r} exists", {"name": order_id})
 
     def _check_ready(self, command: Command) -> None:
+        if self.damage:
+            raise RefusedByState("JOURNAL_DAMAGED", self.damage[0], {"headSequence": str(self.events.head)})
         if self.loop.broken.done():
             raise Unavailable("NOT_READY", "the journal failed; the daemon is stopping", {"state": "STOPPING"})
         if self.phase is Phase.RUNNING or (self.phase is not Phase.STOPPED and isinstance(command, EngageKillSwitch)):
@@ -266,6 +270,8 @@ class DaemonDeck:
         return [Finding("state", ("I22",), verdict, f"{state}: {why}"[:500] if why else str(state)), *found]
 
     def _state(self) -> DaemonState:
+        if self.damage:
+            return DaemonState.SAFE
         if self.state.trading_state is TradingState.HALTED:
             return DaemonState.KILLED
         obstacles = self.machine.obstacles
@@ -275,7 +281,8 @@ class DaemonDeck:
         return DaemonState.READY if is_fine else DaemonState.SAFE
 
     def _reasons(self) -> list[str]:
-        reasons = [] if self.state.trading_state is TradingState.ACTIVE else [self.state.trading_reason]
+        reasons = list(self.damage)
+        reasons += [] if self.state.trading_state is TradingState.ACTIVE else [self.state.trading_reason]
         reasons += [str(obstacle) for obstacle in self.machine.obstacles.values()]
         return reasons + [one for one in self.loop.anomalies if one not in reasons]
 

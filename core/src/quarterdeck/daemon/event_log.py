@@ -26,6 +26,11 @@ class EventLog:
         """The first sequence that is still kept; the one after the head if none is."""
         return self._journal.oldest
 
+    def hash_at(self, sequence: int) -> bytes:
+        """The hash that stands for all up to a sequence, if that is the journal's last; else empty."""
+        head = self._journal.chain_head
+        return head.hash if head.sequence == sequence else b""
+
     def extend(self, entries: Sequence[Entry]) -> None:
         """Take note of entries that have just become durable."""
         recent = self._recent

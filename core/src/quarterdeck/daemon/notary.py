@@ -50,7 +50,7 @@ class Notary:
         self._key = key
         self._anchor_file = anchor_file
         self._now = now
-        self._last_time = now()
+        self._last_time = 0  # so that a start is signed at once
         with journal.reading() as connection:
             self._last_sequence = connection.scalar(select(func.max(signed_head.c.sequence))) or 0
             known = connection.scalars(select(signing_key.c.key_id)).all()
@@ -109,7 +109,7 @@ class Notary:
             "key_id": self._key.public.key_id,
             "public_key": self._key.public.raw,
             "sequence": self._journal.head,
-            "time": self._last_time,
+            "time": self._now(),
         }
         self._journal.write(self._journal.head, lambda connection: connection.execute(insert(signing_key), row))
         tell = log.info if is_first else log.warning

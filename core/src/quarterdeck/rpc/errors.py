@@ -77,6 +77,7 @@ TABLE: Mapping[str, Row] = {
     "NOT_READY": Row(StatusCode.UNAVAILABLE, ("state",)),
     "OVERLOADED": Row(StatusCode.UNAVAILABLE, ("limit",)),
     "TIMED_OUT": Row(StatusCode.DEADLINE_EXCEEDED, ("seconds",)),
+    "JOURNAL_DAMAGED": Row(StatusCode.FAILED_PRECONDITION, ("headSequence",)),
     "INTERNAL": Row(StatusCode.INTERNAL, ("errorId",)),
 }
 """By reason; `keys` is what its metadata holds at least."""

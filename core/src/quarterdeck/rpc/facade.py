@@ -106,6 +106,9 @@ class EventLog(Protocol):
     def oldest(self) -> int:
         """The first sequence that is still kept; the one after the head if none is."""
 
+    def hash_at(self, sequence: int) -> bytes:
+        """The hash that stands for all up to a sequence, if that is the journal's last; else empty."""
+
     def recent(self, after: int) -> Sequence[LoggedEvent] | None:
         """Everything after a sequence, if all of it is in memory; None if it has to be read from the disk."""
 

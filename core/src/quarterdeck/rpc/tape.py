@@ -118,8 +118,9 @@ class Tape:
 
     def progress(self, sequence: int) -> bytes:
         """The message that nothing more has happened up to a sequence, still without its `prev_sequence`."""
-        token, progress = self.tokens.make(sequence), Progress(sequence=sequence, head_sequence=self.head)
-        return StreamEventsResponse(progress=progress, resume_token=token).SerializeToString()
+        hashed = self._events.hash_at(sequence)
+        progress = Progress(sequence=sequence, head_sequence=self.head, head_hash=hashed)
+        return StreamEventsResponse(progress=progress, resume_token=self.tokens.make(sequence)).SerializeToString()
 
     def batch(self, frames: Sequence[Frame], *, shared: bool) -> bytes:
         """One message with all of these frames. If they are `shared`, as they are in the journal, it is made once."""

@@ -104,6 +104,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The daemon did not come to an end with the call in the time it gives to any; what was asked for may still be recorded.
     DEADLINE_EXCEEDED; `seconds`. Retry with the same request_id.
     """
+    ERROR_REASON_JOURNAL_DAMAGED: _ErrorReason.ValueType  # 31
+    """The journal is damaged: the daemon shows what is intact of it, records nothing and trades nothing. FAILED_PRECONDITION;
+    `headSequence`, the last intact event. Stop; a person has to decide.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, for programs.
@@ -196,5 +200,9 @@ google.rpc.RetryInfo; `limit`. Retry with the same request_id.
 ERROR_REASON_TIMED_OUT: ErrorReason.ValueType  # 30
 """The daemon did not come to an end with the call in the time it gives to any; what was asked for may still be recorded.
 DEADLINE_EXCEEDED; `seconds`. Retry with the same request_id.
+"""
+ERROR_REASON_JOURNAL_DAMAGED: ErrorReason.ValueType  # 31
+"""The journal is damaged: the daemon shows what is intact of it, records nothing and trades nothing. FAILED_PRECONDITION;
+`headSequence`, the last intact event. Stop; a person has to decide.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

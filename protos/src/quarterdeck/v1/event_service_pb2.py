@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from quarterdeck.v1 import event_pb2 as quarterdeck_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"quarterdeck/v1/event_service.proto\x12\x0equarterdeck.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1aquarterdeck/v1/event.proto\"\x96\x02\n\x13StreamEventsRequest\x12\x39\n\x06parent\x18\x01 \x01(\tB)\xbaH&r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\x12\"\n\x0cresume_token\x18\x02 \x01(\x0c\x42\n\xbaH\x07z\x05\x10\x01\x18\x80\x08H\x00\x12!\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x12:\n\x0b\x65vent_types\x18\x04 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\x64\x18\x01\"\x19r\x17\x32\x15^[A-Z][A-Za-z]{1,62}$\x12\x1b\n\nbatch_size\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1b\n\njournal_id\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@B\x07\n\x05start\"\xcf\x01\n\x14StreamEventsResponse\x12,\n\x08\x65nvelope\x18\x01 \x01(\x0b\x32\x18.quarterdeck.v1.EnvelopeH\x00\x12,\n\x08progress\x18\x02 \x01(\x0b\x32\x18.quarterdeck.v1.ProgressH\x00\x12&\n\x05\x62\x61tch\x18\x05 \x01(\x0b\x32\x15.quarterdeck.v1.BatchH\x00\x12\x14\n\x0cresume_token\x18\x03 \x01(\x0c\x12\x15\n\rprev_sequence\x18\x04 \x01(\x03\x42\x06\n\x04item\"3\n\x08Progress\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x15\n\rhead_sequence\x18\x02 \x01(\x03\"?\n\x05\x42\x61tch\x12\x36\n\x08messages\x18\x01 \x03(\x0b\x32$.quarterdeck.v1.StreamEventsResponse\"\xe5\x01\n\x11ListEventsRequest\x12\x39\n\x06parent\x18\x01 \x01(\tB)\xbaH&r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\x12\x1f\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1a\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12:\n\x0b\x65vent_types\x18\x05 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\x64\x18\x01\"\x19r\x17\x32\x15^[A-Z][A-Za-z]{1,62}$\"u\n\x12ListEventsResponse\x12+\n\tenvelopes\x18\x01 \x03(\x0b\x32\x18.quarterdeck.v1.Envelope\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x19\n\x11snapshot_sequence\x18\x03 \x01(\x03\x32\xc0\x01\n\x0c\x45ventService\x12[\n\x0cStreamEvents\x12#.quarterdeck.v1.StreamEventsRequest\x1a$.quarterdeck.v1.StreamEventsResponse0\x01\x12S\n\nListEvents\x12!.quarterdeck.v1.ListEventsRequest\x1a\".quarterdeck.v1.ListEventsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"quarterdeck/v1/event_service.proto\x12\x0equarterdeck.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1aquarterdeck/v1/event.proto\"\x96\x02\n\x13StreamEventsRequest\x12\x39\n\x06parent\x18\x01 \x01(\tB)\xbaH&r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\x12\"\n\x0cresume_token\x18\x02 \x01(\x0c\x42\n\xbaH\x07z\x05\x10\x01\x18\x80\x08H\x00\x12!\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x12:\n\x0b\x65vent_types\x18\x04 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\x64\x18\x01\"\x19r\x17\x32\x15^[A-Z][A-Za-z]{1,62}$\x12\x1b\n\nbatch_size\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1b\n\njournal_id\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@B\x07\n\x05start\"\xcf\x01\n\x14StreamEventsResponse\x12,\n\x08\x65nvelope\x18\x01 \x01(\x0b\x32\x18.quarterdeck.v1.EnvelopeH\x00\x12,\n\x08progress\x18\x02 \x01(\x0b\x32\x18.quarterdeck.v1.ProgressH\x00\x12&\n\x05\x62\x61tch\x18\x05 \x01(\x0b\x32\x15.quarterdeck.v1.BatchH\x00\x12\x14\n\x0cresume_token\x18\x03 \x01(\x0c\x12\x15\n\rprev_sequence\x18\x04 \x01(\x03\x42\x06\n\x04item\"F\n\x08Progress\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x15\n\rhead_sequence\x18\x02 \x01(\x03\x12\x11\n\thead_hash\x18\x03 \x01(\x0c\"?\n\x05\x42\x61tch\x12\x36\n\x08messages\x18\x01 \x03(\x0b\x32$.quarterdeck.v1.StreamEventsResponse\"\xe5\x01\n\x11ListEventsRequest\x12\x39\n\x06parent\x18\x01 \x01(\tB)\xbaH&r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\x12\x1f\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1a\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12:\n\x0b\x65vent_types\x18\x05 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\x64\x18\x01\"\x19r\x17\x32\x15^[A-Z][A-Za-z]{1,62}$\"u\n\x12ListEventsResponse\x12+\n\tenvelopes\x18\x01 \x03(\x0b\x32\x18.quarterdeck.v1.Envelope\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x19\n\x11snapshot_sequence\x18\x03 \x01(\x03\x32\xc0\x01\n\x0c\x45ventService\x12[\n\x0cStreamEvents\x12#.quarterdeck.v1.StreamEventsRequest\x1a$.quarterdeck.v1.StreamEventsResponse0\x01\x12S\n\nListEvents\x12!.quarterdeck.v1.ListEventsRequest\x1a\".quarterdeck.v1.ListEventsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -60,13 +60,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMEVENTSRESPONSE']._serialized_start=393
   _globals['_STREAMEVENTSRESPONSE']._serialized_end=600
   _globals['_PROGRESS']._serialized_start=602
-  _globals['_PROGRESS']._serialized_end=653
-  _globals['_BATCH']._serialized_start=655
-  _globals['_BATCH']._serialized_end=718
-  _globals['_LISTEVENTSREQUEST']._serialized_start=721
-  _globals['_LISTEVENTSREQUEST']._serialized_end=950
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=952
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=1069
-  _globals['_EVENTSERVICE']._serialized_start=1072
-  _globals['_EVENTSERVICE']._serialized_end=1264
+  _globals['_PROGRESS']._serialized_end=672
+  _globals['_BATCH']._serialized_start=674
+  _globals['_BATCH']._serialized_end=737
+  _globals['_LISTEVENTSREQUEST']._serialized_start=740
+  _globals['_LISTEVENTSREQUEST']._serialized_end=969
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=971
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=1088
+  _globals['_EVENTSERVICE']._serialized_start=1091
+  _globals['_EVENTSERVICE']._serialized_end=1283
 # @@protoc_insertion_point(module_scope)

@@ -125,19 +125,25 @@ class Progress(_message.Message):
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
     HEAD_SEQUENCE_FIELD_NUMBER: _builtins.int
+    HEAD_HASH_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Every matching event up to and including this position has been sent."""
     head_sequence: _builtins.int
     """The last event recorded. How far this is ahead of `sequence` is how far the reader is behind."""
+    head_hash: _builtins.bytes
+    """The journal's hash at `sequence`, if that is the last event recorded; else empty. It stands for every event up to there:
+    whoever keeps it can later prove that none of them was changed or taken away.
+    """
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
         head_sequence: _builtins.int = ...,
+        head_hash: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["head_sequence", b"head_sequence", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["head_hash", b"head_hash", "head_sequence", b"head_sequence", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

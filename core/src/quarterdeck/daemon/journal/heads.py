@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from struct import Struct
+from struct import error as StructError  # noqa: N812 - an exception, whatever `struct` calls it
 from typing import NamedTuple, Self
 from uuid import UUID
 
@@ -43,7 +44,7 @@ class SignedHead(NamedTuple):
         """Whether the signature is this key's, for this journal."""
         try:
             return key.has_signed(statement(journal_id, self.head, self.time), self.signature)
-        except (TypeError, OverflowError):  # a damaged database holds anything
+        except (TypeError, StructError):  # a damaged database holds anything
             return False
 
 

@@ -64,6 +64,13 @@ class Journal:
     ) -> None:
         """Over an open database. `turns` has the writing done without a thread of its own, see `Writer`."""
         self._database = database
+        try:
+            head = self._look(database, account)
+        except SQLAlchemyError as error:
+            raise JournalDamaged(f"{database.name}: can't be read: {cause(error)}") from error
+        self._writer = Writer(database, account, head, synced=sync, patience=patience, turns=turns)
+
+    def _look(self, database: Database, account: str) -> Head:
         with database.reading() as connection:
             self.journal_id: UUID = connection.execute(select(meta.c.journal_id)).scalar_one()
             """Names this journal among all: positions of one mean nothing in another."""
@@ -77,7 +84,7 @@ class Journal:
             head = stored(connection, self.journal_id, last)
             self.oldest: int = connection.scalar(select(func.min(event.c.sequence))) or last + 1
             """The first entry that is kept; the one after the head if none is."""
-        self._writer = Writer(database, account, head, synced=sync, patience=patience, turns=turns)
+        return head
 
     @classmethod
     def open(cls, url: str, account: str, *, sync: bool = True, patience: float = 60.0, reserve: int = 0) -> Self:
@@ -92,6 +99,7 @@ class Journal:
             InUse: another process has the journal open.
             ConfigError: the URL is not understood, its directory is missing, it can't be reached, or it belongs to
                 another account, to a newer Quarterdeck or to something else.
+            JournalDamaged: not even its beginning and its end can be read.
         """
         database = open_database(url, reserve)
         try:

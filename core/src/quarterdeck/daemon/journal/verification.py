@@ -99,7 +99,7 @@ def newest_signed(connection: Connection) -> int:
 
 def _rows(read: Reading, after: int) -> Iterator[Row[Any] | Finding]:
     """Every entry after a sequence, in order and with its hash, in short transactions; what can't be read is found."""
-    failures, last = 0, after
+    failures, last = 0, after  # failures in a row
     limit = PAGE
     while failures < ENOUGH:
         try:
@@ -111,6 +111,7 @@ def _rows(read: Reading, after: int) -> Iterator[Row[Any] | Finding]:
                 continue
             after += 1
             failures += 1
+            limit = PAGE
             yield Finding("event", after, f"can't be read: {cause(error)}")
             continue
         if not page:
@@ -121,21 +122,23 @@ def _rows(read: Reading, after: int) -> Iterator[Row[Any] | Finding]:
                 return
             yield row
             last = row.sequence
-        after = last
+        after, failures = last, 0
 
 
 def walk(read: Reading, start: Head) -> Iterator[Row[Any] | Finding]:
     """Every entry after a head, each held against the chain; in place of those that do not fit, what is wrong."""
+    previous: bytes | None
     expected, previous = start.sequence + 1, start.hash
     for row in _rows(read, start.sequence):
         if isinstance(row, Finding):
             yield row
+            expected, previous = row.sequence + 1, None
             continue
         if row.sequence != expected:
             upto = f" up to {row.sequence - 1}" if row.sequence > expected + 1 else ""
             yield Finding("event", expected, f"is missing{upto}: {row.sequence} follows")
             yield row
-        elif follows(previous, row):
+        elif previous is None or follows(previous, row):
             yield row
         else:
             yield Finding("event", expected, "is not what was written: its hash does not follow from it")

@@ -1,0 +1,170 @@
+"""Owns what a start does with the journal it finds: check it, then fold it; or, if it is damaged, quarantine it.
+
+A damaged journal is neither written to nor mended. What is intact of it is copied to a scratch journal beside the
+system's temporary files, and the daemon answers questions from that, until a person has decided what to do.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import structlog
+from sqlalchemy import text, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from quarterdeck.daemon.config import Check, Config, JournalSection
+from quarterdeck.daemon.journal import Journal, JournalDamaged
+from quarterdeck.daemon.journal.database import cause
+from quarterdeck.daemon.journal.heads import anchors_in
+from quarterdeck.daemon.journal.schema import meta
+from quarterdeck.daemon.journal.snapshots import state_format
+from quarterdeck.daemon.journal.verification import Verifier, newest_signed, stored
+from quarterdeck.daemon.keeper import Keeper
+from quarterdeck.daemon.notary import Notary
+from quarterdeck.engine.state import State
+from quarterdeck.rpc.convert.envelope import decode
+
+#: Entries copied at once.
+PAGE = 1_000
+
+#: What is told of damage in the status; the log and `quarterdeck journal verify` have all of it.
+TOLD = 5
+
+#: Signs what a daemon writes to a journal; None if nobody does.
+MakeNotary = Callable[[JournalSection, Journal], Notary | None]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Intake:
+    """The journal to work with, what keeps things beside it, and the account as it was."""
+
+    journal: Journal
+    keeper: Keeper
+    state: State
+    damage: Sequence[str] = ()
+    """What is wrong, for people. If there is anything, the journal is a scratch copy and nothing may be done."""
+    undo: ExitStack = field(default_factory=ExitStack)
+
+
+def take_in(journal: Journal, config: Config, notary: MakeNotary) -> Intake:
+    """Check a journal and fold it. Blocks.
+
+    Raises:
+        ConfigError: the anchor file or the signing key can't be used.
+    """
+    problems = check(journal, config.journal)
+    if not problems:
+        undo = ExitStack()
+        signs = notary(config.journal, journal)
+        if signs is not None:
+            undo.callback(signs.close)
+        keeper = Keeper(journal, signs)
+        try:
+            return Intake(journal, keeper, keeper.load(), undo=undo)
+        except (JournalDamaged, ValueError) as error:
+            problems = [str(error)]
+    return _quarantine(journal, config.account.id, problems)
+
+
+def check(journal: Journal, section: JournalSection) -> list[str]:
+    """What is wrong with a journal, as far as a start looks: what was written since the last signed head at least.
+
+    Raises:
+        ConfigError: the anchor file can't be read.
+    """
+    is_full = section.check is Check.FULL
+    try:
+        problems = _malformed(journal) if is_full or not _was_stopped(journal) else []
+        start = None
+        if not is_full:
+            with journal.reading() as connection:
+                signed = newest_signed(connection)
+                snapshot = journal.latest_snapshot(state_format(), at_most=journal.head)
+                after = min(signed - 1, snapshot.sequence if snapshot is not None else 0)
+                start = stored(connection, journal.journal_id, after)
+        anchor_file = Path(section.anchor_file) if section.anchor_file else None
+        anchors = list(anchors_in(anchor_file)) if anchor_file is not None and anchor_file.exists() else []
+        ours = [each for each in anchors if each.journal_id == journal.journal_id]
+        held = (ours if is_full else ours[-1:]) or None
+        report = Verifier(journal.reading, journal.journal_id).run(start, held)
+        return [*problems, *map(str, report.damaged)]
+    except JournalDamaged as error:
+        return [str(error)]
+    except SQLAlchemyError as error:
+        return [f"the database can't be read: {cause(error)}"]
+
+
+def _was_stopped(journal: Journal) -> bool:
+    """Whether the last daemon ended in order."""
+    with journal.reading() as connection:
+        last = connection.scalar(text("SELECT type FROM event ORDER BY sequence DESC LIMIT 1"))
+    return bool(last == "DaemonStopped")
+
+
+def _malformed(journal: Journal) -> list[str]:
+    """What SQLite finds wrong with its file. A database server looks after its own files."""
+    with journal.reading() as connection:
+        if connection.dialect.name != "sqlite":
+            return []
+        found = connection.execute(text("PRAGMA quick_check(10)")).scalars().all()
+    return [] if found == ["ok"] else [f"SQLite says: {each}" for each in found]
+
+
+def _quarantine(journal: Journal, account: str, problems: Sequence[str]) -> Intake:
+    """The intact part of a damaged journal, as a journal of its own that ends with this process."""
+    report = Verifier(journal.reading, journal.journal_id).run()
+    undo = ExitStack()
+    folder = tempfile.mkdtemp(prefix="quarterdeck-quarantine-")
+    undo.callback(partial(shutil.rmtree, folder, ignore_errors=True))
+    url = f"sqlite:///{folder}/journal.db"
+    scratch = Journal.open(url, account, sync=False)
+    scratch.write(0, lambda connection: connection.execute(update(meta).values(journal_id=journal.journal_id))).result()
+    scratch.close()
+    scratch = Journal.open(url, account, sync=False)
+    undo.callback(scratch.close)
+    last = _copy(journal, scratch, report.intact)
+    keeper = Keeper(scratch)
+    state = keeper.load()
+    log.error("journal_damaged", intact=last, signed=report.signed, problems=list(problems))
+    return Intake(scratch, keeper, state, _told(problems, last, report.signed), undo)
+
+
+def _copy(journal: Journal, scratch: Journal, until: int) -> int:
+    """Copy entries as long as they can be read, and up to one; returns the last."""
+    entries = journal.iterate(0)
+    while scratch.head < until:
+        page = []
+        try:
+            for entry in islice(entries, min(PAGE, until - scratch.head)):
+                decode(entry.body)
+                page.append(entry)
+        except (JournalDamaged, ValueError):
+            until = scratch.head + len(page)
+        if page:
+            scratch.append_threadsafe(page).result()
+        else:
+            break
+    return scratch.head
+
+
+def _told(problems: Sequence[str], last: int, signed: int) -> list[str]:
+    more = [f"and {len(problems) - TOLD} more"] if len(problems) > TOLD else []
+    vouched = f" (signatures vouch for it up to {signed})" if signed < last else ""
+    first = (
+        f"the journal is damaged: what is shown ends with event {last}, the last before the damage{vouched}; "
+        "nothing is recorded and nothing is traded"
+    )
+    advice = (
+        "`quarterdeck journal verify` shows all of it; stop the daemon, keep the damaged journal, and put a backup in "
+        "its place or give the account a new journal: see docs/integrity.md"
+    )
+    return [first, *problems[:TOLD], *more, advice]
