@@ -90,7 +90,7 @@ def test_a_damaged_journal_is_shown_as_far_as_it_is_intact_and_left_alone(daemon
         assert refused.value.reason == "JOURNAL_DAMAGED"
         assert refused.value.metadata["headSequence"] == str(third - 1)
         with pytest.raises(QuarterdeckError, match="the journal is damaged"):
-            client.risk.halt("in doubt")
+            client.risk.engage_kill_switch("in doubt")
         with pytest.raises(QuarterdeckError, match="the journal is damaged"):
             client.orders.cancel("order-1")
     assert daemon.stop() == 0

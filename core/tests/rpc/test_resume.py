@@ -243,3 +243,15 @@ def test_a_reader_of_rare_events_is_told_how_far_it_is_while_it_catches_up(
     assert all(a.sequence < b.sequence for a, b in pairwise(places))
     assert places[1].sequence < 3000
     assert {place.head_sequence for place in places} == {3000}
+    assert not any(place.head_hash for place in places if place.sequence < 3000)
+
+
+def test_a_reader_that_is_up_to_date_is_told_the_journals_hash(station: Station) -> None:
+    station.append(7)
+    with station.stub() as stub:
+        call = stub.StreamEvents(StreamEventsRequest(parent=MAIN, event_types=["OrderFilled"]), timeout=20)
+        place = next(call).progress
+        call.cancel()
+    head = station.journal.chain_head
+    assert (place.sequence, place.head_hash) == (head.sequence, head.hash) == (7, place.head_hash)
+    assert len(place.head_hash) == 32
