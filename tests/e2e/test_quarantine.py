@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -63,8 +62,10 @@ def prepared(daemon: DaemonProcess) -> list[int]:
         return [row[0] for row in connection.execute("SELECT sequence FROM event WHERE type = 'OrderPrepared'")]
 
 
-def digest(daemon: DaemonProcess) -> str:
-    return hashlib.sha256((daemon.folder / "journal.db").read_bytes()).hexdigest()
+def everything(daemon: DaemonProcess) -> list[str]:
+    """All there is in the journal, but whose it is now."""
+    with closing(sqlite3.connect(daemon.folder / "journal.db")) as connection:
+        return [line for line in connection.iterdump() if not line.startswith('INSERT INTO "lease"')]
 
 
 def test_a_damaged_journal_is_shown_as_far_as_it_is_intact_and_left_alone(daemon: DaemonProcess) -> None:
@@ -72,7 +73,7 @@ def test_a_damaged_journal_is_shown_as_far_as_it_is_intact_and_left_alone(daemon
     edit(daemon, f"UPDATE event SET body = zeroblob(9) WHERE sequence = {third}")
     # The last stop was in order and its head is signed, so a quick look has no reason to read what is before.
     (daemon.folder / "quarterdeck.toml").write_text(CONFIG.replace("[exchange]", 'check = "full"\n[exchange]', 1))
-    before = digest(daemon)
+    before = everything(daemon)
     daemon.start()
     with SyncClient.connect(daemon.address) as client:
         status = client.system.status()
@@ -94,7 +95,7 @@ def test_a_damaged_journal_is_shown_as_far_as_it_is_intact_and_left_alone(daemon
         with pytest.raises(QuarterdeckError, match="the journal is damaged"):
             client.orders.cancel("order-1")
     assert daemon.stop() == 0
-    assert digest(daemon) == before
+    assert everything(daemon) == before
 
 
 @pytest.mark.parametrize(

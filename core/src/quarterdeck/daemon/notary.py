@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 import structlog
-from sqlalchemy import Connection, func, insert, make_url, select
+from sqlalchemy import Connection, delete, func, insert, make_url, select
 
 from quarterdeck.daemon.config import JournalSection
 from quarterdeck.daemon.failpoints import failpoint
@@ -90,6 +90,8 @@ class Notary:
 
         def record(connection: Connection) -> None:
             failpoint("head.write")
+            # A write whose answer was lost is done again.
+            connection.execute(delete(signed_head).where(signed_head.c.sequence == signed.sequence))
             connection.execute(insert(signed_head), signed._asdict())
 
         self._journal.write(head.sequence, record)
@@ -111,7 +113,12 @@ class Notary:
             "sequence": self._journal.head,
             "time": self._now(),
         }
-        self._journal.write(self._journal.head, lambda connection: connection.execute(insert(signing_key), row))
+
+        def record(connection: Connection) -> None:
+            connection.execute(delete(signing_key).where(signing_key.c.key_id == row["key_id"]))
+            connection.execute(insert(signing_key), row)
+
+        self._journal.write(self._journal.head, record)
         tell = log.info if is_first else log.warning
         tell("signing_key", key=self._key.public.raw.hex(), replaces_another=not is_first, sequence=self._journal.head)
 
