@@ -264,7 +264,7 @@ class DaemonDeck:
 
     async def diagnose(self, *, full: bool) -> Sequence[Finding]:
         """What its checks find, now."""
-        found = await self.doctor.examine(full=full, is_connected=self.is_connected)
+        found = await self.doctor.examine(full=full, is_connected=self.is_connected, damage=self.damage)
         state, why = self._state(), "; ".join(self._reasons())
         verdict = Verdict.OK if state is DaemonState.READY else Verdict.WARNING
         return [Finding("state", ("I22",), verdict, f"{state}: {why}"[:500] if why else str(state)), *found]

@@ -57,7 +57,7 @@ ELSEWHERE = {
     "I01": "recorded before it is sent: shown by the simulation and the crash sweep",
     "I09": "the streams' promises: every client checks its own stream",
     "I11": "a request is carried out once: shown by the simulation and the tests of retries",
-    "I12": "one writer: the journal is locked for this process",
+    "I12": "one writer: the journal is locked for this process, and each order's id carries its epoch",
     "I13": "request budgets: no exchange here has any",
     "I17": "no secret leaves: the daemon holds none yet",
     "I18": "denied by default: only this machine can connect, and nobody is told apart yet",
@@ -79,15 +79,19 @@ class Doctor:
     drift: Callable[[], int]
     """How far the wall clock has moved against a steady one since the start, in nanoseconds."""
 
-    async def examine(self, *, full: bool, is_connected: bool) -> list[Finding]:
-        """Every check. The heavy ones run in a thread, on what is durable at this moment."""
+    async def examine(self, *, full: bool, is_connected: bool, damage: Sequence[str] = ()) -> list[Finding]:
+        """Every check. The heavy ones run in a thread, on what is durable at this moment.
+
+        Of a journal with `damage` what is intact is looked at, and nothing is written.
+        """
         await self.loop.settled()
         state = self.machine.state
         found = check_state(state, self.machine.instruments)
         found += [bots_run(state), self._durable(state), *self._process(), self._clock(state), *self._disk()]
         memory, sequence = dump_state(state), state.sequence
-        written = self.keeper.flush(state)
-        if written is not None:
+        if damage:
+            found.append(Finding("journal", ("I19",), _FAILED, "; ".join(damage)[:500]))
+        elif (written := self.keeper.flush(state)) is not None:
             await asyncio.wrap_future(written)
         found += await asyncio.to_thread(_refold, self.journal, memory, sequence, full=full)
         found.append(await self._venue() if is_connected else Finding("venue", ("I04",), _NOT, "it is not reached yet"))
