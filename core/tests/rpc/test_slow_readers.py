@@ -64,11 +64,9 @@ def calls_of_a_commit(station: Station) -> Counter[str]:
         finally:
             sys.setprofile(None)
 
-    EventLog.extend = extend  # type: ignore[method-assign, assignment]
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EventLog, "extend", extend)
         station.append(1)
-    finally:
-        EventLog.extend = real  # type: ignore[method-assign]
     return counted
 
 
