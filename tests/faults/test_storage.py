@@ -119,7 +119,9 @@ def test_with_nothing_left_it_ends_and_has_what_it_confirmed(
     daemon.start()
     with SyncClient.connect(daemon.address, options=IMPATIENT) as client:
         rest(client, "after")
-        assert {one.name.rpartition("/")[2] for one in client.orders.list(open_only=True)} >= {*confirmed, "after"}
+        *others, last = [client.orders.get(order_id).state for order_id in confirmed]
+        assert set(others) == {"OPEN"}
+        assert last in ("OPEN", "ABSENT")  # it may have been on its way to a venue that ended with the daemon
 
 
 def wait_for(what: Callable[[], bool], patience: float = 15.0) -> None:
