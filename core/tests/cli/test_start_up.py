@@ -29,7 +29,9 @@ def test_what_the_list_says_of_a_command_is_what_the_command_says(name: str, ent
 def test_every_command_takes_json_and_those_that_ask_a_daemon_say_which(name: str) -> None:
     command = lazy.load(name)
     wanted = (
-        {"as_json"} if name in {"demo", "serve", "config", "plugin", "simulate"} else {"as_json", "address", "account"}
+        {"as_json"}
+        if name in {"demo", "serve", "config", "journal", "plugin", "simulate"}
+        else {"as_json", "address", "account"}
     )
     for each in getattr(command, "commands", {name: command}).values():
         assert {param.name for param in each.params} & {"as_json", "address", "account"} == wanted, each.name

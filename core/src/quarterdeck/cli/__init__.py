@@ -1,10 +1,10 @@
 """The `quarterdeck` command line: to run a daemon, and to work with one.
 
 Owns arguments, output and nothing else: what is asked goes to the daemon through `quarterdeck.client`, what is run is
-`quarterdeck.daemon`. Must not know: the engine, the journal, what a plugin does.
+`quarterdeck.daemon`. Must not know: the engine, how a journal is kept, what a plugin does.
 
 Reading order: lazy (the list of commands), options, command (what all commands share), problem, output, figures; then
-one module for each noun. `screen` and `event_text` are what `watch` and `demo` show.
+one module for each noun. `screen` and `event_text` are what `watch` and `demo` show, `export` what `journal` writes.
 """
 
 from __future__ import annotations

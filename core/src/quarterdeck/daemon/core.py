@@ -28,8 +28,8 @@ from quarterdeck.daemon.doctor import Doctor, steady_drift
 from quarterdeck.daemon.event_log import EventLog
 from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.feed_link import FeedLink
-from quarterdeck.daemon.intake import Intake, MakeNotary, take_in
-from quarterdeck.daemon.journal import Journal
+from quarterdeck.daemon.intake import Intake, MakeNotary, quarantine_unopened, take_in
+from quarterdeck.daemon.journal import Journal, JournalDamaged
 from quarterdeck.daemon.keeper import History
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.market_data import MarketData
@@ -200,10 +200,14 @@ class Core:
             except Exception as error:  # noqa: BLE001 - the account can be looked at without its venue; taking up asks again
                 log.warning("venue_away", error=repr(error))
             failpoint("start.parts")
-            opened = await asyncio.to_thread(journal, config)
-            undo.push_async_callback(asyncio.to_thread, opened.close)
-            failpoint("start.journal")
-            intake = await asyncio.to_thread(take_in, opened, config, notary)
+            try:
+                opened = await asyncio.to_thread(journal, config)
+            except JournalDamaged as error:
+                intake = await asyncio.to_thread(quarantine_unopened, config, str(error))
+            else:
+                undo.push_async_callback(asyncio.to_thread, opened.close)
+                failpoint("start.journal")
+                intake = await asyncio.to_thread(take_in, opened, config, notary)
             undo.push_async_callback(asyncio.to_thread, intake.undo.close)
             state = intake.state
             failpoint("start.fold")
@@ -212,7 +216,7 @@ class Core:
                     f"mode: the journal {config.journal.url} was kept in mode {state.mode!r}, not {config.mode.value!r}"
                 )
             time = ReplayClock(state.time) if parts.feed.is_replay else clock or SystemClock()
-            ids = LinkIds(opened.journal_id.bytes, _epoch(state, time))
+            ids = LinkIds(intake.journal.journal_id.bytes, _epoch(state, time))
             machine = Machine(state, instruments, parts.deciders, ids)
             return cls(config, parts, _Opened(time, intake, machine, instruments, venue, undo.pop_all()))
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import structlog
@@ -20,12 +19,13 @@ from sqlalchemy import text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from quarterdeck.daemon.config import Check, Config, JournalSection
-from quarterdeck.daemon.journal import Journal, JournalDamaged
+from quarterdeck.daemon.journal import Entry, Journal, JournalDamaged
+from quarterdeck.daemon.journal.archive import Archive
 from quarterdeck.daemon.journal.database import cause
 from quarterdeck.daemon.journal.heads import anchors_in
 from quarterdeck.daemon.journal.schema import meta
 from quarterdeck.daemon.journal.snapshots import state_format
-from quarterdeck.daemon.journal.verification import Verifier, newest_signed, stored
+from quarterdeck.daemon.journal.verification import Finding, Verifier, base, malformed, newest_signed, stored, walk
 from quarterdeck.daemon.keeper import Keeper
 from quarterdeck.daemon.notary import Notary
 from quarterdeck.engine.state import State
@@ -75,6 +75,19 @@ def take_in(journal: Journal, config: Config, notary: MakeNotary) -> Intake:
     return _quarantine(journal, config.account.id, problems)
 
 
+def quarantine_unopened(config: Config, problem: str) -> Intake:
+    """The intact part of a journal that can't even be opened.
+
+    Raises:
+        ConfigError: nothing of it can be read.
+    """
+    archive = Archive.open(config.journal.url)
+    try:
+        return _quarantine(archive, config.account.id, [problem])
+    finally:
+        archive.close()
+
+
 def check(journal: Journal, section: JournalSection) -> list[str]:
     """What is wrong with a journal, as far as a start looks: what was written since the last signed head at least.
 
@@ -83,7 +96,7 @@ def check(journal: Journal, section: JournalSection) -> list[str]:
     """
     is_full = section.check is Check.FULL
     try:
-        problems = _malformed(journal) if is_full or not _was_stopped(journal) else []
+        problems = malformed(journal.reading) if is_full or not _was_stopped(journal) else []
         start = None
         if not is_full:
             with journal.reading() as connection:
@@ -96,7 +109,7 @@ def check(journal: Journal, section: JournalSection) -> list[str]:
         ours = [each for each in anchors if each.journal_id == journal.journal_id]
         held = (ours if is_full else ours[-1:]) or None
         report = Verifier(journal.reading, journal.journal_id).run(start, held)
-        return [*problems, *map(str, report.damaged)]
+        return [str(each) for each in (*problems, *report.damaged)]
     except JournalDamaged as error:
         return [str(error)]
     except SQLAlchemyError as error:
@@ -110,16 +123,7 @@ def _was_stopped(journal: Journal) -> bool:
     return bool(last == "DaemonStopped")
 
 
-def _malformed(journal: Journal) -> list[str]:
-    """What SQLite finds wrong with its file. A database server looks after its own files."""
-    with journal.reading() as connection:
-        if connection.dialect.name != "sqlite":
-            return []
-        found = connection.execute(text("PRAGMA quick_check(10)")).scalars().all()
-    return [] if found == ["ok"] else [f"SQLite says: {each}" for each in found]
-
-
-def _quarantine(journal: Journal, account: str, problems: Sequence[str]) -> Intake:
+def _quarantine(journal: Journal | Archive, account: str, problems: Sequence[str]) -> Intake:
     """The intact part of a damaged journal, as a journal of its own that ends with this process."""
     report = Verifier(journal.reading, journal.journal_id).run()
     undo = ExitStack()
@@ -138,22 +142,28 @@ def _quarantine(journal: Journal, account: str, problems: Sequence[str]) -> Inta
     return Intake(scratch, keeper, state, _told(problems, last, report.signed), undo)
 
 
-def _copy(journal: Journal, scratch: Journal, until: int) -> int:
+def _copy(journal: Journal | Archive, scratch: Journal, until: int) -> int:
     """Copy entries as long as they can be read, and up to one; returns the last."""
-    entries = journal.iterate(0)
-    while scratch.head < until:
-        page = []
-        try:
-            for entry in islice(entries, min(PAGE, until - scratch.head)):
-                decode(entry.body)
-                page.append(entry)
-        except (JournalDamaged, ValueError):
-            until = scratch.head + len(page)
-        if page:
-            scratch.append_threadsafe(page).result()
-        else:
+    with journal.reading() as connection:
+        start = base(connection, journal.journal_id)
+    page: list[Entry] = []
+    for row in walk(journal.reading, start):
+        if isinstance(row, Finding) or row.sequence > until or not _is_readable(row.body):
             break
+        page.append(Entry(row.sequence, row.time, row.type, row.body))
+        if len(page) == PAGE:
+            scratch.append_threadsafe(page).result()
+            page = []
+    scratch.append_threadsafe(page).result()
     return scratch.head
+
+
+def _is_readable(body: bytes) -> bool:
+    try:
+        decode(body)
+    except ValueError:
+        return False
+    return True
 
 
 def _told(problems: Sequence[str], last: int, signed: int) -> list[str]:

@@ -3,7 +3,8 @@
 Owns durability. An entry's body is opaque here; `rpc.convert` knows what is inside. Must not know: gRPC, the wire's
 messages, how the engine decides.
 
-Reading order: schema, migrations, database, sqlite, opening, writer, journal, snapshots, projections, listings.
+Reading order: schema, migrations, database, sqlite, opening, chain, writer, signing, heads, verification,
+journal, archive, snapshots, projections, listings.
 """
 
 from __future__ import annotations

@@ -92,6 +92,23 @@ def stored(connection: Connection, journal_id: UUID, sequence: int) -> Head:
     return base(connection, journal_id) if found is None else Head(sequence, found)
 
 
+def newest(connection: Connection) -> int:
+    """The sequence of the last entry; 0 if there is none."""
+    return connection.scalar(_LAST) or 0
+
+
+def malformed(read: Reading) -> list[Finding]:
+    """What SQLite finds wrong with its file. A database server looks after its own files."""
+    try:
+        with read() as connection:
+            if connection.dialect.name != "sqlite":
+                return []
+            found = connection.execute(text("PRAGMA quick_check(10)")).scalars().all()
+    except SQLAlchemyError as error:
+        found = [cause(error)]
+    return [] if found == ["ok"] else [Finding("database", 0, f"SQLite says: {each}") for each in found]
+
+
 def newest_signed(connection: Connection) -> int:
     """The sequence of the last signed head; 0 if there is none."""
     return connection.scalar(_LAST_HEAD) or 0
@@ -225,7 +242,7 @@ class Verifier:
             if report.entries % PAGE == 0:
                 self._progress(row.sequence)
         with self._read() as connection:
-            last = connection.scalar(_LAST) or 0
+            last = newest(connection)
             report.head = stored(connection, self._journal_id, last)
 
     def _check_head(self, signed: SignedHead, found: bytes) -> None:

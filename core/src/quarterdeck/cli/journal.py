@@ -1,0 +1,189 @@
+"""Owns `quarterdeck journal`: verifying, showing and exporting a journal, whether a daemon has it open or none."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from quarterdeck.cli import figures
+from quarterdeck.cli.command import Cli, command, group
+from quarterdeck.cli.config import DEFAULT_PATH
+from quarterdeck.cli.event_text import line
+from quarterdeck.cli.events import as_json
+from quarterdeck.cli.export import FORMATS, write
+from quarterdeck.cli.output import fields
+from quarterdeck.cli.problem import FAILED, Problem
+from quarterdeck.client.events import read_event
+from quarterdeck.daemon.config import Config, load
+from quarterdeck.daemon.journal.archive import Archive
+from quarterdeck.daemon.journal.heads import anchors_in
+from quarterdeck.daemon.journal.verification import Finding, Report
+from quarterdeck.v1.event_pb2 import Envelope
+
+app = group("Verify, show and export a journal, without a daemon.")
+
+Url = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="The journal: a URL, or a file. If not given, that of the configuration."),
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help=f"The configuration; {DEFAULT_PATH} if it is there.")
+]
+After = Annotated[int, typer.Option(min=0, metavar="N", help="Only what follows this position.")]
+
+
+class Format(StrEnum):
+    """What an export can be."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+@command(app, asks_daemon=False)
+def verify(
+    cli: Cli,
+    *,
+    anchor: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Signed heads kept elsewhere: an anchor file, or a daemon's log in JSON."),
+    ] = None,
+    url: Url = None,
+    config: ConfigFile = None,
+) -> None:
+    """Check that a journal is what was written: every entry, every signature, and what stands beside them.
+
+    Only with heads that were kept elsewhere can it be known that nothing was cut off at the end. Exit code 1: damaged.
+    """
+    with _opened(url, config) as archive:
+        last = archive.head()
+        verifier = archive.verifier(lambda sequence: _show(cli, sequence, last))
+        report = verifier.run(anchors=None if anchor is None else anchors_in(anchor))
+        _show(cli, None, last)
+        cli.out.answer(_as_json(archive, report), fields(_shown(archive, report)))
+    if report.damaged:
+        raise typer.Exit(FAILED)
+
+
+@command(app, asks_daemon=False)
+def show(
+    cli: Cli,
+    *,
+    after: After = 0,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="At most this many.")] = 50,
+    url: Url = None,
+    config: ConfigFile = None,
+) -> None:
+    """Show what a journal holds, event by event; `quarterdeck events` asks a daemon instead."""
+    shown: list[dict[str, Any]] = []
+    with _opened(url, config) as archive:
+        for entry in archive.entries(after, limit):
+            if isinstance(entry, Finding):
+                shown.append({"sequence": entry.sequence, "damaged": entry.problem})
+                told: Any = f"{entry.sequence:>7,}  DAMAGED: {entry.problem}"
+            else:
+                event = read_event(Envelope.FromString(entry.body))
+                shown.append({**as_json(event), "hash": entry.hash.hex()})
+                told = line(event)
+            if not cli.out.as_json:
+                cli.out.answer(None, told)
+        if cli.out.as_json:
+            cli.out.answer({"events": shown, "head": archive.head()})
+
+
+@command(app, asks_daemon=False)
+def export(
+    cli: Cli,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What to write; it must not exist.")],
+    *,
+    form: Annotated[Format, typer.Option("--format", help="A JSON object, or a row of CSV, for each event.")],
+    after: After = 0,
+    until: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only what is not beyond this position.")
+    ] = None,
+    url: Url = None,
+    config: ConfigFile = None,
+) -> None:
+    """Write a journal, or a part of it, into a file that other programs read.
+
+    Each event comes with its bytes and its hash, so whoever has the file can check the chain too. A damaged journal is
+    written as far as it is intact.
+    """
+    with _opened(url, config) as archive:
+        entries = archive.entries(after, None if until is None else max(0, until - after))
+        try:
+            done = write(file, FORMATS[form], entries)
+        except FileExistsError:
+            raise Problem(f"{file} exists already.", code="ALREADY_EXISTS", metadata={"path": str(file)}) from None
+        except OSError as error:
+            raise Problem(f"{file} can't be written: {error.strerror}.", metadata={"path": str(file)}) from None
+    if done.damage is not None:
+        raise Problem(
+            f"The journal is damaged: {done.damage}. {done.entries:,} entries before that are in {file}.",
+            code="DATA_LOSS",
+            metadata={"path": str(file), "entries": str(done.entries)},
+            hint="`quarterdeck journal verify` shows all that is wrong.",
+        )
+    said = f"Wrote {figures.count(done.entries, 'event')}, {done.first:,} to {done.last:,}, to {file}."
+    data = {"path": str(file), "format": form, "entries": done.entries, "first": done.first, "last": done.last}
+    cli.out.answer(data, said if done.entries else f"There is nothing to write; {file} is empty.")
+
+
+@contextmanager
+def _opened(url: str | None, config: Path | None) -> Iterator[Archive]:
+    """The journal the user means."""
+    if url is None:
+        path = config or (DEFAULT_PATH if DEFAULT_PATH.exists() else None)
+        url = (Config() if path is None else load(path)).journal.url
+    archive = Archive.open(url)
+    try:
+        yield archive
+    finally:
+        archive.close()
+
+
+def _show(cli: Cli, sequence: int | None, last: int) -> None:
+    """How far it is, to a person who waits; nothing at the end."""
+    if cli.out.is_live and sys.stderr.isatty():
+        text = f"{sequence:,} of {last:,} events" if sequence is not None else ""
+        print(f"\r{text:<60}\r", end="", file=sys.stderr, flush=True)
+
+
+def _as_json(archive: Archive, report: Report) -> dict[str, Any]:
+    return {
+        "journal": str(archive.journal_id),
+        "entries": report.entries,
+        "first": report.first,
+        "head": report.head.sequence,
+        "hash": report.head.hash.hex(),
+        "intact": report.intact,
+        "signed": report.signed,
+        "heads_checked": report.heads_checked,
+        "anchors_checked": report.anchors_checked,
+        "damaged": [each._asdict() for each in report.damaged],
+    }
+
+
+def _shown(archive: Archive, report: Report) -> dict[str, Any]:
+    anchors = f", {figures.count(report.anchors_checked, 'anchor')}" if report.anchors_checked else ""
+    return {
+        "journal": f"{archive.journal_id} at {archive.name}",
+        "events": f"{report.entries:,}, {report.first:,} to {report.head.sequence:,}",
+        "hash": report.head.hash.hex(),
+        "signatures": f"{figures.count(report.heads_checked, 'signed head')}{anchors}",
+        "signed": f"up to {report.signed:,}",
+        "verdict": _verdict(report),
+    }
+
+
+def _verdict(report: Report) -> str:
+    if report.damaged:
+        return "\n".join((f"DAMAGED, intact up to {report.intact:,}:", *map(str, report.damaged)))
+    if report.anchors_checked:
+        return "intact"
+    return "intact, as far as it shows by itself: an end that was cut off shows only with --anchor"

@@ -1,0 +1,206 @@
+"""The commands about a journal: on a file nobody has open, on one a daemon uses, and on one that is damaged."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import sqlite3
+from base64 import b64decode
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from core.tests.cli.conftest import Run
+from core.tests.daemon.journal.trading import Chance, write
+from quarterdeck.daemon.journal import Journal
+from quarterdeck.daemon.journal.chain import genesis, link
+from quarterdeck.daemon.journal.signing import SigningKey
+from quarterdeck.daemon.notary import Notary
+from quarterdeck.domain.amounts import use_money_context
+
+COUNT = 60
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A journal with one signed head in the middle, closed, and an anchor file beside it."""
+    use_money_context()
+    events = Chance(5).trade(COUNT)
+    journal = Journal.open(f"sqlite:///{tmp_path / 'journal.db'}", "main")
+    write(journal, events[:40])
+    notary = Notary(journal, SigningKey.open(tmp_path / "key"), tmp_path / "anchor.jsonl")
+    notary.sign()
+    notary.close()
+    write(journal, events[40:])
+    journal.close()
+    return tmp_path / "journal.db"
+
+
+def edit(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement)
+        connection.commit()
+
+
+def state(path: Path) -> list[tuple[str, str]]:
+    """The files beside a journal, and what is in them; but for SQLite's memory and its log while it is empty."""
+    files = [each for each in path.parent.iterdir() if not each.name.endswith("-shm") and each.stat().st_size]
+    return sorted((each.name, hashlib.sha256(each.read_bytes()).hexdigest()) for each in files)
+
+
+def test_a_good_journal_is_told_to_be_good(run: Run, path: Path) -> None:
+    before = state(path)
+    done = run("journal", "verify", "--url", str(path))
+    assert done.code == 0
+    assert "60, 1 to 60" in done.out
+    assert "1 signed head" in done.out
+    assert "an end that was cut off shows only with --anchor" in done.out
+    found = run("journal", "verify", "--url", f"sqlite:///{path}", "--json").json
+    assert (found["entries"], found["head"], found["first"], found["intact"], found["signed"]) == (60, 60, 1, 60, 40)
+    assert (found["heads_checked"], found["anchors_checked"], found["damaged"]) == (1, 0, [])
+    assert len(bytes.fromhex(found["hash"])) == 32
+    assert state(path) == before, "looking changed something"
+
+
+def test_anchors_are_held_against_it(run: Run, path: Path) -> None:
+    anchor = str(path.with_name("anchor.jsonl"))
+    found = run("--json", "journal", "verify", "--url", str(path), "--anchor", anchor)
+    assert (found.code, found.json["anchors_checked"]) == (0, 1)
+    edit(path, "DELETE FROM event WHERE sequence >= 40")
+    edit(path, "DELETE FROM signed_head")
+    assert run("journal", "verify", "--url", str(path)).code == 0
+    done = run("journal", "verify", "--url", str(path), "--anchor", anchor)
+    assert done.code == 1
+    assert "anchor 40: entries up to 40 were there, 39 is the last now" in done.out
+
+
+def test_an_anchor_file_that_is_not_there_or_says_nothing_is_a_failure(run: Run, path: Path) -> None:
+    done = run("journal", "verify", "--url", str(path), "--anchor", str(path.with_name("gone")))
+    assert done.code == 1
+    assert "can't be read: No such file" in done.err
+    other = path.with_name("other.log")
+    other.write_text('{"event": "ready"}\n')
+    done = run("journal", "verify", "--url", str(path), "--anchor", str(other))
+    assert done.code == 1
+    assert "the anchor file says nothing of this journal" in done.out
+
+
+def test_damage_is_told_with_its_place(run: Run, path: Path) -> None:
+    edit(path, "UPDATE event SET body = zeroblob(3) WHERE sequence = 7")
+    done = run("journal", "verify", "--url", str(path))
+    assert done.code == 1
+    assert "DAMAGED, intact up to 6:" in done.out
+    assert "event 7: is not what was written" in done.out
+    done = run("journal", "verify", "--url", str(path), "--json")
+    assert done.code == 1
+    (found,) = done.json["damaged"]
+    assert (found["table"], found["sequence"], found["problem"][:25]) == ("event", 7, "is not what was written: ")
+
+
+def test_a_journal_in_use_can_be_looked_at(run: Run, path: Path) -> None:
+    journal = Journal.open(f"sqlite:///{path}", "main")
+    write(journal, Chance(5).trade(70)[60:])
+    assert run("journal", "verify", "--url", str(path), "--json").json["entries"] == 70
+    write(journal, Chance(5).trade(71)[70:])
+    assert run("journal", "verify", "--url", str(path), "--json").json["entries"] == 71
+    journal.close()
+
+
+def test_what_a_crash_left_in_the_log_is_looked_at_and_left_there(run: Run, path: Path, tmp_path: Path) -> None:
+    journal = Journal.open(f"sqlite:///{path}", "main")
+    write(journal, Chance(5).trade(70)[60:])
+    crashed = tmp_path / "crashed"
+    crashed.mkdir()
+    for name in ("journal.db", "journal.db-wal"):
+        (crashed / name).write_bytes((tmp_path / name).read_bytes())
+    journal.close()
+    before = dict(state(crashed / "journal.db"))
+    assert run("journal", "verify", "--url", str(crashed / "journal.db"), "--json").json["entries"] == 70
+    after = dict(state(crashed / "journal.db"))
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_journal_on_a_disk_that_can_not_be_written_can_be_looked_at(
+    run: Run, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # the tests may run as root, whom no mode keeps out
+    before = state(path)
+    assert run("journal", "verify", "--url", str(path)).code == 0
+    assert state(path) == before
+
+
+@pytest.mark.parametrize("command", [["verify"], ["show"], ["export", "--format", "csv", "out"]])
+def test_where_there_is_no_journal_none_is_made(run: Run, tmp_path: Path, command: list[str]) -> None:
+    done = run("journal", *command, "--url", str(tmp_path / "none.db"))
+    assert done.code == 1
+    assert f"there is no journal at {tmp_path / 'none.db'}" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_journal_is_said_to_be_none(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "letter").write_bytes(b"a letter to my bank" * 999)
+    done = run("journal", "verify", "--url", str(tmp_path / "letter"))
+    assert done.code == 1
+    assert "not a database" in done.err
+
+
+def test_the_configuration_says_which_journal(run: Run, path: Path, tmp_path: Path) -> None:
+    config = tmp_path / "other.toml"
+    config.write_text(f'[journal]\nurl = "sqlite:///{path}"\n')
+    assert run("journal", "verify", "--config", str(config), "--json").json["entries"] == 60
+
+
+def test_events_are_shown_one_by_one(run: Run, path: Path) -> None:
+    done = run("journal", "show", "--url", str(path), "--after", "10", "--limit", "3")
+    assert [line.split()[0] for line in done.out.splitlines()] == ["11", "12", "13"]
+    shown = run("journal", "show", "--url", str(path), "--after", "58", "--json").json
+    assert [each["sequence"] for each in shown["events"]] == [59, 60]
+    assert shown["head"] == 60
+    assert all(len(each["hash"]) == 64 for each in shown["events"])
+
+
+def test_a_damaged_event_is_shown_to_be_one(run: Run, path: Path) -> None:
+    edit(path, "UPDATE event SET body = zeroblob(3) WHERE sequence = 2")
+    lines = run("journal", "show", "--url", str(path), "-n", "3").out.splitlines()
+    assert "DAMAGED: is not what was written" in lines[1]
+    assert [line.split()[0] for line in lines] == ["1", "2", "3"]
+
+
+def test_an_export_holds_all_it_takes_to_check_the_chain(run: Run, path: Path, tmp_path: Path) -> None:
+    rows, lines = tmp_path / "all.csv", tmp_path / "all.jsonl"
+    done = run("journal", "export", str(rows), "--format", "csv", "--url", str(path), "--json")
+    assert done.json == {"path": str(rows), "format": "csv", "entries": 60, "first": 1, "last": 60}
+    assert run("journal", "export", str(lines), "--format", "jsonl", "--url", str(path)).code == 0
+    journal = Journal.open(f"sqlite:///{path}", "main")
+    previous, head = genesis(journal.journal_id).hash, journal.chain_head
+    journal.close()
+    with rows.open(newline="") as file:
+        table = list(csv.DictReader(file))
+    objects = [json.loads(line) for line in lines.read_text().splitlines()]
+    for row, each in zip(table, objects, strict=True):
+        previous = link(
+            previous, int(row["sequence"]), int(row["time"]), row["account"], row["type"], b64decode(row["body"])
+        )
+        assert previous.hex() == row["hash"] == each["hash"]
+        assert (each["sequence"], each["body"]) == (int(row["sequence"]), row["body"])
+        assert each["event"]["sequence"] == row["sequence"]
+    assert previous == head.hash
+
+
+def test_a_part_is_exported_and_nothing_is_overwritten(run: Run, path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "part.jsonl"
+    words = ("journal", "export", str(out), "--format", "jsonl", "--url", str(path), "--after", "10", "--until", "12")
+    assert "Wrote 2 events, 11 to 12" in run(*words).out
+    again = run(*words)
+    assert (again.code, "exists already" in again.err) == (1, True)
+
+
+def test_a_damaged_journal_is_exported_as_far_as_it_is_intact(run: Run, path: Path, tmp_path: Path) -> None:
+    edit(path, "DELETE FROM event WHERE sequence = 31")
+    out = tmp_path / "part.csv"
+    done = run("journal", "export", str(out), "--format", "csv", "--url", str(path))
+    assert done.code == 1
+    assert "The journal is damaged: event 31: is missing: 32 follows. 30 entries before that" in done.err
+    assert len(out.read_text().splitlines()) == 31
