@@ -52,20 +52,20 @@ def table(figures: dict[str, Any]) -> str:
     if "control" in figures:
         lines += [
             "control plane, beside a bare grpc.aio server on uvloop under the same client",
-            f"  {'':22}{'bare/s':>10}{'ours/s':>10}{'ratio':>8}{'p50 ms':>16}{'p99 ms':>16}{'server µs a call':>20}",
+            f"  {'':30}{'bare/s':>10}{'ours/s':>10}{'ratio':>8}{'p50 ms':>16}{'p99 ms':>16}{'server µs a call':>20}",
         ]
-        for part, label in (("read", "read"), ("submit", "durable order")):
+        for part, label in (("read", "read"), ("submit", "durable order"), ("submit_postgresql", "PostgreSQL order")):
             for row in figures["control"][part]:
                 bare, ours = row["bare"], row["ours"]
                 lines.append(
-                    f"  {label + ', ' + str(row['in_flight']) + ' in flight':22}"
+                    f"  {label + ', ' + str(row['in_flight']) + ' in flight':30}"
                     f"{bare['rate']:>10.0f}{ours['rate']:>10.0f}{row['rate_ratio']:>8.2f}"
                     f"{bare['p50_ms']:>8.2f}{ours['p50_ms']:>8.2f}{bare['p99_ms']:>8.2f}{ours['p99_ms']:>8.2f}"
                     f"{bare['cpu_us']:>10.0f}{ours['cpu_us']:>10.0f}",
                 )
         for row in figures["control"]["fan_out"]:
             lines.append(
-                f"  {'events to ' + str(row['readers']):22}"
+                f"  {'events to ' + str(row['readers']):30}"
                 f"{row['bare']['rate']:>10.0f}{row['ours']['rate']:>10.0f}{row['rate_ratio']:>8.2f}",
             )
     for name in ("flow", "engine"):

@@ -1,6 +1,7 @@
 """Owns the limits: bare grpc.aio servers that echo, group-commit one row, or fan bytes out, and do nothing else.
 
-Run as `python -m bench.bare KIND FOLDER [FRAMES]`; prints its address when it is ready. They run on uvloop and take raw
+Run as `python -m bench.bare echo`, `... commit DATABASE` or `... stream FRAMES`; prints its address when it is ready.
+DATABASE is the URL of a PostgreSQL server or the path of a SQLite file. They run on uvloop and take raw
 bytes, so they are the fastest a grpc.aio server in this process model gets.
 """
 
@@ -11,11 +12,12 @@ import queue
 import sqlite3
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import grpc
+import psycopg
 import uvloop
 
 from bench.load import read_frames
@@ -28,10 +30,11 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class GroupCommit:
     """One thread that writes whatever has queued in one transaction, synced to the disk."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, database: str) -> None:
         self._queue: queue.SimpleQueue[tuple[bytes, asyncio.Future[None]]] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
-        self._path = path
+        self._open = _postgresql if "://" in database else _sqlite
+        self._database = database
         threading.Thread(target=self._run, daemon=True).start()
 
     def write(self, row: bytes) -> asyncio.Future[None]:
@@ -41,18 +44,37 @@ class GroupCommit:
         return done
 
     def _run(self) -> None:
-        database = sqlite3.connect(self._path, isolation_level=None)
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute("PRAGMA synchronous=FULL")
-        database.execute("CREATE TABLE row (id INTEGER PRIMARY KEY, body BLOB)")
+        commit = self._open(self._database)
         while True:
             batch = [self._queue.get()]
             while not self._queue.empty():
                 batch.append(self._queue.get())
-            database.execute("BEGIN IMMEDIATE")
-            database.executemany("INSERT INTO row (body) VALUES (?)", [(row,) for row, _ in batch])
-            database.execute("COMMIT")
+            commit([row for row, _ in batch])
             self._loop.call_soon_threadsafe(_tell, [done for _, done in batch])
+
+
+def _sqlite(path: str) -> Callable[[list[bytes]], None]:
+    database = sqlite3.connect(path, isolation_level=None)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA synchronous=FULL")
+    database.execute("CREATE TABLE row (id INTEGER PRIMARY KEY, body BLOB)")
+
+    def commit(rows: list[bytes]) -> None:
+        database.execute("BEGIN IMMEDIATE")
+        database.executemany("INSERT INTO row (body) VALUES (?)", [(row,) for row in rows])
+        database.execute("COMMIT")
+
+    return commit
+
+
+def _postgresql(url: str) -> Callable[[list[bytes]], None]:
+    database = psycopg.connect(url, autocommit=True)
+    database.execute("CREATE TABLE row (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body BYTEA)")
+
+    def commit(rows: list[bytes]) -> None:
+        database.execute("INSERT INTO row (body) SELECT unnest(%s::bytea[])", (rows,))
+
+    return commit
 
 
 def _tell(waiting: list[asyncio.Future[None]]) -> None:
@@ -81,7 +103,7 @@ class FanOut:
         return b""
 
 
-async def serve(kind: str, folder: Path, frames: list[bytes]) -> None:
+async def serve(kind: str, given: str = "") -> None:
     """Serve until killed."""
     server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
@@ -92,7 +114,7 @@ async def serve(kind: str, folder: Path, frames: list[bytes]) -> None:
 
         handlers["Echo"] = grpc.unary_unary_rpc_method_handler(echo)
     elif kind == "commit":
-        writer = GroupCommit(folder / "bare.db")
+        writer = GroupCommit(given)
 
         async def commit(request: bytes, _: Context) -> bytes:
             await writer.write(request)
@@ -100,7 +122,7 @@ async def serve(kind: str, folder: Path, frames: list[bytes]) -> None:
 
         handlers["Commit"] = grpc.unary_unary_rpc_method_handler(commit)
     else:
-        fan = FanOut(frames)
+        fan = FanOut(read_frames(Path(given)))
         handlers["Stream"] = grpc.unary_stream_rpc_method_handler(fan.stream)
         handlers["Trigger"] = grpc.unary_unary_rpc_method_handler(fan.trigger)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bare.Bare", handlers),))
@@ -112,5 +134,4 @@ async def serve(kind: str, folder: Path, frames: list[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    uvloop.run(serve(given[0], Path(given[1]), read_frames(Path(given[2])) if len(given) > 2 else []))
+    uvloop.run(serve(*sys.argv[1:]))

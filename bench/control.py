@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 
 from bench.load import write_frames
-from bench.processes import Process, bare_server, load, start_daemon
+from bench.processes import Process, bare_server, load, postgresql_server, start_daemon
 from quarterdeck.v1 import (
     decimal_pb2,
     event_service_pb2,
@@ -49,7 +49,7 @@ STREAM = "/quarterdeck.v1.EventService/StreamEvents"
 CONFIG = """\
 mode = "paper"
 [journal]
-url = "sqlite:///bench.db"
+url = "{journal}"
 [exchange]
 plugin = "paper"
 [exchange.settings.balances]
@@ -75,33 +75,45 @@ max_open_orders = 1000000
 def run(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Measure everything; `folder` is for what the servers write."""
     figures: dict[str, Any] = {}
-    daemon = start_daemon(folder / "daemon", CONFIG)
+    daemon = start_daemon(folder / "daemon", config("sqlite:///bench.db"))
     try:
         say("reads")
         figures["read"] = _reads(folder, daemon)
         say("durable orders")
-        figures["submit"] = _submissions(folder, daemon)
+        figures["submit"] = _submissions(folder, daemon, folder / "bare.db")
         say("event streams")
         figures["fan_out"] = _fan_outs(folder, daemon)
     finally:
         daemon.kill()
+    say("durable orders on PostgreSQL")
+    with postgresql_server() as url:
+        daemon = start_daemon(folder / "postgresql", config(f"{url}&schema=bench"))
+        try:
+            figures["submit_postgresql"] = _submissions(folder, daemon, url)
+        finally:
+            daemon.kill()
     return figures
+
+
+def config(journal: str) -> str:
+    """A daemon with its journal at a URL."""
+    return CONFIG.replace("{journal}", journal)
 
 
 def _reads(folder: Path, daemon: Process) -> list[dict[str, Any]]:
     request = position_service_pb2.ListPositionsRequest(parent=ACCOUNT).SerializeToString()
     requests = write_frames(folder / "read.frames", [request])
     figures = []
-    with bare_server("echo", folder / "echo") as bare:
+    with bare_server("echo") as bare:
         for in_flight in IN_FLIGHT:
             turns = _in_turns((bare, "/bare.Bare/Echo"), (daemon, READ), requests, in_flight)
             figures.append({"in_flight": in_flight} | _paired(turns))
     return figures
 
 
-def _submissions(folder: Path, daemon: Process) -> list[dict[str, Any]]:
+def _submissions(folder: Path, daemon: Process, database: object) -> list[dict[str, Any]]:
     figures = []
-    with bare_server("commit", folder / "commit") as bare:
+    with bare_server("commit", database) as bare:
         for in_flight in IN_FLIGHT:
             orders = [_order(f"b{in_flight}-{number}").SerializeToString() for number in range(ORDERS)]
             requests = write_frames(folder / "submit.frames", orders)
@@ -133,7 +145,7 @@ def _fan_outs(folder: Path, daemon: Process) -> list[dict[str, Any]]:
             }
             ours = _read_all(daemon, method=STREAM, trigger_method=CANCEL_ALL, greets=False, floor=60, **spec)
             frames = write_frames(folder / "events.frames", _events(daemon, before, 2 * CANCELED))
-            with bare_server("stream", folder / "stream", frames) as bare:
+            with bare_server("stream", frames) as bare:
                 limit = _read_all(
                     bare, method="/bare.Bare/Stream", trigger_method="/bare.Bare/Trigger", greets=True, floor=0, **spec
                 )

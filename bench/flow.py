@@ -13,8 +13,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.control import CONFIG
-from bench.processes import start_daemon
+from bench.control import ACCOUNT, STREAM, config
+from bench.load import write_frames
+from bench.processes import Process, load, start_daemon
+from quarterdeck.v1 import event_service_pb2
 
 ROUNDS = 3
 EVENTS = 100_000
@@ -59,6 +61,8 @@ def run(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     figures["flow"] = _flow(folder / "flow")
     say(f"restart with {EVENTS:,} events")
     figures["restart"] = _restart(folder / "restart")
+    say(f"resume of {EVENTS:,} events")
+    figures["resume"] = _resume(folder / "restart")
     return figures
 
 
@@ -71,7 +75,7 @@ def _cpu(command: list[str]) -> float:
 
 def _start(folder: Path) -> float:
     begun = time.perf_counter()
-    daemon = start_daemon(folder, CONFIG)
+    daemon = start_daemon(folder, config("sqlite:///flow.db"))
     took = time.perf_counter() - begun
     daemon.stop()
     return round(took, 3)
@@ -137,6 +141,26 @@ def _restart(folder: Path) -> dict[str, Any]:
     )
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return figures
+
+
+def _resume(folder: Path) -> dict[str, Any]:
+    """Have one reader catch up with the journal of `_restart`, many events in a message and one by one."""
+    daemon = start_daemon(folder, MARKET.format(candles=1))  # a history that is over: nothing else happens
+    try:
+        return {
+            f"seconds_{size}_a_message": round(median(_resumed(folder, daemon, size) for _ in range(ROUNDS)), 3)
+            for size in (256, 1)
+        } | {"events": EVENTS}
+    finally:
+        daemon.stop()
+
+
+def _resumed(folder: Path, daemon: Process, batch_size: int) -> float:
+    request = event_service_pb2.StreamEventsRequest(parent=ACCOUNT, after_sequence=0, batch_size=batch_size)
+    requests = write_frames(folder / "resume.frames", [request.SerializeToString()])
+    spec = {"kind": "resume", "method": STREAM, "requests": requests, "events": EVENTS}
+    seconds: float = load(address=daemon.address, **spec)["seconds"]
+    return seconds
 
 
 _RESTART = """\

@@ -19,6 +19,8 @@ from typing import Any
 import grpc
 import uvloop
 
+from quarterdeck.v1.event_service_pb2 import StreamEventsResponse
+
 _CPUCLOCK_SCHED = 2
 
 ENDLESS_FRAMES = (("grpc.max_receive_message_length", -1),)
@@ -115,6 +117,24 @@ async def fan_out(spec: dict[str, Any]) -> dict[str, Any]:
     return {"rate": wanted * spec["readers"] / took, "seconds": took, "bytes": size}
 
 
+async def resume(spec: dict[str, Any]) -> dict[str, Any]:
+    """Read the stream from its beginning, until `events` have come."""
+    (start,) = read_frames(Path(spec["requests"]))
+    count = 0
+    async with grpc.aio.insecure_channel(spec["address"], ENDLESS_FRAMES) as channel:
+        stream: grpc.aio.UnaryStreamMultiCallable[bytes, StreamEventsResponse] = channel.unary_stream(
+            spec["method"], None, StreamEventsResponse.FromString
+        )
+        await channel.channel_ready()
+        begun = time.perf_counter()
+        async for message in stream(start):
+            count += len(message.batch.messages) if message.HasField("batch") else message.HasField("envelope")
+            if count >= spec["events"]:
+                break
+        took = time.perf_counter() - begun
+    return {"seconds": took}
+
+
 def cpu_of(pid: int) -> float:
     """Seconds of CPU that a process and all its threads have used, to the nanosecond."""
     return time.clock_gettime(~pid << 3 | _CPUCLOCK_SCHED)  # what clock_getcpuclockid(3) makes of a process id
@@ -136,7 +156,7 @@ def read_frames(path: Path) -> list[bytes]:
     return frames
 
 
-KINDS = {"call": call, "fan_out": fan_out}
+KINDS = {"call": call, "fan_out": fan_out, "resume": resume}
 
 if __name__ == "__main__":
     given = json.loads(sys.argv[1])

