@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from quarterdeck.domain.amounts import from_observation
+from quarterdeck.domain.amounts import ZERO, from_observation
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import Candle, FundingRate, MarketEvent, Quote
 from quarterdeck.domain.order import OrderTerms
@@ -197,6 +197,22 @@ class Venue:
             pay_fixed(self._execution, book, time)
             self._matcher.settle(book)
         return self._execution.take_reports()
+
+    def set_leverage(self, symbol: str, leverage: Decimal) -> None:
+        """Change the leverage of an instrument; margins follow at once.
+
+        Raises:
+            ValueError: below 1, above what the instrument allows, or the symbol is not traded here.
+        """
+        book = self._book(symbol)
+        if not 1 <= leverage <= book.instrument.max_leverage:
+            raise ValueError(f"leverage of {symbol} must be from 1 to {book.instrument.max_leverage}, was {leverage}")
+        book.leverage = leverage
+
+    def deposit(self, currency: str, amount: Decimal) -> None:
+        """Move money in from elsewhere, or out when the amount is negative."""
+        balances = self._account.balances
+        balances[currency] = balances.get(currency, ZERO) + amount
 
     # --- what it holds
 

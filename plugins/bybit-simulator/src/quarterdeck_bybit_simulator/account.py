@@ -1,0 +1,560 @@
+"""Owns one account at the simulated Bybit: its orders, executions and positions, and what is told of them.
+
+The matching venue of the core decides every fill. What is added here is Bybit's own: ids, statuses, the stop orders
+that belong to a position, and who is told what.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from quarterdeck.domain.amounts import ZERO
+from quarterdeck.domain.instrument import Instrument, InstrumentKind
+from quarterdeck.domain.market import MarketEvent, Side
+from quarterdeck.domain.order import OrderRole, OrderTerms, OrderType
+from quarterdeck.domain.report import (
+    Acked,
+    Amended,
+    BalanceChanged,
+    Canceled,
+    CancelRejected,
+    ChildOpened,
+    Expired,
+    FillCause,
+    Filled,
+    FundingSettled,
+    Liquidity,
+    Opened,
+    Rejected,
+    Report,
+    Triggered,
+)
+from quarterdeck.matching import Venue
+from quarterdeck_bybit_simulator.order import MILLISECOND, SimOrder, category_of, side_text, text
+from quarterdeck_bybit_simulator.refusals import (
+    CANCEL_TYPES,
+    DUPLICATE_LINK,
+    LATER,
+    NO_ORDER,
+    REJECT_REASONS,
+    SPOT_DUPLICATE_LINK,
+    SPOT_NO_ORDER,
+    TOO_MANY_CONDITIONAL,
+    TOO_MANY_ORDERS,
+    Refusal,
+    refusal_of,
+)
+from quarterdeck_bybit_simulator.settings import LinkIds, Member, SimulatorSettings
+from quarterdeck_bybit_simulator.truth import Truth
+
+#: Bybit's limits per symbol.
+ACTIVE_ORDERS = 500
+CONDITIONAL_ORDERS = 10
+
+#: Closed orders that `/v5/order/realtime` still finds, until the service restarts.
+REALTIME_CLOSED = 500
+
+_NAMESPACE = uuid.UUID("6f0c2c3e-6f5a-4f1e-9b3c-2d7f3a3b9b10")
+_POSITION_STOPS = {
+    "stopLoss": ("StopLoss", "CreateByStopLoss"),
+    "takeProfit": ("TakeProfit", "CreateByTakeProfit"),
+    "trailingStop": ("TrailingStop", "CreateByTrailingStop"),
+}
+
+Tell = Callable[[str, list[dict[str, Any]]], None]
+
+
+class SimAccount:
+    """One unified account. `tell` sends a message of a private topic to whoever listens."""
+
+    def __init__(
+        self,
+        member: Member,
+        instruments: Iterable[Instrument],
+        settings: SimulatorSettings,
+        truth: Truth,
+        now: Callable[[], int],
+        tell: Tell,
+    ) -> None:
+        self.member = member
+        self.instruments = {one.symbol: one for one in instruments}
+        self.venue = Venue(self.instruments.values(), dict(member.balances), settings.venue)
+        self.orders: dict[str, SimOrder] = {}
+        """By the venue's key, oldest first."""
+        self.executions: list[dict[str, Any]] = []
+        self.leverage: dict[str, Decimal] = {}
+        self.margin_mode = "REGULAR_MARGIN"
+        self.position_mode = 0
+        self.dcp_window: int | None = None
+        self._settings = settings
+        self._truth = truth
+        self._now = now
+        self._tell = tell
+        self._number = 0
+        self._sequence = 0
+        self._links: dict[str, SimOrder] = {}
+        self._position_stops: dict[tuple[str, str], SimOrder] = {}
+        self._recent: OrderedDict[str, SimOrder] = OrderedDict()
+
+    # ------------------------------------------------------------ requests
+
+    def place(self, instrument: Instrument, terms: OrderTerms, link_id: str) -> SimOrder:
+        """Take an order in. What becomes of it is told on the streams.
+
+        Raises:
+            Refusal: it never existed.
+        """
+        is_spot = instrument.kind is InstrumentKind.SPOT
+        taken = self._links.get(link_id) if link_id else None
+        if taken is not None and (taken.is_open or self._settings.link_ids is LinkIds.ALWAYS):
+            code = SPOT_DUPLICATE_LINK if is_spot else DUPLICATE_LINK
+            raise Refusal(code, "OrderLinkedID is duplicate")
+        order = self._new(instrument, terms, link_id)
+        self._check_counts(order)
+        reports = self.venue.place(order.key, terms, self._now())
+        first = reports[0]
+        if isinstance(first, Rejected) and first.reason not in LATER:
+            raise refusal_of(first.reason, is_spot=is_spot)
+        self.orders[order.key] = order
+        if link_id:
+            self._links[link_id] = order
+        self._truth.note("order", user=self.member.user_id, key=order.key, row=order.row())
+        self._hear(reports)
+        return order
+
+    def cancel(self, order: SimOrder) -> None:
+        """Take an order off the book.
+
+        Raises:
+            Refusal: it has ended.
+        """
+        reports = self.venue.cancel(order.key, self._now())
+        for report in reports:
+            if isinstance(report, CancelRejected):
+                raise refusal_of(report.reason, is_spot=order.instrument.kind is InstrumentKind.SPOT)
+        self._hear(reports)
+
+    def amend(
+        self, order: SimOrder, quantity: Decimal | None, limit_price: Decimal | None, trigger_price: Decimal | None
+    ) -> None:
+        """Change a working order.
+
+        Raises:
+            Refusal: it has ended, or can't be so.
+        """
+        reports = self.venue.amend(
+            order.key, self._now(), quantity=quantity, limit_price=limit_price, trigger_price=trigger_price
+        )
+        for report in reports:
+            reason = getattr(report, "reason", "")
+            if reason and not isinstance(report, Canceled | Expired):
+                raise refusal_of(reason, is_spot=order.instrument.kind is InstrumentKind.SPOT)
+        self._hear(reports)
+
+    def set_position_stop(self, instrument: Instrument, name: str, value: Decimal) -> None:
+        """Set, move or (with zero) remove the stop-loss, take-profit or trailing stop of a whole position.
+
+        Raises:
+            Refusal: there is no position, or the price can't be.
+        """
+        held = self.quantity(instrument.symbol)
+        known = self._position_stops.get((instrument.symbol, name))
+        if known is not None and known.is_open:
+            self.cancel(known)
+        if not value:
+            return
+        if not held:
+            raise Refusal(10001, "can not set tp/sl/ts for zero position")
+        stop_type, create_type = _POSITION_STOPS[name]
+        kinds = {
+            "stopLoss": OrderType.STOP,
+            "takeProfit": OrderType.TAKE_PROFIT,
+            "trailingStop": OrderType.TRAILING_STOP,
+        }
+        trails = name == "trailingStop"
+        terms = OrderTerms(
+            instrument.symbol,
+            Side.SELL if held > 0 else Side.BUY,
+            kinds[name],
+            abs(held),
+            trigger_price=None if trails else value,
+            trailing_distance=value if trails else None,
+            reduce_only=True,
+        )
+        order = self._new(instrument, terms, "")
+        order.stop_type, order.create_type = stop_type, create_type
+        reports = self.venue.place(order.key, terms, self._now())
+        if isinstance(reports[0], Rejected):
+            raise refusal_of(reports[0].reason, is_spot=False)
+        self.orders[order.key] = order
+        self._position_stops[instrument.symbol, name] = order
+        self._hear(reports)
+
+    def find(self, order_id: str, link_id: str) -> SimOrder | None:
+        """An order by either id; Bybit's own wins."""
+        if order_id:
+            return next((order for order in self.orders.values() if order.order_id == order_id), None)
+        return self._links.get(link_id)
+
+    def existing(self, order_id: str, link_id: str, category: str) -> SimOrder:
+        """An order by either id.
+
+        Raises:
+            Refusal: there is none.
+        """
+        found = self.find(order_id, link_id)
+        if found is None or category_of(found.instrument) != category:
+            is_spot = category == "spot"
+            raise Refusal(SPOT_NO_ORDER if is_spot else NO_ORDER, "order not exists or too late to cancel")
+        return found
+
+    def open_orders(self) -> list[SimOrder]:
+        """All that still work, oldest first."""
+        return [order for order in self.orders.values() if order.is_open]
+
+    def recently_closed(self) -> list[SimOrder]:
+        """What `/v5/order/realtime` still finds of what has ended."""
+        return list(self._recent.values())
+
+    def forget_recent(self) -> None:
+        """Bybit's service has restarted: what had ended is found in the history only."""
+        self._recent.clear()
+
+    def quantity(self, symbol: str) -> Decimal:
+        """The signed position in an instrument."""
+        return next((each.quantity for each in self.venue.positions() if each.symbol == symbol), ZERO)
+
+    # ------------------------------------------------------------ the market
+
+    def show(self, event: MarketEvent) -> None:
+        """See the market move."""
+        reports = self.venue.on_market(event)
+        if reports:
+            self._hear(reports)
+
+    def adjust(self, currency: str, amount: Decimal) -> None:
+        """Move money in or out from elsewhere."""
+        self.venue.deposit(currency, amount)
+        self._tell("wallet", [self.wallet_row()])
+
+    # ------------------------------------------------------------ what happened
+
+    def _new(self, instrument: Instrument, terms: OrderTerms, link_id: str) -> SimOrder:
+        self._number += 1
+        now = self._now()
+        key = f"o{self._number}"
+        name = f"{self.member.user_id}/{key}"
+        return SimOrder(
+            key,
+            str(uuid.uuid5(_NAMESPACE, name)),
+            link_id,
+            instrument,
+            terms,
+            now,
+            now + self._settings.visibility_delay,
+        )
+
+    def _check_counts(self, order: SimOrder) -> None:
+        same = [one for one in self.open_orders() if one.instrument is order.instrument]
+        if order.is_conditional:
+            made_by_client = sum(one.is_conditional and one.create_type == "CreateByUser" for one in same)
+            if made_by_client >= CONDITIONAL_ORDERS:
+                raise Refusal(TOO_MANY_CONDITIONAL, "too many stop orders")
+        elif sum(not one.is_conditional for one in same) >= ACTIVE_ORDERS:
+            raise Refusal(TOO_MANY_ORDERS, "too many active orders")
+
+    def _hear(self, reports: Iterable[Report]) -> None:
+        """Turn what the venue reports into Bybit's records, and tell whoever listens."""
+        rows: list[dict[str, Any]] = []
+        executions: list[dict[str, Any]] = []
+        moved: set[str] = set()
+        for report in reports:
+            order = self._apply(report)
+            if isinstance(report, Filled):
+                executions.append(self._execution(report))
+                moved.add(report.symbol)
+            elif isinstance(report, FundingSettled):
+                executions.append(self._funding(report))
+            elif isinstance(report, BalanceChanged):
+                moved.add("")
+            if order is not None:
+                row = order.row()
+                order.seen.append(row)
+                rows.append(row)
+                if not order.is_open:
+                    self._recent[order.key] = order
+                    while len(self._recent) > REALTIME_CLOSED:
+                        self._recent.popitem(last=False)
+        for row in rows:
+            self._truth.note("state", user=self.member.user_id, row=row)
+        for execution in executions:
+            self._truth.note("execution", user=self.member.user_id, row=execution)
+        self.executions += executions
+        if rows:
+            self._tell("order", rows)
+        if executions:
+            self._tell("execution", executions)
+        contracts = [symbol for symbol in sorted(moved) if symbol and self._is_contract(symbol)]
+        for symbol in contracts:
+            self._fit_position_stops(symbol)
+        if contracts:
+            self._tell("position", [self.position_row(self.instruments[symbol]) for symbol in contracts])
+        if executions or moved:
+            self._tell("wallet", [self.wallet_row()])
+
+    def _is_contract(self, symbol: str) -> bool:
+        return self.instruments[symbol].kind is InstrumentKind.LINEAR
+
+    def _apply(self, report: Report) -> SimOrder | None:
+        """Bring the record of the order up to date; None where a report says nothing new of one."""
+        if isinstance(report, ChildOpened):
+            return self._child(report)
+        order = self.orders.get(getattr(report, "link_id", ""))
+        if order is None or isinstance(report, Acked):
+            return None
+        now = self._now()
+        match report:
+            case Opened():
+                order.update_time = now
+            case Triggered():
+                order.was_triggered, order.status, order.update_time = True, "New", now
+            case Filled():
+                order.filled += report.quantity
+                order.value += report.quantity * report.price
+                order.fee += report.fee
+                order.status = "Filled" if order.filled >= order.terms.quantity else "PartiallyFilled"
+                order.update_time = now
+            case Amended():
+                order.terms = replace(
+                    order.terms,
+                    quantity=report.quantity or order.terms.quantity,
+                    limit_price=report.limit_price or order.terms.limit_price,
+                    trigger_price=report.trigger_price or order.terms.trigger_price,
+                )
+                order.update_time = now
+            case Canceled() | Expired():
+                reason = report.reason
+                order.end("Cancelled", now, REJECT_REASONS.get(reason, "EC_NoError"), CANCEL_TYPES.get(reason, ""))
+            case Rejected():
+                reason = REJECT_REASONS.get(report.reason, "EC_Others")
+                # Bybit cancels a post-only order that would take; other late refusals are rejections.
+                order.end("Cancelled" if report.reason in LATER else "Rejected", now, reason)
+            case _:
+                return None
+        return order
+
+    def _child(self, report: ChildOpened) -> SimOrder:
+        known = self.orders.get(report.link_id)
+        if known is not None:
+            known.terms = report.terms
+            known.update_time = self._now()
+            return known
+        instrument = self.instruments[report.terms.symbol]
+        order = self._new(instrument, report.terms, "")
+        order.key = report.link_id
+        if report.role is OrderRole.LIQUIDATION:
+            order.create_type, order.stop_type = "CreateByLiq", ""
+        else:
+            loses = report.role is OrderRole.STOP_LOSS
+            order.create_type = "CreateByPartialStopLoss" if loses else "CreateByPartialTakeProfit"
+            order.stop_type = "PartialStopLoss" if loses else "PartialTakeProfit"
+            parent = self.orders.get(report.parent_link_id)
+            order.parent_link_id = parent.link_id if parent else ""
+        self.orders[order.key] = order
+        return order
+
+    def _fit_position_stops(self, symbol: str) -> None:
+        """Position-level stops always cover the whole position, and end with it."""
+        held = abs(self.quantity(symbol))
+        for (of, _), order in list(self._position_stops.items()):
+            if of != symbol or not order.is_open or order.was_triggered:
+                continue
+            if not held:
+                self._hear(self.venue.cancel(order.key, self._now()))
+            elif held != order.terms.quantity:
+                self._hear(self.venue.amend(order.key, self._now(), quantity=held))
+
+    # ------------------------------------------------------------ rows
+
+    def _execution(self, fill: Filled) -> dict[str, Any]:
+        order = self.orders[fill.link_id]
+        instrument = order.instrument
+        forced = fill.cause is FillCause.LIQUIDATION
+        self._sequence += 1
+        notional = fill.quantity * fill.price
+        return {
+            "category": category_of(instrument),
+            "symbol": instrument.venue_symbol,
+            "isLeverage": "0",
+            "orderId": order.order_id,
+            "orderLinkId": order.link_id,
+            "side": side_text(fill.side),
+            "orderPrice": text(order.terms.limit_price) or "0",
+            "orderQty": text(order.terms.quantity),
+            "leavesQty": text(order.leaves),
+            "createType": order.create_type,
+            "orderType": "Limit" if order.terms.limit_price else "Market",
+            "stopOrderType": order.stop_type or "UNKNOWN",
+            "execFee": text(fill.fee),
+            "feeCurrency": fill.fee_currency,
+            "execId": str(uuid.uuid5(_NAMESPACE, f"{self.member.user_id}/{fill.trade_id}")),
+            "execPrice": text(fill.price),
+            "execQty": text(fill.quantity),
+            "execType": "BustTrade" if forced else "Trade",
+            "execValue": text(notional),
+            "execTime": str(fill.time // MILLISECOND),
+            "isMaker": fill.liquidity is Liquidity.MAKER,
+            "feeRate": text((fill.fee / notional).quantize(Decimal("1E-6"))) if notional else "0",
+            "tradeIv": "",
+            "markIv": "",
+            "markPrice": text(fill.price),
+            "indexPrice": "",
+            "underlyingPrice": "",
+            "blockTradeId": "",
+            "closedSize": "",
+            "extraFees": "",
+            "seq": self._sequence,
+        }
+
+    def _funding(self, paid: FundingSettled) -> dict[str, Any]:
+        instrument = self.instruments[paid.symbol]
+        self._sequence += 1
+        return {
+            "category": category_of(instrument),
+            "symbol": instrument.venue_symbol,
+            "orderId": str(uuid.uuid5(_NAMESPACE, f"{self.member.user_id}/{paid.funding_id}/order")),
+            "orderLinkId": "",
+            "side": "Sell" if paid.position_quantity > 0 else "Buy",
+            "orderPrice": "0",
+            "orderQty": "0",
+            "leavesQty": "0",
+            "createType": "",
+            "orderType": "UNKNOWN",
+            "stopOrderType": "UNKNOWN",
+            "execFee": text(-paid.amount),
+            "feeCurrency": "",
+            "execId": str(uuid.uuid5(_NAMESPACE, f"{self.member.user_id}/{paid.funding_id}")),
+            "execPrice": "0",
+            "execQty": text(abs(paid.position_quantity)),
+            "execType": "Funding",
+            "execValue": "0",
+            "execTime": str(paid.time // MILLISECOND),
+            "isMaker": False,
+            "feeRate": text(paid.rate),
+            "tradeIv": "",
+            "markIv": "",
+            "markPrice": "0",
+            "indexPrice": "",
+            "underlyingPrice": "",
+            "blockTradeId": "",
+            "closedSize": "",
+            "seq": self._sequence,
+        }
+
+    def position_row(self, instrument: Instrument) -> dict[str, Any]:
+        """A position as `/v5/position/list` tells it; the topic differs in one name, which is here twice."""
+        held = next((each for each in self.venue.positions() if each.symbol == instrument.symbol), None)
+        quantity = held.quantity if held else ZERO
+        average = text(held.average_price.quantize(Decimal("1E-8"))) if held else ""
+        liquidation = self.venue.liquidation_price(instrument.symbol)
+        now = str(self._now() // MILLISECOND)
+
+        def stop(name: str) -> str:
+            order = self._position_stops.get((instrument.symbol, name))
+            if order is None or not order.is_open:
+                return ""
+            return text(order.terms.trailing_distance if name == "trailingStop" else order.terms.trigger_price)
+
+        return {
+            "category": category_of(instrument),
+            "positionIdx": 0,
+            "riskId": 1,
+            "riskLimitValue": "2000000",
+            "symbol": instrument.venue_symbol,
+            "side": side_text(Side.BUY if quantity > 0 else Side.SELL) if quantity else "",
+            "size": text(abs(quantity)),
+            "avgPrice": average or "0",
+            "entryPrice": average or "0",
+            "positionValue": text(abs(held.cost)) if held else "",
+            "tradeMode": 0,
+            "positionStatus": "Normal",
+            "autoAddMargin": 0,
+            "adlRankIndicator": 2 if quantity else 0,
+            "leverage": text(self.leverage_of(instrument)),
+            "positionBalance": "",
+            "markPrice": "",
+            "liqPrice": text(liquidation.quantize(Decimal("1E-8"))) if liquidation else "",
+            "bustPrice": "",
+            "positionIM": "",
+            "positionMM": "",
+            "tpslMode": "Full",
+            "takeProfit": stop("takeProfit") or "0",
+            "stopLoss": stop("stopLoss") or "0",
+            "trailingStop": stop("trailingStop") or "0",
+            "unrealisedPnl": "",
+            "curRealisedPnl": "",
+            "cumRealisedPnl": "",
+            "sessionAvgPrice": "",
+            "createdTime": now,
+            "updatedTime": now,
+            "isReduceOnly": False,
+            "mmrSysUpdatedTime": "",
+            "leverageSysUpdatedTime": "",
+            "seq": self._sequence,
+        }
+
+    def leverage_of(self, instrument: Instrument) -> Decimal:
+        """The leverage set for an instrument."""
+        return self.leverage.get(instrument.symbol) or self._settings.venue.leverage_of(instrument)
+
+    def wallet_row(self) -> dict[str, Any]:
+        """The account's balances."""
+        balances: Mapping[str, Decimal] = self.venue.balances()
+        settled = {one.settle for one in self.instruments.values()}
+        coins = []
+        for coin, amount in sorted(balances.items()):
+            equity = self.venue.margin_balance(coin) if coin in settled else amount
+            coins.append(
+                {
+                    "coin": coin,
+                    "equity": text(equity),
+                    "usdValue": text(equity),
+                    "walletBalance": text(amount),
+                    "free": "",
+                    "locked": "0",
+                    "spotHedgingQty": "0",
+                    "borrowAmount": "0",
+                    "accruedInterest": "0",
+                    "totalOrderIM": "0",
+                    "totalPositionIM": "0",
+                    "totalPositionMM": "0",
+                    "unrealisedPnl": text(equity - amount),
+                    "cumRealisedPnl": "0",
+                    "bonus": "0",
+                    "collateralSwitch": True,
+                    "marginCollateral": True,
+                    "availableToBorrow": "",
+                    "availableToWithdraw": "",
+                    "spotBorrow": "0",
+                }
+            )
+        total = text(balances.get("USDT", ZERO))
+        return {
+            "accountType": "UNIFIED",
+            "accountIMRate": "0",
+            "accountMMRate": "0",
+            "accountLTV": "",
+            "totalEquity": total,
+            "totalWalletBalance": total,
+            "totalMarginBalance": total,
+            "totalAvailableBalance": total,
+            "totalPerpUPL": "0",
+            "totalInitialMargin": "0",
+            "totalMaintenanceMargin": "0",
+            "coin": coins,
+        }

@@ -1,0 +1,577 @@
+"""Owns Bybit's REST methods over the simulated accounts and markets: parameters in, a result out, no I/O.
+
+A method takes texts as they came over the wire and returns what stands under `result`. The trade socket uses the same.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from quarterdeck.domain.instrument import Instrument
+from quarterdeck.domain.market import DAY, Side
+from quarterdeck.domain.order import OrderTerms, OrderType, TimeInForce
+from quarterdeck_bybit_simulator.account import SimAccount
+from quarterdeck_bybit_simulator.market import INTERVALS, Market
+from quarterdeck_bybit_simulator.order import FORGOTTEN, MILLISECOND, SimOrder, category_of, text
+from quarterdeck_bybit_simulator.refusals import (
+    LEVERAGE_UNCHANGED,
+    MODE_UNCHANGED,
+    NOT_MODIFIED,
+    PARAMETER,
+    Refusal,
+)
+from quarterdeck_bybit_simulator.settings import SimulatorSettings
+
+Params = Mapping[str, Any]
+Result = dict[str, Any]
+
+_TIMES_IN_FORCE = {
+    "GTC": TimeInForce.GTC,
+    "IOC": TimeInForce.IOC,
+    "FOK": TimeInForce.FOK,
+    "PostOnly": TimeInForce.POST_ONLY,
+}
+_CANCELED_AT_ONCE = 500
+_LINK_ID_LENGTH = 36
+_ORDER_FILTERS = frozenset({"Order", "StopOrder", "tpslOrder"})
+
+
+class Api:
+    """Every method by its path."""
+
+    def __init__(
+        self,
+        markets: Mapping[tuple[str, str], Market],
+        settings: SimulatorSettings,
+        now: Callable[[], int],
+        choose: Callable[[Sequence[SimOrder], int], Sequence[SimOrder]],
+    ) -> None:
+        self._markets = markets
+        self._settings = settings
+        self._now = now
+        self._choose = choose
+        """Which of too many orders a cancel-all takes."""
+        self.public: Mapping[str, Callable[[Params], Result]] = {
+            "/v5/market/time": self._time,
+            "/v5/market/instruments-info": self._instruments,
+            "/v5/market/kline": self._klines,
+            "/v5/market/tickers": self._tickers,
+            "/v5/market/orderbook": self._book,
+            "/v5/market/recent-trade": self._trades,
+            "/v5/market/funding/history": self._funding,
+        }
+        self.reads: Mapping[str, Callable[[SimAccount, Params], Result]] = {
+            "/v5/order/realtime": self._realtime,
+            "/v5/order/history": self._history,
+            "/v5/execution/list": self._executions,
+            "/v5/position/list": self._positions,
+            "/v5/account/wallet-balance": self._wallet,
+            "/v5/account/info": self._account_info,
+            "/v5/account/fee-rate": self._fees,
+            "/v5/account/query-dcp-info": self._dcp,
+            "/v5/user/query-api": self._key,
+        }
+        self.writes: Mapping[str, Callable[[SimAccount, Params], Result]] = {
+            "/v5/order/create": self._create,
+            "/v5/order/amend": self._amend,
+            "/v5/order/cancel": self._cancel,
+            "/v5/order/cancel-all": self._cancel_all,
+            "/v5/position/trading-stop": self._trading_stop,
+            "/v5/position/set-leverage": self._set_leverage,
+            "/v5/position/switch-mode": self._switch_mode,
+            "/v5/account/set-margin-mode": self._set_margin_mode,
+            "/v5/order/disconnected-cancel-all": self._set_dcp,
+        }
+        self.batches: Mapping[str, str] = {
+            "/v5/order/create-batch": "/v5/order/create",
+            "/v5/order/amend-batch": "/v5/order/amend",
+            "/v5/order/cancel-batch": "/v5/order/cancel",
+        }
+
+    def batch(self, account: SimAccount, path: str, params: Params) -> tuple[Result, Result]:
+        """A batch: every leg by itself. Returns the results and the list of codes beside them."""
+        method = self.writes[self.batches[path]]
+        legs = params.get("request")
+        if not isinstance(legs, list) or not 1 <= len(legs) <= 20:
+            raise Refusal(PARAMETER, "params error: request must hold 1 to 20 orders")
+        results: list[Result] = []
+        codes: list[Result] = []
+        for leg in legs:
+            whole = {"category": params.get("category"), **leg}
+            try:
+                done = method(account, whole)
+                results.append({key: whole.get(key, "") for key in ("category", "symbol")} | done)
+                codes.append({"code": 0, "msg": "OK"})
+            except Refusal as refusal:
+                link = str(whole.get("orderLinkId", ""))
+                results.append({"category": "", "symbol": "", "orderId": "", "orderLinkId": link, "createAt": ""})
+                codes.append({"code": refusal.code, "msg": refusal.text})
+        return {"list": results}, {"list": codes}
+
+    # ------------------------------------------------------------ orders
+
+    def _create(self, account: SimAccount, params: Params) -> Result:
+        instrument = self._market(params).instrument
+        link_id = str(params.get("orderLinkId", ""))
+        if len(link_id) > _LINK_ID_LENGTH or (not link_id.replace("-", "").replace("_", "").isalnum() and link_id):
+            raise Refusal(PARAMETER, "params error: order_link_id fail")
+        if params.get("positionIdx", 0) not in (0, "0"):
+            raise Refusal(PARAMETER, "position idx not match position mode")
+        order = account.place(instrument, _terms(params, instrument), link_id)
+        return {"orderId": order.order_id, "orderLinkId": link_id}
+
+    def _amend(self, account: SimAccount, params: Params) -> Result:
+        order = self._order(account, params)
+        changes = [_amount(params, name) for name in ("qty", "price", "triggerPrice")]
+        if changes == [None, None, None]:
+            raise Refusal(PARAMETER, "params error: nothing to modify")
+        account.amend(order, *changes)
+        return {"orderId": order.order_id, "orderLinkId": order.link_id}
+
+    def _cancel(self, account: SimAccount, params: Params) -> Result:
+        order = self._order(account, params)
+        account.cancel(order)
+        return {"orderId": order.order_id, "orderLinkId": order.link_id}
+
+    def _cancel_all(self, account: SimAccount, params: Params) -> Result:
+        category = _category(params)
+        wanted = str(params.get("orderFilter", ""))
+        if wanted and wanted not in _ORDER_FILTERS:
+            raise Refusal(PARAMETER, "params error: orderFilter")
+        if category == "linear" and not any(params.get(name) for name in ("symbol", "baseCoin", "settleCoin")):
+            raise Refusal(PARAMETER, "params error: symbol, baseCoin or settleCoin is required")
+        if category == "spot":
+            wanted = wanted or "Order"
+        found = [
+            order
+            for order in account.open_orders()
+            if category_of(order.instrument) == category
+            and _concerns(params, order.instrument)
+            and (not wanted or (wanted == "Order") is not order.is_conditional)
+        ]
+        chosen = self._choose(found, _CANCELED_AT_ONCE) if len(found) > _CANCELED_AT_ONCE else found
+        for order in chosen:
+            if order.is_open:  # one cancellation may have ended another
+                account.cancel(order)
+        rows = [{"orderId": order.order_id, "orderLinkId": order.link_id} for order in chosen]
+        return {"list": rows, "success": "1"}
+
+    def _order(self, account: SimAccount, params: Params) -> SimOrder:
+        category = _category(params)
+        order_id, link_id = str(params.get("orderId", "")), str(params.get("orderLinkId", ""))
+        if not order_id and not link_id:
+            raise Refusal(PARAMETER, "params error: orderId or orderLinkId is required")
+        return account.existing(order_id, link_id, category)
+
+    def _realtime(self, account: SimAccount, params: Params) -> Result:
+        category = _category(params)
+        named = params.get("orderId") or params.get("orderLinkId")
+        if category == "linear" and not named and not any(params.get(n) for n in ("symbol", "baseCoin", "settleCoin")):
+            raise Refusal(PARAMETER, "params error: symbol, baseCoin or settleCoin is required")
+        orders = account.open_orders()
+        if named or str(params.get("openOnly", "0")) == "1":
+            orders = orders + account.recently_closed()
+        return self._page(self._rows(orders, category, params), params, default=20, most=50)
+
+    def _history(self, account: SimAccount, params: Params) -> Result:
+        category, now = _category(params), self._now()
+        orders = [
+            order
+            for order in account.orders.values()
+            if not order.is_open and not (order.status in FORGOTTEN and order.update_time < now - DAY)
+        ]
+        return self._page(self._rows(orders, category, params), params, default=20, most=50)
+
+    def _rows(self, orders: Iterable[SimOrder], category: str, params: Params) -> list[Result]:
+        """Rows of the orders a query finds, newest first, as they were `read_lag` ago."""
+        now = self._now()
+        wanted = str(params.get("orderFilter", ""))
+        order_id, link_id = params.get("orderId"), params.get("orderLinkId")
+        rows = []
+        for order in orders:
+            if category_of(order.instrument) != category or not _concerns(params, order.instrument):
+                continue
+            if wanted and (wanted == "Order") is order.is_conditional:
+                continue
+            if order_id and order.order_id != order_id:
+                continue
+            if not order_id and link_id and order.link_id != link_id:
+                continue
+            if order.visible_time <= now:
+                rows.append(self._as_of(order, now - self._settings.read_lag))
+        return rows[::-1]
+
+    def _as_of(self, order: SimOrder, time: int) -> Result:
+        if not self._settings.read_lag:
+            return order.row()
+        past = [row for row in order.seen if int(row["updatedTime"]) * MILLISECOND <= time]
+        return past[-1] if past else (order.seen[0] if order.seen else order.row())
+
+    def _executions(self, account: SimAccount, params: Params) -> Result:
+        category = _category(params)
+        start, end = _time_range(params, self._now())
+        rows = [
+            row
+            for row in account.executions
+            if row["category"] == category
+            and params.get("symbol") in (None, "", row["symbol"])
+            and params.get("orderId") in (None, "", row["orderId"])
+            and params.get("orderLinkId") in (None, "", row["orderLinkId"])
+            and params.get("execType") in (None, "", row["execType"])
+            and start <= int(row["execTime"]) <= end
+        ]
+        rows.sort(key=lambda row: -int(row["execTime"]))
+        return self._page(rows, params, default=50, most=100)
+
+    def _page(self, rows: Sequence[Result], params: Params, *, default: int, most: int) -> Result:
+        limit = min(int(params.get("limit") or default), most)
+        if limit < 1:
+            raise Refusal(PARAMETER, "params error: limit")
+        start = _cursor(params)
+        page = rows[start : start + limit]
+        is_last = start + limit >= len(rows)
+        cursor = "" if is_last else base64.urlsafe_b64encode(json.dumps(start + limit).encode()).decode()
+        return {"category": params.get("category", ""), "nextPageCursor": cursor, "list": list(page)}
+
+    # ------------------------------------------------------------ account
+
+    def _positions(self, account: SimAccount, params: Params) -> Result:
+        category = _category(params)
+        if category != "linear":
+            raise Refusal(PARAMETER, "params error: category")
+        symbol = params.get("symbol")
+        if not symbol and not params.get("settleCoin"):
+            raise Refusal(PARAMETER, "params error: symbol or settleCoin is required")
+        rows = [
+            account.position_row(one)
+            for one in account.instruments.values()
+            if category_of(one) == category and _concerns(params, one) and (symbol or account.quantity(one.symbol))
+        ]
+        return self._page(rows, params, default=20, most=200)
+
+    def _wallet(self, account: SimAccount, params: Params) -> Result:
+        if params.get("accountType") != "UNIFIED":
+            raise Refusal(PARAMETER, "accountType only support UNIFIED.")
+        return {"list": [account.wallet_row()]}
+
+    def _account_info(self, account: SimAccount, params: Params) -> Result:
+        return {
+            "marginMode": account.margin_mode,
+            "updatedTime": "1697078946000",
+            "unifiedMarginStatus": 5,
+            "dcpStatus": "OFF",
+            "timeWindow": 0,
+            "smpGroup": 0,
+            "isMasterTrader": False,
+            "spotHedgingStatus": "OFF",
+        }
+
+    def _fees(self, account: SimAccount, params: Params) -> Result:
+        category = _category(params)
+        rows = [
+            {
+                "symbol": one.venue_symbol,
+                "baseCoin": "",
+                "takerFeeRate": text(one.taker_fee_rate),
+                "makerFeeRate": text(one.maker_fee_rate),
+            }
+            for one in account.instruments.values()
+            if category_of(one) == category and params.get("symbol") in (None, "", one.venue_symbol)
+        ]
+        return {"category": category, "list": rows}
+
+    def _key(self, account: SimAccount, params: Params) -> Result:
+        member = account.member
+        wallet = ["AccountTransfer"] + (["Withdraw"] if member.may_withdraw else [])
+        trade = member.may_trade
+        return {
+            "id": "13770661",
+            "note": "simulated",
+            "apiKey": member.api_key,
+            "readOnly": int(member.is_read_only),
+            "secret": "",
+            "permissions": {
+                "ContractTrade": ["Order", "Position"] if trade else [],
+                "Spot": ["SpotTrade"] if trade else [],
+                "Wallet": wallet if member.may_withdraw else [],
+                "Options": [],
+                "Derivatives": ["DerivativesTrade"] if trade else [],
+                "CopyTrading": [],
+                "BlockTrade": [],
+                "Exchange": [],
+                "NFT": [],
+                "Affiliate": [],
+                "Earn": [],
+            },
+            "ips": list(member.addresses),
+            "type": 1,
+            "deadlineDay": 90,
+            "expiredAt": member.expires,
+            "createdAt": "2024-01-01T00:00:00Z",
+            "unified": 0,
+            "uta": 1,
+            "userID": member.user_id,
+            "inviterID": 0,
+            "vipLevel": "No VIP",
+            "mktMakerLevel": "0",
+            "affiliateID": 0,
+            "rsaPublicKey": "",
+            "isMaster": True,
+            "parentUid": "0",
+            "kycLevel": "LEVEL_1",
+            "kycRegion": "",
+        }
+
+    def _dcp(self, account: SimAccount, params: Params) -> Result:
+        status = "ON" if account.dcp_window else "OFF"
+        infos = [{"product": "DERIVATIVES", "dcpStatus": status, "timeWindow": str(account.dcp_window or 10)}]
+        return {"dcpInfos": infos}
+
+    def _set_dcp(self, account: SimAccount, params: Params) -> Result:
+        window = int(params.get("timeWindow", 0))
+        if not 3 <= window <= 300:
+            raise Refusal(PARAMETER, "params error: timeWindow")
+        account.dcp_window = window
+        return {}
+
+    def _set_leverage(self, account: SimAccount, params: Params) -> Result:
+        instrument = self._market(params).instrument
+        wanted = _amount(params, "buyLeverage")
+        if wanted is None or wanted != _amount(params, "sellLeverage"):
+            raise Refusal(PARAMETER, "params error: buy leverage must equal sell leverage")
+        if not 1 <= wanted <= instrument.max_leverage:
+            raise Refusal(PARAMETER, "params error: leverage")
+        if wanted == account.leverage_of(instrument):
+            raise Refusal(LEVERAGE_UNCHANGED, "leverage not modified")
+        account.venue.set_leverage(instrument.symbol, wanted)
+        account.leverage[instrument.symbol] = wanted
+        return {}
+
+    def _switch_mode(self, account: SimAccount, params: Params) -> Result:
+        mode = int(params.get("mode", -1))
+        if mode not in (0, 3):
+            raise Refusal(PARAMETER, "params error: mode")
+        if mode == account.position_mode:
+            raise Refusal(MODE_UNCHANGED, "Position mode is not modified")
+        account.position_mode = mode
+        return {}
+
+    def _set_margin_mode(self, account: SimAccount, params: Params) -> Result:
+        mode = str(params.get("setMarginMode", ""))
+        if mode not in ("ISOLATED_MARGIN", "REGULAR_MARGIN", "PORTFOLIO_MARGIN"):
+            raise Refusal(PARAMETER, "params error: setMarginMode")
+        account.margin_mode = mode
+        return {"reasons": []}
+
+    def _trading_stop(self, account: SimAccount, params: Params) -> Result:
+        instrument = self._market(params).instrument
+        set_one = False
+        for name in ("stopLoss", "takeProfit", "trailingStop"):
+            value = _amount(params, name)
+            if value is not None:
+                account.set_position_stop(instrument, name, value)
+                set_one = True
+        if not set_one:
+            raise Refusal(NOT_MODIFIED, "not modified")
+        return {}
+
+    # ------------------------------------------------------------ market
+
+    def _market(self, params: Params) -> Market:
+        found = self._markets.get((_category(params), str(params.get("symbol", ""))))
+        if found is None:
+            raise Refusal(PARAMETER, "params error: symbol invalid " + str(params.get("symbol", "")))
+        return found
+
+    def _time(self, params: Params) -> Result:
+        now = self._now()
+        return {"timeSecond": str(now // 1_000_000_000), "timeNano": str(now)}
+
+    def _instruments(self, params: Params) -> Result:
+        category = _category(params)
+        rows = [
+            market.instrument_row()
+            for (of, symbol), market in self._markets.items()
+            if of == category and params.get("symbol") in (None, "", symbol)
+        ]
+        return self._page(rows, params, default=500, most=1000)
+
+    def _klines(self, params: Params) -> Result:
+        market = self._market({"category": "linear", **params})
+        word = str(params.get("interval", ""))
+        if word not in INTERVALS:
+            raise Refusal(PARAMETER, "params error: interval")
+        start, end = int(params.get("start") or 0), int(params.get("end") or 2**62)
+        limit = min(int(params.get("limit") or 200), 1000)
+        bars = [bar for bar in market.bars.get(word, ()) if start <= bar.start // MILLISECOND <= end]
+        rows = [bar.row() for bar in reversed(bars)][:limit]
+        return {"category": market.category, "symbol": market.instrument.venue_symbol, "list": rows}
+
+    def _tickers(self, params: Params) -> Result:
+        category, now = _category(params), self._now()
+        rows = [
+            market.ticker(now)
+            for (of, symbol), market in self._markets.items()
+            if of == category and params.get("symbol") in (None, "", symbol)
+        ]
+        return {"category": category, "list": rows}
+
+    def _book(self, params: Params) -> Result:
+        market = self._market(params)
+        now = self._now() // MILLISECOND
+        return market.book(min(int(params.get("limit") or 25), 1000)) | {"ts": now, "cts": now}
+
+    def _trades(self, params: Params) -> Result:
+        market = self._market(params)
+        limit = min(int(params.get("limit") or 500), 1000)
+        rows = [
+            {
+                "execId": trade["i"],
+                "symbol": trade["s"],
+                "price": trade["p"],
+                "size": trade["v"],
+                "side": trade["S"],
+                "time": str(trade["T"]),
+                "isBlockTrade": False,
+                "isRPITrade": False,
+                "seq": str(trade["seq"]),
+            }
+            for trade in reversed(market.trades)
+        ]
+        return {"category": market.category, "list": rows[:limit]}
+
+    def _funding(self, params: Params) -> Result:
+        market = self._market(params)
+        start, end = int(params.get("startTime") or 0), int(params.get("endTime") or 2**62)
+        limit = min(int(params.get("limit") or 200), 200)
+        rows = [
+            {
+                "symbol": market.instrument.venue_symbol,
+                "fundingRate": f"{event.rate:.8f}",
+                "fundingRateTimestamp": str(event.time // MILLISECOND),
+            }
+            for event in reversed(market.funding)
+            if start <= event.time // MILLISECOND <= end
+        ]
+        return {"category": market.category, "list": rows[:limit]}
+
+
+# ---------------------------------------------------------------- parameters
+
+
+def _category(params: Params) -> str:
+    category = str(params.get("category", ""))
+    if category not in ("linear", "spot"):
+        raise Refusal(PARAMETER, f"params error: category {category!r} is not simulated")
+    return category
+
+
+def _concerns(params: Params, instrument: Instrument) -> bool:
+    return (
+        params.get("symbol") in (None, "", instrument.venue_symbol)
+        and params.get("baseCoin") in (None, "", instrument.base)
+        and params.get("settleCoin") in (None, "", instrument.settle)
+    )
+
+
+def _amount(params: Params, name: str) -> Decimal | None:
+    """A number of a request. Bybit takes digits only: an exponent is an error."""
+    value = params.get(name)
+    if value in (None, ""):
+        return None
+    if not isinstance(value, str | int) or isinstance(value, bool) or "e" in str(value).lower():
+        raise Refusal(PARAMETER, f"params error: {name} {value!r} is invalid")
+    try:
+        parsed = Decimal(str(value))
+    except InvalidOperation:
+        raise Refusal(PARAMETER, f"params error: {name} {value!r} is invalid") from None
+    if not parsed.is_finite() or parsed < 0:
+        raise Refusal(PARAMETER, f"params error: {name} {value!r} is invalid")
+    return parsed
+
+
+def _price(params: Params, name: str) -> Decimal | None:
+    return _amount(params, name) or None
+
+
+def _terms(params: Params, instrument: Instrument) -> OrderTerms:
+    side = {"Buy": Side.BUY, "Sell": Side.SELL}.get(str(params.get("side")))
+    kind = str(params.get("orderType"))
+    quantity = _amount(params, "qty")
+    if side is None or kind not in ("Market", "Limit") or quantity is None:
+        raise Refusal(PARAMETER, "params error: side, orderType and qty are required")
+    is_limit = kind == "Limit"
+    limit = _price(params, "price") if is_limit else None
+    if is_limit and limit is None:
+        raise Refusal(PARAMETER, "params error: price")
+    time_in_force = _TIMES_IN_FORCE.get(str(params.get("timeInForce") or "GTC"))
+    if time_in_force is None:
+        raise Refusal(PARAMETER, "params error: timeInForce")
+    trigger = _price(params, "triggerPrice")
+    reduce_only = params.get("reduceOnly") is True or params.get("reduceOnly") == "true"
+    stop_loss, take_profit = _price(params, "stopLoss"), _price(params, "takeProfit")
+    if reduce_only and (stop_loss or take_profit):
+        raise Refusal(PARAMETER, "params error: reduce-only orders take no stop-loss or take-profit")
+    if (
+        category_of(instrument) == "spot"
+        and not is_limit
+        and params.get("marketUnit") != "baseCoin"
+        and side is Side.BUY
+    ):
+        raise Refusal(PARAMETER, "params error: only marketUnit=baseCoin is simulated")
+    return OrderTerms(
+        instrument.symbol,
+        side,
+        _type(limit, trigger, side, params),
+        quantity,
+        limit,
+        trigger,
+        time_in_force=time_in_force if is_limit else TimeInForce.GTC,
+        reduce_only=reduce_only,
+        stop_loss=stop_loss,
+        take_profit=take_profit,
+    )
+
+
+def _type(limit: Decimal | None, trigger: Decimal | None, side: Side, params: Params) -> OrderType:
+    if trigger is None:
+        return OrderType.MARKET if limit is None else OrderType.LIMIT
+    direction = str(params.get("triggerDirection", "")) or ("1" if side is Side.BUY else "2")
+    if direction not in ("1", "2"):
+        raise Refusal(PARAMETER, "params error: triggerDirection")
+    is_stop = (direction == "1") is (side is Side.BUY)
+    if is_stop:
+        return OrderType.STOP if limit is None else OrderType.STOP_LIMIT
+    return OrderType.TAKE_PROFIT if limit is None else OrderType.TAKE_PROFIT_LIMIT
+
+
+def _time_range(params: Params, now: int) -> tuple[int, int]:
+    """The window of a query in milliseconds: at most seven days, the last seven without any."""
+    week = 7 * DAY // MILLISECOND
+    end = int(params["endTime"]) if params.get("endTime") else None
+    start = int(params["startTime"]) if params.get("startTime") else None
+    if start is None and end is None:
+        end = now // MILLISECOND + 1_000
+        start = end - week
+    elif start is None:
+        start = (end or 0) - week
+    elif end is None:
+        end = start + week
+    assert end is not None, "one of the branches above has set it"
+    if end - start > week + 1_000:
+        raise Refusal(PARAMETER, "params error: the time range must not exceed 7 days")
+    return start, end
+
+
+def _cursor(params: Params) -> int:
+    cursor = str(params.get("cursor") or "")
+    if not cursor:
+        return 0
+    try:
+        return int(json.loads(base64.urlsafe_b64decode(cursor)))
+    except ValueError:
+        raise Refusal(PARAMETER, "params error: cursor") from None

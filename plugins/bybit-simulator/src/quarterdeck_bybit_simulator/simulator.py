@@ -1,0 +1,270 @@
+"""Owns the simulated exchange as a whole: accounts, markets, and the way of every request and every message. No I/O.
+
+A server (see `server.py`) carries requests in and messages out; the market is shown to it from outside.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qsl
+
+from quarterdeck.domain.instrument import Instrument
+from quarterdeck.domain.market import MarketEvent
+from quarterdeck_bybit_simulator.account import SimAccount
+from quarterdeck_bybit_simulator.api import Api
+from quarterdeck_bybit_simulator.faults import Faults
+from quarterdeck_bybit_simulator.gate import Allowance, Gate, TooMany
+from quarterdeck_bybit_simulator.market import markets_of
+from quarterdeck_bybit_simulator.order import MILLISECOND, SimOrder, category_of
+from quarterdeck_bybit_simulator.refusals import PARAMETER, ROUTE, Refusal
+from quarterdeck_bybit_simulator.settings import Member, SimulatorSettings
+from quarterdeck_bybit_simulator.truth import Truth
+
+#: Bybit is at work on itself.
+_MAINTENANCE = 10016
+
+#: Called with a topic and a message for everybody who has subscribed to it; private ones with whose they are.
+Publish = Callable[[str, dict[str, Any], int | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back: an HTTP status, a body, and headers."""
+
+    status: int
+    body: Mapping[str, Any] | str
+    headers: Mapping[str, str]
+
+
+class Simulator:
+    """A Bybit of one's own. Everything happens in the calls; `publish` is called in between."""
+
+    def __init__(
+        self,
+        instruments: Iterable[Instrument],
+        settings: SimulatorSettings | None = None,
+        *,
+        truth: Truth | None = None,
+        faults: Faults | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.settings = settings or SimulatorSettings()
+        self.truth = truth or Truth()
+        self.faults = faults or Faults()
+        self._clock = clock
+        listed = list(instruments)
+        self.markets = markets_of(listed)
+        self.gate = Gate(self.settings)
+        self.publish: Publish = _nobody
+        self.api = Api(self.markets, self.settings, self.now, self._choose)
+        self.accounts: dict[int, SimAccount] = {}
+        for member in self.settings.members:
+            user = member.user_id
+
+            def tell(topic: str, data: list[dict[str, Any]], user: int = user) -> None:
+                self._tell(topic, data, user)
+
+            self.accounts[user] = SimAccount(member, listed, self.settings, self.truth, self.now, tell)
+
+    def now(self) -> int:
+        """The server's clock, in nanoseconds since the epoch."""
+        return self._clock() + self.settings.clock_offset
+
+    def _choose(self, orders: Sequence[SimOrder], count: int) -> Sequence[SimOrder]:
+        return self.faults.random.sample(list(orders), count)
+
+    # ------------------------------------------------------------ the market
+
+    def show(self, event: MarketEvent) -> None:
+        """Let the market move: what rests trades, and the public topics tell it."""
+        market = next((each for each in self.markets.values() if each.instrument.symbol == event.symbol), None)
+        if market is None:
+            return
+        for account in self.accounts.values():
+            account.show(event)
+        now = self.now()
+        for topic, kind, data in market.see(event, now):
+            message = {"topic": topic, "type": kind, "ts": now // MILLISECOND, "data": data, "cts": now // MILLISECOND}
+            self.publish(f"{market.category}:{topic}", message, None)
+
+    def snapshot(self, category: str, topic: str) -> dict[str, Any] | None:
+        """What a new subscriber of a public topic hears first."""
+        kind, _, rest = topic.partition(".")
+        market = self.markets.get((category, rest.rpartition(".")[2]))
+        if market is None or not market.update_id:
+            return None
+        now = self.now()
+        if kind == "orderbook":
+            data = market.book(int(rest.partition(".")[0]))
+        elif kind == "tickers":
+            data = market.ticker(now)
+        else:
+            return None
+        return {"topic": topic, "type": "snapshot", "ts": now // MILLISECOND, "data": data, "cts": now // MILLISECOND}
+
+    def _tell(self, topic: str, data: list[dict[str, Any]], user: int) -> None:
+        now = self.now()
+        number = len(self.truth) + 1
+        rows = [
+            {name: value for name, value in row.items() if not (topic == "position" and name == "avgPrice")}
+            for row in data
+        ]
+        message = {"id": f"{user}-{number}", "topic": topic, "creationTime": now // MILLISECOND, "data": rows}
+        self.publish(topic, message, user)
+
+    def trade_elsewhere(self, user: int, symbol: str, side: str, quantity: Decimal) -> None:
+        """The account's owner trades by hand, in Bybit's own app."""
+        market = next(each for each in self.markets.values() if each.instrument.symbol == symbol)
+        params = {
+            "category": market.category, "symbol": market.instrument.venue_symbol, "side": side,
+            "orderType": "Market", "qty": str(quantity), "marketUnit": "baseCoin",
+        }  # fmt: skip
+        self.api.writes["/v5/order/create"](self.accounts[user], params)
+        self._meet_the_book(self.accounts[user], params)
+
+    # ------------------------------------------------------------ REST
+
+    def handle(self, method: str, path: str, query: str, body: str, headers: Mapping[str, str], address: str) -> Answer:
+        """Answer one REST request."""
+        now = self.now()
+        upper = {name.upper(): value for name, value in headers.items()}
+        if not self.gate.allow_address(address, now):
+            self.truth.note("banned", path=path, address=address)
+            return Answer(403, "<html><body>403 Forbidden</body></html>", {})
+        allowance: Allowance | None = None
+        extra: dict[str, Any] = {}
+        try:
+            if self.settings.is_in_maintenance:
+                raise Refusal(_MAINTENANCE, "Server error.")
+            params = _params(method, query, body)
+            result: dict[str, Any]
+            if path in self.api.public:
+                result = self.api.public[path](params)
+            else:
+                result, extra, allowance = self._private(path, params, query if method == "GET" else body, upper, now)
+            code, text = 0, "OK"
+        except Refusal as refusal:
+            code, text, result = refusal.code, refusal.text, {}
+            if isinstance(refusal, TooMany):
+                allowance = refusal.allowance
+        self.truth.note("request", method=method, path=path, query=query, body=body, code=code)
+        shown = {"retCode": code, "retMsg": text, "result": result, "retExtInfo": extra, "time": now // MILLISECOND}
+        return Answer(200, shown, _limit_headers(allowance, now))
+
+    def _private(
+        self, path: str, params: Mapping[str, Any], payload: str, headers: Mapping[str, str], now: int
+    ) -> tuple[dict[str, Any], dict[str, Any], Allowance]:
+        if path not in self.api.reads and path not in self.api.writes and path not in self.api.batches:
+            raise Refusal(ROUTE, "Route not found.")
+        member = self.gate.authenticate(headers, payload, now)
+        allowance = self.gate.allow(member, path, str(params.get("category", "")), now)
+        return *self.call(member, path, params), allowance
+
+    def call(self, member: Member, path: str, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Carry out a private method for somebody who has got in; returns the result and what stands beside it.
+
+        Raises:
+            Refusal: it was not done.
+        """
+        account = self.accounts[member.user_id]
+        if path in self.api.reads:
+            return self.api.reads[path](account, params), {}
+        self.gate.check_trading(member)
+        if path in self.api.batches:
+            result, codes = self.api.batch(account, path, params)
+        else:
+            result, codes = self.api.writes[path](account, params), {}
+        self._meet_the_book(account, params)
+        return result, codes
+
+    def _meet_the_book(self, account: SimAccount, params: Mapping[str, Any]) -> None:
+        """What has just come in trades with what stands in the book, not only with what will."""
+        category, now = str(params.get("category", "")), self.now()
+        for (of, _), market in self.markets.items():
+            quote = market.quote(now) if of == category else None
+            if quote is not None:
+                account.show(quote)
+
+    # ------------------------------------------------------------ the trade socket
+
+    def operate(self, member: Member, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer one operation of the trade socket, such as `order.create`."""
+        now = self.now()
+        operation = str(message.get("op", ""))
+        allowance: Allowance | None = None
+        data: dict[str, Any] = {}
+        extra: dict[str, Any] = {}
+        try:
+            if self.settings.is_in_maintenance:
+                raise Refusal(10019, "ws trade service is restarting")
+            path = "/v5/" + operation.replace(".", "/")
+            if path not in self.api.writes and path not in self.api.batches:
+                raise Refusal(10404, "op type is not found")
+            header = message.get("header")
+            stamp = str(header.get("X-BAPI-TIMESTAMP", "")) if isinstance(header, Mapping) else ""
+            window = str(header.get("X-BAPI-RECV-WINDOW", "5000")) if isinstance(header, Mapping) else "5000"
+            if not stamp.isdecimal() or not window.isdecimal():
+                raise Refusal(PARAMETER, "params error: X-BAPI-TIMESTAMP")
+            self.gate.check_window(int(stamp), int(window), now)
+            arguments = message.get("args")
+            if not isinstance(arguments, list) or len(arguments) != 1 or not isinstance(arguments[0], Mapping):
+                raise Refusal(PARAMETER, "params error: args")
+            allowance = self.gate.allow(member, path, str(arguments[0].get("category", "")), now)
+            data, extra = self.call(member, path, arguments[0])
+            code, text = 0, "OK"
+        except Refusal as refusal:
+            code, text = refusal.code, refusal.text
+            if isinstance(refusal, TooMany):
+                allowance = refusal.allowance
+        self.truth.note("operation", op=operation, message=dict(message), code=code)
+        return {
+            "reqId": message.get("reqId", ""),
+            "retCode": code,
+            "retMsg": text,
+            "op": operation,
+            "data": data,
+            "retExtInfo": extra,
+            "header": {"Timenow": str(now // MILLISECOND), **_limit_headers(allowance, now)},
+            "connId": "simulated",
+        }
+
+    def disconnected(self, user: int) -> None:
+        """The last private socket of an account has gone, and its window is over: disconnection protection acts."""
+        account = self.accounts[user]
+        for order in account.open_orders():
+            keeps = self.settings.dcp_keeps_stops and order.is_conditional
+            if category_of(order.instrument) == "linear" and not keeps and order.is_open:
+                account.cancel(order)
+                order.cancel_type = "CancelByDCP"
+
+
+def _params(method: str, query: str, body: str) -> dict[str, Any]:
+    if method == "GET":
+        return dict(parse_qsl(query, keep_blank_values=True))
+    try:
+        parsed = json.loads(body or "{}")
+    except ValueError:
+        raise Refusal(PARAMETER, "params error: the body is not JSON") from None
+    if not isinstance(parsed, dict):
+        raise Refusal(PARAMETER, "params error: the body is no object")
+    return parsed
+
+
+def _limit_headers(allowance: Allowance | None, now: int) -> dict[str, str]:
+    headers = {"Timenow": str(now // MILLISECOND)}
+    if allowance is not None:
+        headers |= {
+            "X-Bapi-Limit": str(allowance.limit),
+            "X-Bapi-Limit-Status": str(allowance.left),
+            "X-Bapi-Limit-Reset-Timestamp": str(allowance.reset),
+        }
+    return headers
+
+
+def _nobody(topic: str, message: dict[str, Any], user: int | None) -> None:
+    """Nobody listens."""

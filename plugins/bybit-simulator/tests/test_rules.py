@@ -1,0 +1,201 @@
+"""Bybit's own rules, as far as a client can feel them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from quarterdeck_bybit_simulator import LinkIds
+
+DAY = 86_400
+
+
+def status(desk: Any, link_id: str) -> str:
+    rows = desk.call("/v5/order/history", category="linear", orderLinkId=link_id)["result"]["list"]
+    return rows[0]["orderStatus"] if rows else ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"key": "nobody"}, 10003),
+        ({"secret": "wrong"}, 10004),
+        ({"stamp": 1_699_999_994_000}, 10002),
+        ({"stamp": 1_700_000_001_500}, 10002),
+        ({"qty": "1e-1"}, 10001),
+        ({"qty": "0.0001"}, 10001),
+        ({"price": "0.05"}, 10001),
+        ({"price": "10", "qty": "0.001"}, 110094),
+        ({"qty": "1000"}, 110007),
+        ({"symbol": "NOUSDT"}, 10001),
+        ({"orderLinkId": "x" * 37}, 10001),
+        ({"reduceOnly": True}, 110017),
+        ({"category": "spot", "qty": "60"}, 170131),
+    ],
+)
+def test_refusals(desk: Any, changes: dict[str, Any], code: int) -> None:
+    desk.now = 1_700_000_000_000_000_000
+    assert desk.place(**changes)["retCode"] == code
+
+
+def test_a_market_order_is_acknowledged_and_told_on_the_streams(desk: Any) -> None:
+    answer = desk.place(orderType="Market", orderLinkId="a1", stopLoss="49000", tpslMode="Partial")
+    assert answer["retCode"] == 0
+    assert set(answer["result"]) == {"orderId", "orderLinkId"}
+    filled, stop = [row for row in desk.rows("order") if row["orderStatus"] in ("Filled", "Untriggered")]
+    assert (filled["orderLinkId"], filled["cumExecQty"], filled["avgPrice"]) == ("a1", "0.1", "50000.1")
+    assert (stop["orderLinkId"], stop["parentOrderLinkId"], stop["stopOrderType"]) == ("", "a1", "PartialStopLoss")
+    (execution,) = desk.rows("execution")
+    assert (execution["execType"], execution["execFee"], execution["isMaker"]) == ("Trade", "2.7500055", False)
+    assert desk.rows("position")[-1]["size"] == "0.1"
+
+
+def test_a_post_only_order_that_would_take_is_acknowledged_and_canceled(desk: Any) -> None:
+    assert desk.place(price="50001", timeInForce="PostOnly", orderLinkId="p1")["retCode"] == 0
+    row = desk.rows("order")[-1]
+    assert (row["orderStatus"], row["rejectReason"]) == ("Cancelled", "EC_PostOnlyWillTakeLiquidity")
+
+
+@pytest.mark.parametrize(("mode", "again"), [(LinkIds.ALWAYS, 110072), (LinkIds.OPEN_ONLY, 0)])
+def test_whether_a_link_id_may_be_used_again(desk: Any, mode: LinkIds, again: int) -> None:
+    desk.simulator.settings.link_ids = mode
+    assert desk.place(orderLinkId="same")["retCode"] == 0
+    assert desk.place(orderLinkId="same")["retCode"] == 110072
+    desk.call("/v5/order/cancel", category="linear", symbol="BTCUSDT", orderLinkId="same")
+    assert desk.place(orderLinkId="same")["retCode"] == again
+
+
+def test_cancel_all_without_a_filter_takes_the_stops_too(desk: Any) -> None:
+    for wanted, left in (("Order", 1), ("", 0)):
+        desk.place(orderType="Market", stopLoss="49000", tpslMode="Partial", orderLinkId=f"e{left}")
+        desk.place(orderLinkId=f"l{left}")
+        filters = {"orderFilter": wanted} if wanted else {}
+        desk.call("/v5/order/cancel-all", category="linear", settleCoin="USDT", **filters)
+        open_orders = desk.call("/v5/order/realtime", category="linear", settleCoin="USDT")["result"]["list"]
+        assert len(open_orders) == left
+
+
+def test_queries_do_not_find_a_new_order_at_once(desk: Any) -> None:
+    desk.simulator.settings.visibility_delay = 10 * 1_000_000_000
+    desk.place(orderLinkId="late")
+    find = lambda: desk.call("/v5/order/realtime", category="linear", orderLinkId="late")["result"]["list"]  # noqa: E731
+    assert find() == []
+    desk.wait(10)
+    assert len(find()) == 1
+
+
+def test_history_forgets_what_was_canceled_after_a_day(desk: Any) -> None:
+    desk.place(orderLinkId="c1")
+    desk.call("/v5/order/cancel", category="linear", symbol="BTCUSDT", orderLinkId="c1")
+    desk.place(orderType="Market", orderLinkId="f1")
+    assert (status(desk, "c1"), status(desk, "f1")) == ("Cancelled", "Filled")
+    desk.wait(DAY + 1)
+    assert (status(desk, "c1"), status(desk, "f1")) == ("", "Filled")
+
+
+def test_the_cache_of_closed_orders_is_lost_when_the_service_restarts(desk: Any) -> None:
+    desk.place(orderType="Market", orderLinkId="f1")
+    find = lambda: desk.call("/v5/order/realtime", category="linear", orderLinkId="f1")["result"]["list"]  # noqa: E731
+    assert len(find()) == 1
+    desk.simulator.accounts[10_000_001].forget_recent()
+    assert find() == []
+
+
+def test_pages_have_cursors_and_defaults(desk: Any) -> None:
+    desk.simulator.settings.limits_apply = False
+    for number in range(51):
+        desk.place(orderLinkId=f"o{number}")
+    seen: list[str] = []
+    cursor = ""
+    sizes = []
+    while True:
+        more = {"cursor": cursor} if cursor else {}
+        result = desk.call("/v5/order/realtime", category="linear", symbol="BTCUSDT", **more)["result"]
+        sizes.append(len(result["list"]))
+        seen += [row["orderLinkId"] for row in result["list"]]
+        cursor = result["nextPageCursor"]
+        if not cursor:
+            break
+    assert sizes == [20, 20, 11]
+    assert len(set(seen)) == 51
+
+
+def test_limits_per_user_and_second(desk: Any) -> None:
+    answers = [desk.place(orderLinkId=f"o{number}") for number in range(11)]
+    assert [answer["retCode"] for answer in answers] == [0] * 10 + [10006]
+    assert answers[0]["headers"]["X-Bapi-Limit"] == "10"
+    assert answers[0]["headers"]["X-Bapi-Limit-Status"] == "9"
+    desk.wait(1)
+    assert desk.place(orderLinkId="next")["retCode"] == 0
+
+
+def test_an_address_that_asks_too_often_is_banned(desk: Any) -> None:
+    desk.simulator.settings.address_limit = 5
+    call = lambda: desk.simulator.handle("GET", "/v5/market/time", "", "", {}, "10.0.0.1").status  # noqa: E731
+    assert [call() for _ in range(6)] == [200] * 5 + [403]
+    desk.wait(599)
+    assert call() == 403
+    desk.wait(2)
+    assert call() == 200
+
+
+def test_ten_conditional_orders_a_symbol(desk: Any) -> None:
+    desk.simulator.settings.limits_apply = False
+    conditional = {"triggerPrice": "51000", "triggerDirection": 1, "price": "51100"}
+    codes = [desk.place(**conditional, orderLinkId=f"s{n}")["retCode"] for n in range(11)]
+    assert codes == [0] * 10 + [110009]
+
+
+def test_position_stops_follow_the_position(desk: Any) -> None:
+    desk.place(orderType="Market")
+    stop = {"category": "linear", "symbol": "BTCUSDT", "tpslMode": "Full", "positionIdx": 0, "stopLoss": "49000"}
+    assert desk.call("/v5/position/trading-stop", **stop)["retCode"] == 0
+    desk.place(orderType="Market")
+    (order,) = desk.call("/v5/order/realtime", category="linear", symbol="BTCUSDT")["result"]["list"]
+    assert (order["stopOrderType"], order["qty"]) == ("StopLoss", "0.2")
+    desk.place(orderType="Market", side="Sell", qty="0.2", reduceOnly=True)
+    assert desk.call("/v5/order/realtime", category="linear", symbol="BTCUSDT")["result"]["list"] == []
+    assert desk.call("/v5/position/list", category="linear", settleCoin="USDT")["result"]["list"] == []
+
+
+def test_a_stop_triggers_and_closes(desk: Any) -> None:
+    desk.place(orderType="Market", stopLoss="49000", tpslMode="Partial", orderLinkId="a1")
+    desk.quote(48_990.0)
+    stop = desk.rows("order")[-1]
+    assert (stop["stopOrderType"], stop["orderStatus"]) == ("PartialStopLoss", "Filled")
+    assert desk.rows("execution")[-1]["stopOrderType"] == "PartialStopLoss"
+    assert desk.rows("position")[-1]["size"] == "0"
+
+
+def test_a_liquidation_is_the_venues_own_doing(desk: Any) -> None:
+    desk.simulator.accounts[10_000_001].venue.set_leverage("btcusdt", 100)
+    desk.place(orderType="Market", qty="60", orderLinkId="big")
+    desk.quote(48_400.0)
+    bust = [row for row in desk.rows("execution") if row["execType"] == "BustTrade"]
+    assert bust
+    assert all(row["orderLinkId"] == "" and row["createType"] == "CreateByLiq" for row in bust)
+
+
+def test_a_batch_answers_for_each_leg(desk: Any) -> None:
+    legs = [
+        {
+            "symbol": "BTCUSDT",
+            "side": "Buy",
+            "orderType": "Limit",
+            "qty": qty,
+            "price": "40000",
+            "orderLinkId": f"b{qty}",
+        }
+        for qty in ("0.1", "5000", "0.2")
+    ]
+    answer = desk.call("/v5/order/create-batch", category="linear", request=legs)
+    assert answer["retCode"] == 0
+    assert [leg["code"] for leg in answer["retExtInfo"]["list"]] == [0, 10001, 0]
+    assert [bool(leg["orderId"]) for leg in answer["result"]["list"]] == [True, False, True]
+
+
+def test_a_request_that_was_dropped_is_not_in_the_truth(desk: Any) -> None:
+    before = len(desk.simulator.truth.of("order"))
+    desk.place(orderLinkId="a1")
+    assert [entry.data["row"]["orderLinkId"] for entry in desk.simulator.truth.of("order")[before:]] == ["a1"]
