@@ -41,7 +41,13 @@ class Desk:
     told: list[tuple[str, Any]] = field(default_factory=list)
 
     def call(
-        self, path: str, *, key: str = "key", secret: str = "secret", stamp: int = 0, **params: Any
+        self,
+        path: str,
+        *,
+        key: str = "key",
+        secret: str = "secret",  # noqa: S107 - made up
+        stamp: int = 0,
+        **params: Any,
     ) -> dict[str, Any]:
         """A signed request; reads are GETs. Returns the whole answer."""
         is_read = path in self.simulator.api.reads or path in self.simulator.api.public

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import ccxt
+import pytest
 from pybit.exceptions import InvalidRequestError
 from pybit.unified_trading import HTTP, WebSocket
 
@@ -53,12 +54,8 @@ def pybit_session(server: SimulatorServer) -> None:
     assert len(http.get_executions(category="linear", symbol="BTCUSDT")["result"]["list"]) == 1
     assert http.get_wallet_balance(accountType="UNIFIED")["result"]["list"][0]["coin"]
     assert http.get_api_key_information()["result"]["userID"] == 10_000_001
-    try:
+    with pytest.raises(InvalidRequestError, match="110072"):
         http.place_order(**order, side="Buy", orderType="Limit", price="40000", orderLinkId="p2")
-    except InvalidRequestError as error:
-        assert error.status_code == 110072
-    else:
-        raise AssertionError("a link id was taken twice")
     assert http.get_kline(category="linear", symbol="BTCUSDT", interval="1")["retCode"] == 0
     assert http.get_instruments_info(category="spot")["result"]["list"][0]["symbol"] == "BTCUSDT"
     wait_for(lambda: {message["topic"] for message in told} == {"order", "execution", "position", "wallet"})

@@ -16,6 +16,11 @@ def status(desk: Any, link_id: str) -> str:
     return rows[0]["orderStatus"] if rows else ""
 
 
+def found(desk: Any, link_id: str) -> list[Any]:
+    rows: list[Any] = desk.call("/v5/order/realtime", category="linear", orderLinkId=link_id)["result"]["list"]
+    return rows
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
@@ -79,10 +84,9 @@ def test_cancel_all_without_a_filter_takes_the_stops_too(desk: Any) -> None:
 def test_queries_do_not_find_a_new_order_at_once(desk: Any) -> None:
     desk.simulator.settings.visibility_delay = 10 * 1_000_000_000
     desk.place(orderLinkId="late")
-    find = lambda: desk.call("/v5/order/realtime", category="linear", orderLinkId="late")["result"]["list"]  # noqa: E731
-    assert find() == []
+    assert found(desk, "late") == []
     desk.wait(10)
-    assert len(find()) == 1
+    assert len(found(desk, "late")) == 1
 
 
 def test_history_forgets_what_was_canceled_after_a_day(desk: Any) -> None:
@@ -96,10 +100,9 @@ def test_history_forgets_what_was_canceled_after_a_day(desk: Any) -> None:
 
 def test_the_cache_of_closed_orders_is_lost_when_the_service_restarts(desk: Any) -> None:
     desk.place(orderType="Market", orderLinkId="f1")
-    find = lambda: desk.call("/v5/order/realtime", category="linear", orderLinkId="f1")["result"]["list"]  # noqa: E731
-    assert len(find()) == 1
+    assert len(found(desk, "f1")) == 1
     desk.simulator.accounts[10_000_001].forget_recent()
-    assert find() == []
+    assert found(desk, "f1") == []
 
 
 def test_pages_have_cursors_and_defaults(desk: Any) -> None:
@@ -132,7 +135,10 @@ def test_limits_per_user_and_second(desk: Any) -> None:
 
 def test_an_address_that_asks_too_often_is_banned(desk: Any) -> None:
     desk.simulator.settings.address_limit = 5
-    call = lambda: desk.simulator.handle("GET", "/v5/market/time", "", "", {}, "10.0.0.1").status  # noqa: E731
+
+    def call() -> int:
+        return int(desk.simulator.handle("GET", "/v5/market/time", "", "", {}, "10.0.0.1").status)
+
     assert [call() for _ in range(6)] == [200] * 5 + [403]
     desk.wait(599)
     assert call() == 403
@@ -185,9 +191,9 @@ def test_a_batch_answers_for_each_leg(desk: Any) -> None:
             "orderType": "Limit",
             "qty": qty,
             "price": "40000",
-            "orderLinkId": f"b{qty}",
+            "orderLinkId": f"b{number}",
         }
-        for qty in ("0.1", "5000", "0.2")
+        for number, qty in enumerate(("0.1", "5000", "0.2"))
     ]
     answer = desk.call("/v5/order/create-batch", category="linear", request=legs)
     assert answer["retCode"] == 0
