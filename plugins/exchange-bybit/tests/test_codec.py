@@ -220,11 +220,21 @@ def test_a_conditional_order_that_has_started_to_work() -> None:
 
 
 def test_protection_is_named_after_the_order_it_protects() -> None:
-    (child,) = reports(
-        orderLinkId="", parentOrderLinkId="a1-ours", stopOrderType="PartialStopLoss", orderStatus="Untriggered",
-        side="Sell", orderType="Market", price="0", triggerPrice="49000", triggerDirection=2, reduceOnly=True,
-    )  # fmt: skip
-    assert isinstance(child, ChildOpened)
+    changes = {
+        "orderLinkId": "",
+        "parentOrderLinkId": "a1-ours",
+        "stopOrderType": "PartialStopLoss",
+        "orderStatus": "Untriggered",
+        "side": "Sell",
+        "orderType": "Market",
+        "price": "0",
+        "triggerPrice": "49000",
+        "triggerDirection": 2,
+        "reduceOnly": True,
+    }
+    row = orders.read_order(Row(order_row(**changes), "row"), LISTING)
+    assert row.role is OrderRole.STOP_LOSS
+    child = orders.opened_by_venue(row, row.role)
     assert (child.link_id, child.parent_link_id, child.role) == ("a1-ours-sl", "a1-ours", OrderRole.STOP_LOSS)
     assert (child.terms.type, child.terms.trigger_price) == (OrderType.STOP, Decimal(49_000))
 

@@ -13,6 +13,8 @@ class Capabilities:
 
     order_types: frozenset[OrderType] = frozenset(OrderType)
     times_in_force: frozenset[TimeInForce] = frozenset(TimeInForce)
+    reducing_types: frozenset[OrderType] = frozenset()
+    """Of these, the types that can only take a position back: such an order has to be reduce-only."""
     attached_protection: bool = True
     """Stop-loss and take-profit can ride on an entry and are live from its fill on."""
     amend: bool = True

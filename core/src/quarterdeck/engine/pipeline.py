@@ -208,6 +208,8 @@ def _terms(order: SubmitOrder, quantity: Decimal) -> OrderTerms:
 def _check_venue(order: SubmitOrder, venue: Capabilities) -> None:
     if order.type not in venue.order_types:
         raise _unsupported("order.type", order.type)
+    if order.type in venue.reducing_types and not order.reduce_only:
+        raise _unsupported("order.reduce_only", f"{order.type} orders that are not reduce-only")
     if order.time_in_force not in venue.times_in_force:
         raise _unsupported("order.time_in_force", order.time_in_force)
     if not venue.attached_protection and (order.stop_loss is not None or order.take_profit is not None):

@@ -327,7 +327,11 @@ class ExchangeSuite:
         """It starts when the price has come back by its distance from the best one seen."""
         trader.needs(TRAILING)
         distance = trader.at(2) - trader.at(0)
-        order = await trader.place(SELL, TRAILING, trailing_distance=distance)
+        reduces = TRAILING in trader.capabilities.reducing_types
+        if reduces:
+            await trader.place(BUY)
+            await trader.move(0)
+        order = await trader.place(SELL, TRAILING, trailing_distance=distance, reduce_only=reduces)
         await trader.move(-1, 3, 2)
         assert not order.triggered, "it was triggered before the price came back by its distance"
         await trader.move(0.5)

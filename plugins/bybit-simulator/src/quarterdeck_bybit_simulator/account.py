@@ -11,6 +11,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from quarterdeck.domain.amounts import ZERO
@@ -87,6 +89,7 @@ class SimAccount:
         self.orders: dict[str, SimOrder] = {}
         """By the venue's key, oldest first."""
         self.executions: list[dict[str, Any]] = []
+        self.transfers: list[dict[str, Any]] = []
         self.leverage: dict[str, Decimal] = {}
         self.margin_mode = "REGULAR_MARGIN"
         self.position_mode = 0
@@ -240,6 +243,33 @@ class SimAccount:
     def adjust(self, currency: str, amount: Decimal) -> None:
         """Move money in or out from elsewhere."""
         self.venue.deposit(currency, amount)
+        self._number += 1
+        self.transfers.append(
+            {
+                "id": f"{self.member.user_id}_{currency}_{self._number}",
+                "symbol": "",
+                "category": "",
+                "side": "None",
+                "transactionTime": str(self._now() // MILLISECOND),
+                "type": "TRANSFER_IN" if amount > 0 else "TRANSFER_OUT",
+                "transSubType": "",
+                "qty": "",
+                "size": "",
+                "currency": currency,
+                "tradePrice": "",
+                "funding": "",
+                "fee": "0",
+                "cashFlow": text(amount),
+                "change": text(amount),
+                "cashBalance": text(self.venue.balances()[currency]),
+                "feeRate": "",
+                "bonusChange": "",
+                "tradeId": "",
+                "orderId": "",
+                "orderLinkId": "",
+                "extraFees": "",
+            }
+        )
         self._tell("wallet", [self.wallet_row()])
 
     # ------------------------------------------------------------ what happened
@@ -269,42 +299,39 @@ class SimAccount:
             raise Refusal(TOO_MANY_ORDERS, "too many active orders")
 
     def _hear(self, reports: Iterable[Report]) -> None:
-        """Turn what the venue reports into Bybit's records, and tell whoever listens."""
-        rows: list[dict[str, Any]] = []
-        executions: list[dict[str, Any]] = []
+        """Turn what the venue reports into Bybit's records, and tell whoever listens, in the order it happened."""
+        news: list[tuple[str, dict[str, Any]]] = []
         moved: set[str] = set()
         for report in reports:
             order = self._apply(report)
             if isinstance(report, Filled):
-                executions.append(self._execution(report))
+                news.append(("execution", self._execution(report)))
                 moved.add(report.symbol)
             elif isinstance(report, FundingSettled):
-                executions.append(self._funding(report))
+                news.append(("execution", self._funding(report)))
             elif isinstance(report, BalanceChanged):
                 moved.add("")
             if order is not None:
                 row = order.row()
                 order.seen.append(row)
-                rows.append(row)
+                news.append(("order", row))
                 if not order.is_open:
                     self._recent[order.key] = order
                     while len(self._recent) > REALTIME_CLOSED:
                         self._recent.popitem(last=False)
-        for row in rows:
-            self._truth.note("state", user=self.member.user_id, row=row)
-        for execution in executions:
-            self._truth.note("execution", user=self.member.user_id, row=execution)
-        self.executions += executions
-        if rows:
-            self._tell("order", rows)
-        if executions:
-            self._tell("execution", executions)
+        for topic, group in groupby(news, key=itemgetter(0)):
+            rows = [row for _, row in group]
+            for row in rows:
+                self._truth.note("state" if topic == "order" else topic, user=self.member.user_id, row=row)
+            if topic == "execution":
+                self.executions += rows
+            self._tell(topic, rows)
         contracts = [symbol for symbol in sorted(moved) if symbol and self._is_contract(symbol)]
         for symbol in contracts:
             self._fit_position_stops(symbol)
         if contracts:
             self._tell("position", [self.position_row(self.instruments[symbol]) for symbol in contracts])
-        if executions or moved:
+        if moved or any(topic == "execution" for topic, _ in news):
             self._tell("wallet", [self.wallet_row()])
 
     def _is_contract(self, symbol: str) -> bool:

@@ -72,6 +72,7 @@ class Api:
             "/v5/account/wallet-balance": self._wallet,
             "/v5/account/info": self._account_info,
             "/v5/account/fee-rate": self._fees,
+            "/v5/account/transaction-log": self._transactions,
             "/v5/account/query-dcp-info": self._dcp,
             "/v5/user/query-api": self._key,
         }
@@ -257,6 +258,18 @@ class Api:
         if params.get("accountType") != "UNIFIED":
             raise Refusal(PARAMETER, "accountType only support UNIFIED.")
         return {"list": [account.wallet_row()]}
+
+    def _transactions(self, account: SimAccount, params: Params) -> Result:
+        """Money that came and went; what trading moved is left out here, since executions tell it."""
+        start, end = _time_range(params, self._now())
+        rows = [
+            row
+            for row in reversed(account.transfers)
+            if start <= int(row["transactionTime"]) <= end
+            and params.get("currency") in (None, "", row["currency"])
+            and params.get("type") in (None, "", row["type"])
+        ]
+        return self._page(rows, params, default=20, most=50)
 
     def _account_info(self, account: SimAccount, params: Params) -> Result:
         return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -32,6 +33,8 @@ class SimulatorServer:
         self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
+        self.sent: Counter[Kind] = Counter()
+        """Frames handed to the network so far."""
         self._numbers = itertools.count(1)
         self._sockets: Sockets | None = None
         self._live: dict[Socket, web.WebSocketResponse] = {}
@@ -141,6 +144,7 @@ class SimulatorServer:
         return live
 
     def _put(self, socket: Socket, outgoing: asyncio.Queue[str], text: str) -> None:
+        self.sent[socket.kind] += 1
         try:
             outgoing.put_nowait(text)
         except asyncio.QueueFull:

@@ -1,4 +1,32 @@
 """Bybit V5 for Quarterdeck: spot and linear perpetuals on a Unified Trading Account.
 
 Owns everything that is particular to Bybit. Must not know: the engine, the daemon, other plugins.
+
+Reading order: codec, settings, credentials, server_clock, budget, rest, line, account, links, exchange, feed.
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from quarterdeck.plugin import Exchange, Factory, hookimpl
+from quarterdeck_exchange_bybit.exchange import BybitExchange
+from quarterdeck_exchange_bybit.settings import BybitSettings
+
+__all__ = ["QUARTERDECK_API", "BybitExchange", "BybitSettings", "quarterdeck_exchanges"]
+
+#: The version of the plugin interface this was written for.
+QUARTERDECK_API = 1
+
+
+@hookimpl
+def quarterdeck_exchanges() -> Sequence[Factory[Exchange]]:
+    """Offer the venue under the name `bybit`."""
+    return [
+        Factory(
+            name="bybit",
+            settings=BybitSettings,
+            build=BybitExchange,
+            summary="Bybit V5: perpetuals and spot on a unified account, on testnet, demo and live",
+        )
+    ]

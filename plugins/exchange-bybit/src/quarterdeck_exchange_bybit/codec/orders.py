@@ -199,7 +199,7 @@ def _link(link_id: str, parent: str, role: OrderRole | None, order_id: str) -> s
 def _terms(row: Row, instrument: Instrument, stop_type: str) -> OrderTerms:
     side = words.side(row)
     limit = row.price_or("price") if row.text("orderType") == "Limit" else None
-    trigger = row.price_or("triggerPrice")
+    trigger, in_force = row.price_or("triggerPrice"), row.text_or("timeInForce")
     kind = words.PROTECTION_TYPES.get(stop_type) or _type(limit, trigger, _is_stop(row, side))
     if kind is OrderType.TAKE_PROFIT and limit is not None:
         kind = OrderType.TAKE_PROFIT_LIMIT
@@ -212,7 +212,7 @@ def _terms(row: Row, instrument: Instrument, stop_type: str) -> OrderTerms:
         quantity=plain(row.number("qty")),
         limit_price=limit,
         trigger_price=trigger,
-        time_in_force=words.TIMES_IN_FORCE.get(row.text_or("timeInForce"), TimeInForce.GTC),
+        time_in_force=TimeInForce.GTC if limit is None else words.TIMES_IN_FORCE.get(in_force, TimeInForce.GTC),
         reduce_only=row.flag("reduceOnly"),
         stop_loss=row.price_or("stopLoss"),
         take_profit=row.price_or("takeProfit"),
@@ -241,13 +241,22 @@ def _reason(row: Row) -> str:
     return ""
 
 
+def opened_by_venue(news: OrderRow, role: OrderRole) -> ChildOpened:
+    """The claim that an order exists which nobody here placed."""
+    order = news.order
+    return ChildOpened(
+        order.link_id, order.parent_link_id, order.exchange_order_id, role, order.terms, order.update_time
+    )
+
+
 def order_reports(news: OrderRow) -> Iterator[Report]:
-    """What a row of the order topic claims. Fills are told by executions alone, so `Filled` by itself claims none."""
+    """What a row of the order topic claims of an order that is known here; see `opened_by_venue` for others.
+
+    Fills are told by executions alone, so `Filled` by itself claims none.
+    """
     order, link = news.order, news.order.link_id
     time = order.update_time
     is_child = news.role is not None
-    if news.role is not None and not news.order.state.name.startswith("REJ"):
-        yield ChildOpened(link, order.parent_link_id, order.exchange_order_id, news.role, order.terms, time)
     match news.state:
         case OrderState.OPEN | OrderState.PARTIALLY_FILLED:
             if not is_child:

@@ -1,0 +1,127 @@
+"""Owns the rate budget: how many requests may leave, per user and method and per address, and who goes first.
+
+Every request of every bot passes here. A fifth of each budget is kept for what takes risk away: cancels, stops, closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+#: Requests per second and user that Bybit allows, by method; spot may do more. Others: 50.
+LIMITS: Mapping[str, tuple[int, int]] = {
+    "place_order": (10, 20),
+    "amend_order": (10, 10),
+    "cancel_order": (10, 20),
+    "cancel_all_orders": (10, 20),
+    "set_trading_stop": (10, 10),
+    "set_leverage": (10, 10),
+    "switch_position_mode": (10, 10),
+    "set_margin_mode": (5, 5),
+    "get_fee_rates": (5, 5),
+    "get_api_key_information": (10, 10),
+}
+_USUAL = 50
+
+#: Requests per address: Bybit bans beyond 600 in five seconds, so we stay far below.
+ADDRESS_WINDOW = 5.0
+ADDRESS_LIMIT = 360
+
+#: The part of a budget that only what takes risk away may use.
+RESERVE = 0.2
+
+#: Longest that a refusal for rate keeps a method closed, whatever time of reset it names.
+LONGEST_PAUSE = 5.0
+
+#: How long nothing leaves after Bybit has turned this address away.
+BAN = 600.0
+
+
+class Banned(Exception):
+    """Bybit has turned this address away; nothing may leave until `until`, by the steady clock."""
+
+    def __init__(self, until: float) -> None:
+        super().__init__(f"Bybit refuses this address for another {max(0.0, until - time.monotonic()):.0f} s")
+        self.until = until
+
+
+@dataclass(slots=True)
+class Window:
+    """Requests of the last `seconds`, at most `limit` of them."""
+
+    limit: int
+    seconds: float
+    used: deque[float] = field(default_factory=deque)
+    closed_until: float = 0.0
+
+    def wait(self, now: float, *, reduces: bool) -> float:
+        """How long until another one may leave; 0 means now."""
+        while self.used and self.used[0] <= now - self.seconds:
+            self.used.popleft()
+        allowed = self.limit if reduces else max(1, int(self.limit * (1 - RESERVE)))
+        if self.closed_until > now:
+            return self.closed_until - now
+        if len(self.used) < allowed:
+            return 0.0
+        return self.used[len(self.used) - allowed] + self.seconds - now
+
+
+class Budget:
+    """Lets requests leave. One for all of an address and user."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._address = Window(ADDRESS_LIMIT, ADDRESS_WINDOW)
+        self._methods: dict[tuple[str, str], Window] = {}
+        self._banned_until = 0.0
+
+    def wait(self, method: str, category: str, *, reduces: bool) -> float:
+        """How long a request would have to wait; 0 means it may leave now.
+
+        Raises:
+            Banned: nothing may leave.
+        """
+        now = self._now()
+        if self._banned_until > now:
+            raise Banned(self._banned_until)
+        return max(self._window(method, category).wait(now, reduces=reduces), self._address.wait(now, reduces=reduces))
+
+    async def take(self, method: str, category: str, *, reduces: bool, patience: float) -> bool:
+        """Wait for a place and take it; False if that would take longer than `patience` seconds.
+
+        Raises:
+            Banned: nothing may leave.
+        """
+        end = self._now() + patience
+        while (delay := self.wait(method, category, reduces=reduces)) > 0:
+            if self._now() + delay > end:
+                return False
+            await asyncio.sleep(delay)
+        now = self._now()
+        self._window(method, category).used.append(now)
+        self._address.used.append(now)
+        return True
+
+    def refused(self, method: str, category: str, seconds: float) -> None:
+        """Bybit says that there were too many: the method stays closed for a while."""
+        window = self._window(method, category)
+        window.closed_until = self._now() + min(max(seconds, 0.0), LONGEST_PAUSE)
+
+    def ban(self) -> None:
+        """Bybit has turned the address away."""
+        self._banned_until = self._now() + BAN
+
+    @property
+    def banned_for(self) -> float:
+        """Seconds for which nothing may leave; 0 when it may."""
+        return max(0.0, self._banned_until - self._now())
+
+    def _window(self, method: str, category: str) -> Window:
+        key = (method, category)
+        if key not in self._methods:
+            linear, spot = LIMITS.get(method, (_USUAL, _USUAL))
+            self._methods[key] = Window(spot if category == "spot" else linear, 1.0)
+        return self._methods[key]

@@ -1,0 +1,85 @@
+"""The exchange against a simulated Bybit, over real sockets, by the suite every exchange has to pass."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import ClassVar
+
+import pytest
+
+from quarterdeck.domain.instrument import Instrument, InstrumentKind
+from quarterdeck.domain.market import Quote
+from quarterdeck.testing.checks import check_factory
+from quarterdeck.testing.exchange_stage import Stage
+from quarterdeck.testing.exchange_suite import ExchangeSuite
+from quarterdeck_bybit_simulator import Member, Simulator, SimulatorSettings
+from quarterdeck_bybit_simulator.sockets import Kind
+from quarterdeck_bybit_simulator.threaded import RunningSimulator
+from quarterdeck_exchange_bybit import BybitExchange, BybitSettings, quarterdeck_exchanges
+
+PERPETUAL = Instrument(
+    "btcusdt", "BTCUSDT", InstrumentKind.LINEAR, "BTC", "USDT", "USDT",
+    Decimal("0.1"), Decimal("0.001"), Decimal("0.001"), Decimal(1190), Decimal(5), Decimal(100),
+    Decimal("0.005"), Decimal("0.0002"), Decimal("0.00055"),
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMULATED_API_KEY", "key-of-tests")
+    monkeypatch.setenv("SIMULATED_API_SECRET", "secret-of-tests")
+
+
+def settings_for(running: RunningSimulator) -> BybitSettings:
+    url = running.server.socket_url
+    return BybitSettings.model_validate(
+        {
+            "environment": "testnet",
+            "symbols": ["btcusdt"],
+            "credentials": "env:SIMULATED",
+            "simulator": {"rest": running.server.rest_url, "private": url, "public": url},
+        }
+    )
+
+
+class SimulatedStage(Stage):
+    """Bybit in a thread beside the test."""
+
+    def __init__(self, running: RunningSimulator) -> None:
+        self._running = running
+        self.exchange = BybitExchange(settings_for(running))
+
+    async def quote(self, bid: Decimal, ask: Decimal) -> None:
+        quote = Quote("btcusdt", time.time_ns(), float(bid), 1e6, float(ask), 1e6)
+        await asyncio.to_thread(self._running.call, lambda: self._running.simulator.show(quote))
+
+    async def settle(self) -> None:
+        """Whatever the simulator has sent by now has been heard."""
+        simulator, exchange = self._running.server, self.exchange
+        assert isinstance(exchange, BybitExchange)
+        sent = await asyncio.to_thread(self._running.call, lambda: simulator.sent[Kind.PRIVATE])
+        async with asyncio.timeout(10):
+            while exchange.frames_heard < sent:  # noqa: ASYNC110 - counted in another thread
+                await asyncio.sleep(0.002)
+
+
+class TestBybit(ExchangeSuite):
+    prefix: ClassVar[str] = "a1-suite-"
+
+    @pytest.fixture(autouse=True)
+    def running(self) -> Iterator[None]:
+        settings = SimulatorSettings(members=(Member("key-of-tests", "secret-of-tests"),), limits_apply=False)
+        with RunningSimulator(Simulator([PERPETUAL], settings)) as running:
+            self._running = running
+            yield
+
+    def stage(self) -> SimulatedStage:
+        return SimulatedStage(self._running)
+
+
+def test_factory() -> None:
+    settings = {"environment": "testnet", "symbols": ["btcusdt"], "credentials": "env:SIMULATED"}
+    check_factory(quarterdeck_exchanges()[0], settings)
