@@ -20,7 +20,7 @@ QUARTERDECK = {package for package in OURS if package.startswith("quarterdeck.")
 CORE = QUARTERDECK - {"quarterdeck.client", "quarterdeck.v1"}
 
 # Plugins that simulate a venue: they may import `quarterdeck.matching`.
-VENUES = {"quarterdeck_exchange_paper"}
+VENUES = {"quarterdeck_bybit_simulator", "quarterdeck_exchange_paper"}
 OPEN_TO_PLUGINS = {"quarterdeck.plugin", "quarterdeck.domain"}
 
 

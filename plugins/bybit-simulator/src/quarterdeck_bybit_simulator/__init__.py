@@ -3,7 +3,8 @@
 Owns Bybit's rules as its clients meet them: signatures, windows, limits, paging, statuses, stop orders, and what goes
 wrong. `quarterdeck.matching` decides every fill. Must not know: the plugin that talks to it, the engine, the daemon.
 
-Reading order: settings, refusals, order, account, market, gate, api, faults, truth, simulator, sockets, server.
+Reading order: settings, refusals, order, rows, account, market, gate, params, api, faults, truth, simulator, sockets,
+server.
 """
 
 from quarterdeck_bybit_simulator.faults import Do, Faults, Match, Rule

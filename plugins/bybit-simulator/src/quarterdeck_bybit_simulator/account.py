@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from decimal import Decimal
 from itertools import groupby
@@ -27,17 +27,15 @@ from quarterdeck.domain.report import (
     CancelRejected,
     ChildOpened,
     Expired,
-    FillCause,
     Filled,
     FundingSettled,
-    Liquidity,
     Opened,
     Rejected,
     Report,
     Triggered,
 )
 from quarterdeck.matching import Venue
-from quarterdeck_bybit_simulator.order import MILLISECOND, SimOrder, category_of, side_text, text
+from quarterdeck_bybit_simulator.order import MILLISECOND, NAMESPACE, SimOrder, category_of, text
 from quarterdeck_bybit_simulator.refusals import (
     CANCEL_TYPES,
     DUPLICATE_LINK,
@@ -51,6 +49,7 @@ from quarterdeck_bybit_simulator.refusals import (
     Refusal,
     refusal_of,
 )
+from quarterdeck_bybit_simulator.rows import execution_row, funding_row, position_row, wallet_row
 from quarterdeck_bybit_simulator.settings import LinkIds, Member, SimulatorSettings
 from quarterdeck_bybit_simulator.truth import Truth
 
@@ -61,7 +60,6 @@ CONDITIONAL_ORDERS = 10
 #: Closed orders that `/v5/order/realtime` still finds, until the service restarts.
 REALTIME_CLOSED = 500
 
-_NAMESPACE = uuid.UUID("6f0c2c3e-6f5a-4f1e-9b3c-2d7f3a3b9b10")
 _POSITION_STOPS = {
     "stopLoss": ("StopLoss", "CreateByStopLoss"),
     "takeProfit": ("TakeProfit", "CreateByTakeProfit"),
@@ -281,7 +279,7 @@ class SimAccount:
         name = f"{self.member.user_id}/{key}"
         return SimOrder(
             key,
-            str(uuid.uuid5(_NAMESPACE, name)),
+            str(uuid.uuid5(NAMESPACE, name)),
             link_id,
             instrument,
             terms,
@@ -305,10 +303,20 @@ class SimAccount:
         for report in reports:
             order = self._apply(report)
             if isinstance(report, Filled):
-                news.append(("execution", self._execution(report)))
+                news.append(
+                    (
+                        "execution",
+                        execution_row(self.orders[report.link_id], self.member.user_id, report, self._count()),
+                    )
+                )
                 moved.add(report.symbol)
             elif isinstance(report, FundingSettled):
-                news.append(("execution", self._funding(report)))
+                news.append(
+                    (
+                        "execution",
+                        funding_row(self.instruments[report.symbol], self.member.user_id, report, self._count()),
+                    )
+                )
             elif isinstance(report, BalanceChanged):
                 moved.add("")
             if order is not None:
@@ -406,182 +414,33 @@ class SimAccount:
             elif held != order.terms.quantity:
                 self._hear(self.venue.amend(order.key, self._now(), quantity=held))
 
-    # ------------------------------------------------------------ rows
-
-    def _execution(self, fill: Filled) -> dict[str, Any]:
-        order = self.orders[fill.link_id]
-        instrument = order.instrument
-        forced = fill.cause is FillCause.LIQUIDATION
-        self._sequence += 1
-        notional = fill.quantity * fill.price
-        return {
-            "category": category_of(instrument),
-            "symbol": instrument.venue_symbol,
-            "isLeverage": "0",
-            "orderId": order.order_id,
-            "orderLinkId": order.link_id,
-            "side": side_text(fill.side),
-            "orderPrice": text(order.terms.limit_price) or "0",
-            "orderQty": text(order.terms.quantity),
-            "leavesQty": text(order.leaves),
-            "createType": order.create_type,
-            "orderType": "Limit" if order.terms.limit_price else "Market",
-            "stopOrderType": order.stop_type or "UNKNOWN",
-            "execFee": text(fill.fee),
-            "feeCurrency": fill.fee_currency,
-            "execId": str(uuid.uuid5(_NAMESPACE, f"{self.member.user_id}/{fill.trade_id}")),
-            "execPrice": text(fill.price),
-            "execQty": text(fill.quantity),
-            "execType": "BustTrade" if forced else "Trade",
-            "execValue": text(notional),
-            "execTime": str(fill.time // MILLISECOND),
-            "isMaker": fill.liquidity is Liquidity.MAKER,
-            "feeRate": text((fill.fee / notional).quantize(Decimal("1E-6"))) if notional else "0",
-            "tradeIv": "",
-            "markIv": "",
-            "markPrice": text(fill.price),
-            "indexPrice": "",
-            "underlyingPrice": "",
-            "blockTradeId": "",
-            "closedSize": "",
-            "extraFees": "",
-            "seq": self._sequence,
-        }
-
-    def _funding(self, paid: FundingSettled) -> dict[str, Any]:
-        instrument = self.instruments[paid.symbol]
-        self._sequence += 1
-        return {
-            "category": category_of(instrument),
-            "symbol": instrument.venue_symbol,
-            "orderId": str(uuid.uuid5(_NAMESPACE, f"{self.member.user_id}/{paid.funding_id}/order")),
-            "orderLinkId": "",
-            "side": "Sell" if paid.position_quantity > 0 else "Buy",
-            "orderPrice": "0",
-            "orderQty": "0",
-            "leavesQty": "0",
-            "createType": "",
-            "orderType": "UNKNOWN",
-            "stopOrderType": "UNKNOWN",
-            "execFee": text(-paid.amount),
-            "feeCurrency": "",
-            "execId": str(uuid.uuid5(_NAMESPACE, f"{self.member.user_id}/{paid.funding_id}")),
-            "execPrice": "0",
-            "execQty": text(abs(paid.position_quantity)),
-            "execType": "Funding",
-            "execValue": "0",
-            "execTime": str(paid.time // MILLISECOND),
-            "isMaker": False,
-            "feeRate": text(paid.rate),
-            "tradeIv": "",
-            "markIv": "",
-            "markPrice": "0",
-            "indexPrice": "",
-            "underlyingPrice": "",
-            "blockTradeId": "",
-            "closedSize": "",
-            "seq": self._sequence,
-        }
-
-    def position_row(self, instrument: Instrument) -> dict[str, Any]:
-        """A position as `/v5/position/list` tells it; the topic differs in one name, which is here twice."""
-        held = next((each for each in self.venue.positions() if each.symbol == instrument.symbol), None)
-        quantity = held.quantity if held else ZERO
-        average = text(held.average_price.quantize(Decimal("1E-8"))) if held else ""
-        liquidation = self.venue.liquidation_price(instrument.symbol)
-        now = str(self._now() // MILLISECOND)
-
-        def stop(name: str) -> str:
-            order = self._position_stops.get((instrument.symbol, name))
-            if order is None or not order.is_open:
-                return ""
-            return text(order.terms.trailing_distance if name == "trailingStop" else order.terms.trigger_price)
-
-        return {
-            "category": category_of(instrument),
-            "positionIdx": 0,
-            "riskId": 1,
-            "riskLimitValue": "2000000",
-            "symbol": instrument.venue_symbol,
-            "side": side_text(Side.BUY if quantity > 0 else Side.SELL) if quantity else "",
-            "size": text(abs(quantity)),
-            "avgPrice": average or "0",
-            "entryPrice": average or "0",
-            "positionValue": text(abs(held.cost)) if held else "",
-            "tradeMode": 0,
-            "positionStatus": "Normal",
-            "autoAddMargin": 0,
-            "adlRankIndicator": 2 if quantity else 0,
-            "leverage": text(self.leverage_of(instrument)),
-            "positionBalance": "",
-            "markPrice": "",
-            "liqPrice": text(liquidation.quantize(Decimal("1E-8"))) if liquidation else "",
-            "bustPrice": "",
-            "positionIM": "",
-            "positionMM": "",
-            "tpslMode": "Full",
-            "takeProfit": stop("takeProfit") or "0",
-            "stopLoss": stop("stopLoss") or "0",
-            "trailingStop": stop("trailingStop") or "0",
-            "unrealisedPnl": "",
-            "curRealisedPnl": "",
-            "cumRealisedPnl": "",
-            "sessionAvgPrice": "",
-            "createdTime": now,
-            "updatedTime": now,
-            "isReduceOnly": False,
-            "mmrSysUpdatedTime": "",
-            "leverageSysUpdatedTime": "",
-            "seq": self._sequence,
-        }
-
     def leverage_of(self, instrument: Instrument) -> Decimal:
         """The leverage set for an instrument."""
         return self.leverage.get(instrument.symbol) or self._settings.venue.leverage_of(instrument)
 
+    # ------------------------------------------------------------ what it looks like
+
+    def _count(self) -> int:
+        self._sequence += 1
+        return self._sequence
+
+    def position_row(self, instrument: Instrument) -> dict[str, Any]:
+        """A position, flat or not."""
+        symbol = instrument.symbol
+        held = next((each for each in self.venue.positions() if each.symbol == symbol), None)
+        stops = {}
+        for (of, name), order in self._position_stops.items():
+            if of == symbol and order.is_open:
+                terms = order.terms
+                stops[name] = text(terms.trailing_distance if name == "trailingStop" else terms.trigger_price)
+        liquidation = self.venue.liquidation_price(symbol)
+        if liquidation is not None:
+            liquidation = liquidation.quantize(Decimal("1E-8"))
+        leverage = self.leverage_of(instrument)
+        return position_row(instrument, held, liquidation, leverage, stops, self._now(), self._sequence)
+
     def wallet_row(self) -> dict[str, Any]:
-        """The account's balances."""
-        balances: Mapping[str, Decimal] = self.venue.balances()
+        """The balances."""
         settled = {one.settle for one in self.instruments.values()}
-        coins = []
-        for coin, amount in sorted(balances.items()):
-            equity = self.venue.margin_balance(coin) if coin in settled else amount
-            coins.append(
-                {
-                    "coin": coin,
-                    "equity": text(equity),
-                    "usdValue": text(equity),
-                    "walletBalance": text(amount),
-                    "free": "",
-                    "locked": "0",
-                    "spotHedgingQty": "0",
-                    "borrowAmount": "0",
-                    "accruedInterest": "0",
-                    "totalOrderIM": "0",
-                    "totalPositionIM": "0",
-                    "totalPositionMM": "0",
-                    "unrealisedPnl": text(equity - amount),
-                    "cumRealisedPnl": "0",
-                    "bonus": "0",
-                    "collateralSwitch": True,
-                    "marginCollateral": True,
-                    "availableToBorrow": "",
-                    "availableToWithdraw": "",
-                    "spotBorrow": "0",
-                }
-            )
-        total = text(balances.get("USDT", ZERO))
-        return {
-            "accountType": "UNIFIED",
-            "accountIMRate": "0",
-            "accountMMRate": "0",
-            "accountLTV": "",
-            "totalEquity": total,
-            "totalWalletBalance": total,
-            "totalMarginBalance": total,
-            "totalAvailableBalance": total,
-            "totalPerpUPL": "0",
-            "totalInitialMargin": "0",
-            "totalMaintenanceMargin": "0",
-            "coin": coins,
-        }
+        balances = self.venue.balances()
+        return wallet_row(balances, {coin: self.venue.margin_balance(coin) for coin in balances if coin in settled})

@@ -8,15 +8,21 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from quarterdeck.domain.instrument import Instrument
-from quarterdeck.domain.market import DAY, Side
-from quarterdeck.domain.order import OrderTerms, OrderType, TimeInForce
+from quarterdeck.domain.market import DAY
 from quarterdeck_bybit_simulator.account import SimAccount
 from quarterdeck_bybit_simulator.market import INTERVALS, Market
 from quarterdeck_bybit_simulator.order import FORGOTTEN, MILLISECOND, SimOrder, category_of, text
+from quarterdeck_bybit_simulator.params import (
+    Params,
+    amount_in,
+    category_in,
+    concerns,
+    cursor_in,
+    terms_in,
+    time_range,
+)
 from quarterdeck_bybit_simulator.refusals import (
     LEVERAGE_UNCHANGED,
     MODE_UNCHANGED,
@@ -26,15 +32,8 @@ from quarterdeck_bybit_simulator.refusals import (
 )
 from quarterdeck_bybit_simulator.settings import SimulatorSettings
 
-Params = Mapping[str, Any]
 Result = dict[str, Any]
 
-_TIMES_IN_FORCE = {
-    "GTC": TimeInForce.GTC,
-    "IOC": TimeInForce.IOC,
-    "FOK": TimeInForce.FOK,
-    "PostOnly": TimeInForce.POST_ONLY,
-}
 _CANCELED_AT_ONCE = 500
 _LINK_ID_LENGTH = 36
 _ORDER_FILTERS = frozenset({"Order", "StopOrder", "tpslOrder"})
@@ -122,12 +121,12 @@ class Api:
             raise Refusal(PARAMETER, "params error: order_link_id fail")
         if params.get("positionIdx", 0) not in (0, "0"):
             raise Refusal(PARAMETER, "position idx not match position mode")
-        order = account.place(instrument, _terms(params, instrument), link_id)
+        order = account.place(instrument, terms_in(params, instrument), link_id)
         return {"orderId": order.order_id, "orderLinkId": link_id}
 
     def _amend(self, account: SimAccount, params: Params) -> Result:
         order = self._order(account, params)
-        changes = [_amount(params, name) for name in ("qty", "price", "triggerPrice")]
+        changes = [amount_in(params, name) for name in ("qty", "price", "triggerPrice")]
         if changes == [None, None, None]:
             raise Refusal(PARAMETER, "params error: nothing to modify")
         account.amend(order, *changes)
@@ -139,7 +138,7 @@ class Api:
         return {"orderId": order.order_id, "orderLinkId": order.link_id}
 
     def _cancel_all(self, account: SimAccount, params: Params) -> Result:
-        category = _category(params)
+        category = category_in(params)
         wanted = str(params.get("orderFilter", ""))
         if wanted and wanted not in _ORDER_FILTERS:
             raise Refusal(PARAMETER, "params error: orderFilter")
@@ -151,7 +150,7 @@ class Api:
             order
             for order in account.open_orders()
             if category_of(order.instrument) == category
-            and _concerns(params, order.instrument)
+            and concerns(params, order.instrument)
             and (not wanted or (wanted == "Order") is not order.is_conditional)
         ]
         chosen = self._choose(found, _CANCELED_AT_ONCE) if len(found) > _CANCELED_AT_ONCE else found
@@ -162,14 +161,14 @@ class Api:
         return {"list": rows, "success": "1"}
 
     def _order(self, account: SimAccount, params: Params) -> SimOrder:
-        category = _category(params)
+        category = category_in(params)
         order_id, link_id = str(params.get("orderId", "")), str(params.get("orderLinkId", ""))
         if not order_id and not link_id:
             raise Refusal(PARAMETER, "params error: orderId or orderLinkId is required")
         return account.existing(order_id, link_id, category)
 
     def _realtime(self, account: SimAccount, params: Params) -> Result:
-        category = _category(params)
+        category = category_in(params)
         named = params.get("orderId") or params.get("orderLinkId")
         if category == "linear" and not named and not any(params.get(n) for n in ("symbol", "baseCoin", "settleCoin")):
             raise Refusal(PARAMETER, "params error: symbol, baseCoin or settleCoin is required")
@@ -179,7 +178,7 @@ class Api:
         return self._page(self._rows(orders, category, params), params, default=20, most=50)
 
     def _history(self, account: SimAccount, params: Params) -> Result:
-        category, now = _category(params), self._now()
+        category, now = category_in(params), self._now()
         orders = [
             order
             for order in account.orders.values()
@@ -194,7 +193,7 @@ class Api:
         order_id, link_id = params.get("orderId"), params.get("orderLinkId")
         rows = []
         for order in orders:
-            if category_of(order.instrument) != category or not _concerns(params, order.instrument):
+            if category_of(order.instrument) != category or not concerns(params, order.instrument):
                 continue
             if wanted and (wanted == "Order") is order.is_conditional:
                 continue
@@ -213,8 +212,8 @@ class Api:
         return past[-1] if past else (order.seen[0] if order.seen else order.row())
 
     def _executions(self, account: SimAccount, params: Params) -> Result:
-        category = _category(params)
-        start, end = _time_range(params, self._now())
+        category = category_in(params)
+        start, end = time_range(params, self._now())
         rows = [
             row
             for row in account.executions
@@ -232,7 +231,7 @@ class Api:
         limit = min(int(params.get("limit") or default), most)
         if limit < 1:
             raise Refusal(PARAMETER, "params error: limit")
-        start = _cursor(params)
+        start = cursor_in(params)
         page = rows[start : start + limit]
         is_last = start + limit >= len(rows)
         cursor = "" if is_last else base64.urlsafe_b64encode(json.dumps(start + limit).encode()).decode()
@@ -241,7 +240,7 @@ class Api:
     # ------------------------------------------------------------ account
 
     def _positions(self, account: SimAccount, params: Params) -> Result:
-        category = _category(params)
+        category = category_in(params)
         if category != "linear":
             raise Refusal(PARAMETER, "params error: category")
         symbol = params.get("symbol")
@@ -250,7 +249,7 @@ class Api:
         rows = [
             account.position_row(one)
             for one in account.instruments.values()
-            if category_of(one) == category and _concerns(params, one) and (symbol or account.quantity(one.symbol))
+            if category_of(one) == category and concerns(params, one) and (symbol or account.quantity(one.symbol))
         ]
         return self._page(rows, params, default=20, most=200)
 
@@ -261,7 +260,7 @@ class Api:
 
     def _transactions(self, account: SimAccount, params: Params) -> Result:
         """Money that came and went; what trading moved is left out here, since executions tell it."""
-        start, end = _time_range(params, self._now())
+        start, end = time_range(params, self._now())
         rows = [
             row
             for row in reversed(account.transfers)
@@ -284,7 +283,7 @@ class Api:
         }
 
     def _fees(self, account: SimAccount, params: Params) -> Result:
-        category = _category(params)
+        category = category_in(params)
         rows = [
             {
                 "symbol": one.venue_symbol,
@@ -353,8 +352,8 @@ class Api:
 
     def _set_leverage(self, account: SimAccount, params: Params) -> Result:
         instrument = self._market(params).instrument
-        wanted = _amount(params, "buyLeverage")
-        if wanted is None or wanted != _amount(params, "sellLeverage"):
+        wanted = amount_in(params, "buyLeverage")
+        if wanted is None or wanted != amount_in(params, "sellLeverage"):
             raise Refusal(PARAMETER, "params error: buy leverage must equal sell leverage")
         if not 1 <= wanted <= instrument.max_leverage:
             raise Refusal(PARAMETER, "params error: leverage")
@@ -384,7 +383,7 @@ class Api:
         instrument = self._market(params).instrument
         set_one = False
         for name in ("stopLoss", "takeProfit", "trailingStop"):
-            value = _amount(params, name)
+            value = amount_in(params, name)
             if value is not None:
                 account.set_position_stop(instrument, name, value)
                 set_one = True
@@ -395,7 +394,7 @@ class Api:
     # ------------------------------------------------------------ market
 
     def _market(self, params: Params) -> Market:
-        found = self._markets.get((_category(params), str(params.get("symbol", ""))))
+        found = self._markets.get((category_in(params), str(params.get("symbol", ""))))
         if found is None:
             raise Refusal(PARAMETER, "params error: symbol invalid " + str(params.get("symbol", "")))
         return found
@@ -405,7 +404,7 @@ class Api:
         return {"timeSecond": str(now // 1_000_000_000), "timeNano": str(now)}
 
     def _instruments(self, params: Params) -> Result:
-        category = _category(params)
+        category = category_in(params)
         rows = [
             market.instrument_row()
             for (of, symbol), market in self._markets.items()
@@ -425,7 +424,7 @@ class Api:
         return {"category": market.category, "symbol": market.instrument.venue_symbol, "list": rows}
 
     def _tickers(self, params: Params) -> Result:
-        category, now = _category(params), self._now()
+        category, now = category_in(params), self._now()
         rows = [
             market.ticker(now)
             for (of, symbol), market in self._markets.items()
@@ -471,120 +470,3 @@ class Api:
             if start <= event.time // MILLISECOND <= end
         ]
         return {"category": market.category, "list": rows[:limit]}
-
-
-# ---------------------------------------------------------------- parameters
-
-
-def _category(params: Params) -> str:
-    category = str(params.get("category", ""))
-    if category not in ("linear", "spot"):
-        raise Refusal(PARAMETER, f"params error: category {category!r} is not simulated")
-    return category
-
-
-def _concerns(params: Params, instrument: Instrument) -> bool:
-    return (
-        params.get("symbol") in (None, "", instrument.venue_symbol)
-        and params.get("baseCoin") in (None, "", instrument.base)
-        and params.get("settleCoin") in (None, "", instrument.settle)
-    )
-
-
-def _amount(params: Params, name: str) -> Decimal | None:
-    """A number of a request. Bybit takes digits only: an exponent is an error."""
-    value = params.get(name)
-    if value in (None, ""):
-        return None
-    if not isinstance(value, str | int) or isinstance(value, bool) or "e" in str(value).lower():
-        raise Refusal(PARAMETER, f"params error: {name} {value!r} is invalid")
-    try:
-        parsed = Decimal(str(value))
-    except InvalidOperation:
-        raise Refusal(PARAMETER, f"params error: {name} {value!r} is invalid") from None
-    if not parsed.is_finite() or parsed < 0:
-        raise Refusal(PARAMETER, f"params error: {name} {value!r} is invalid")
-    return parsed
-
-
-def _price(params: Params, name: str) -> Decimal | None:
-    return _amount(params, name) or None
-
-
-def _terms(params: Params, instrument: Instrument) -> OrderTerms:
-    side = {"Buy": Side.BUY, "Sell": Side.SELL}.get(str(params.get("side")))
-    kind = str(params.get("orderType"))
-    quantity = _amount(params, "qty")
-    if side is None or kind not in ("Market", "Limit") or quantity is None:
-        raise Refusal(PARAMETER, "params error: side, orderType and qty are required")
-    is_limit = kind == "Limit"
-    limit = _price(params, "price") if is_limit else None
-    if is_limit and limit is None:
-        raise Refusal(PARAMETER, "params error: price")
-    time_in_force = _TIMES_IN_FORCE.get(str(params.get("timeInForce") or "GTC"))
-    if time_in_force is None:
-        raise Refusal(PARAMETER, "params error: timeInForce")
-    trigger = _price(params, "triggerPrice")
-    reduce_only = params.get("reduceOnly") is True or params.get("reduceOnly") == "true"
-    stop_loss, take_profit = _price(params, "stopLoss"), _price(params, "takeProfit")
-    if reduce_only and (stop_loss or take_profit):
-        raise Refusal(PARAMETER, "params error: reduce-only orders take no stop-loss or take-profit")
-    if (
-        category_of(instrument) == "spot"
-        and not is_limit
-        and params.get("marketUnit") != "baseCoin"
-        and side is Side.BUY
-    ):
-        raise Refusal(PARAMETER, "params error: only marketUnit=baseCoin is simulated")
-    return OrderTerms(
-        instrument.symbol,
-        side,
-        _type(limit, trigger, side, params),
-        quantity,
-        limit,
-        trigger,
-        time_in_force=time_in_force if is_limit else TimeInForce.GTC,
-        reduce_only=reduce_only,
-        stop_loss=stop_loss,
-        take_profit=take_profit,
-    )
-
-
-def _type(limit: Decimal | None, trigger: Decimal | None, side: Side, params: Params) -> OrderType:
-    if trigger is None:
-        return OrderType.MARKET if limit is None else OrderType.LIMIT
-    direction = str(params.get("triggerDirection", "")) or ("1" if side is Side.BUY else "2")
-    if direction not in ("1", "2"):
-        raise Refusal(PARAMETER, "params error: triggerDirection")
-    is_stop = (direction == "1") is (side is Side.BUY)
-    if is_stop:
-        return OrderType.STOP if limit is None else OrderType.STOP_LIMIT
-    return OrderType.TAKE_PROFIT if limit is None else OrderType.TAKE_PROFIT_LIMIT
-
-
-def _time_range(params: Params, now: int) -> tuple[int, int]:
-    """The window of a query in milliseconds: at most seven days, the last seven without any."""
-    week = 7 * DAY // MILLISECOND
-    end = int(params["endTime"]) if params.get("endTime") else None
-    start = int(params["startTime"]) if params.get("startTime") else None
-    if start is None and end is None:
-        end = now // MILLISECOND + 1_000
-        start = end - week
-    elif start is None:
-        start = (end or 0) - week
-    elif end is None:
-        end = start + week
-    assert end is not None, "one of the branches above has set it"
-    if end - start > week + 1_000:
-        raise Refusal(PARAMETER, "params error: the time range must not exceed 7 days")
-    return start, end
-
-
-def _cursor(params: Params) -> int:
-    cursor = str(params.get("cursor") or "")
-    if not cursor:
-        return 0
-    try:
-        return int(json.loads(base64.urlsafe_b64decode(cursor)))
-    except ValueError:
-        raise Refusal(PARAMETER, "params error: cursor") from None

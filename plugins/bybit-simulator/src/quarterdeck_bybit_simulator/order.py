@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,9 @@ from quarterdeck.domain.market import Side
 from quarterdeck.domain.order import CONDITIONAL_TYPES, OrderTerms, OrderType, TimeInForce
 
 MILLISECOND = 1_000_000
+
+#: Every id the simulated Bybit gives is made within it, so that it is the same in every run.
+NAMESPACE = uuid.UUID("6f0c2c3e-6f5a-4f1e-9b3c-2d7f3a3b9b10")
 
 _TIMES_IN_FORCE = {
     TimeInForce.GTC: "GTC",

@@ -225,7 +225,7 @@ class BybitExchange:
     async def cancel(self, order: CancelOrder) -> None:
         """Ask for an order to end; the stream tells what came of it."""
         instrument = self._instrument(order.symbol)
-        target = self._links.order_id(order.link_id)
+        target = order.exchange_order_id or self._links.order_id(order.link_id)
         params = cancel_params(instrument, order.link_id, target)
         written = await self._rest.write("cancel_order", params, reduces=True)
         if written.verdict is not Verdict.TAKEN:
@@ -380,7 +380,7 @@ class BybitExchange:
     def _introduce(self, news: OrderRow) -> None:
         """Tell of an order that nobody here placed: once, and again when more of it is covered."""
         link = news.order.link_id
-        role = news.role or (OrderRole.LIQUIDATION if self._links.is_external(link) else None)
+        role = news.role or (OrderRole.EXTERNAL if self._links.is_external(link) else None)
         if role is None or link in self._links.trailing:
             return
         known = self._introduced.get(link)
