@@ -51,7 +51,7 @@ def _verdict(finding: Finding) -> Text:
 
 COLUMNS: tuple[Column[Finding], ...] = (
     Column("check", lambda each: each.check),
-    Column("", _verdict),
+    Column("verdict", _verdict),
     Column("promises", lambda each: " ".join(each.invariants)),
     Prose("found", lambda each: each.detail),
 )
