@@ -56,7 +56,19 @@ ORDER = (
     Handover(f"{CORE}/rpc/servicers/events.py", "EventServicer", f"{CORE}/rpc/server.py"),
     Handover("clients/python/src/quarterdeck/client/replica.py", "Replica", f"{CORE}/cli/watch.py"),
 )
-STORIES = {"The life of one candle": CANDLE, "The life of one order": ORDER}
+LIFE = (
+    Handover(f"{CORE}/daemon/app.py", "run", f"{CORE}/cli/serve.py"),
+    Handover(f"{CORE}/daemon/process.py", "harden", f"{CORE}/daemon/app.py"),
+    Handover(f"{CORE}/daemon/intake.py", "take_in", f"{CORE}/daemon/core.py"),
+    Handover(f"{CORE}/daemon/core.py", "take_up", f"{CORE}/daemon/app.py"),
+    Handover(f"{CORE}/engine/obstacles.py", "Obstacle", f"{CORE}/daemon/core.py"),
+    Handover(f"{CORE}/daemon/stopping.py", "stand_down", f"{CORE}/daemon/core.py"),
+    Handover(f"{CORE}/daemon/systemd.py", "notify", f"{CORE}/daemon/app.py"),
+    Handover(f"{CORE}/daemon/pulse.py", "Pulse", f"{CORE}/daemon/core.py"),
+    Handover(f"{CORE}/engine/checks.py", "check_state", f"{CORE}/daemon/doctor.py"),
+    Handover(f"{CORE}/daemon/doctor.py", "Doctor", f"{CORE}/daemon/core.py"),
+)
+STORIES = {"Start and stop": LIFE, "The life of one candle": CANDLE, "The life of one order": ORDER}
 
 
 def chapter(heading: str) -> str:
@@ -109,7 +121,7 @@ def test_every_step_names_its_file_and_every_file_is_reached(heading: str) -> No
     assert paths(chapter(heading)) == [each.file for each in STORIES[heading]]
 
 
-@pytest.mark.parametrize("each", CANDLE + ORDER, ids=lambda each: f"{Path(each.file).stem}-{each.name}")
+@pytest.mark.parametrize("each", CANDLE + ORDER + LIFE, ids=lambda each: f"{Path(each.file).stem}-{each.name}")
 def test_each_step_is_reached_as_told(each: Handover) -> None:
     assert each.name in defined(each.file), f"{each.file} does not define {each.name}"
     assert each.name in used(each.used_by), f"{each.used_by} does not use {each.name}"
