@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
@@ -201,6 +203,44 @@ def test_a_request_sent_again_after_a_crash_gets_the_first_outcome(quiet: Daemon
             create(client, "0.002")
         assert refused.value.reason == "REQUEST_ID_REUSED"
         assert _prepared(client, "once") == 1
+
+
+def test_a_request_sent_many_times_at_once_over_a_crash_is_one(quiet: DaemonProcess) -> None:
+    request_id = str(uuid4())
+
+    def create(_: int) -> int:
+        with SyncClient.connect(quiet.address) as client:
+            return client.orders.create(
+                instrument="btcusdt",
+                side="BUY",
+                type="LIMIT",
+                quantity="0.001",
+                limit_price="30000",
+                order_id="at-once",
+                request_id=request_id,
+            ).sequence
+
+    with ThreadPoolExecutor(8) as callers:
+        first = set(callers.map(create, range(8)))
+        crash(quiet)
+        assert set(callers.map(create, range(8))) == first
+    assert len(first) == 1
+    with SyncClient.connect(quiet.address) as client:
+        assert _prepared(client, "at-once") == 1
+
+
+@pytest.fixture
+def trading(tmp_path: Path) -> Iterator[DaemonProcess]:
+    """One whose bot is not refused."""
+    yield from running(DaemonProcess(tmp_path, BUSY.replace("max_notional = 100000", "max_notional = 100000000")))
+
+
+def test_a_streamed_fill_is_the_listed_one(trading: DaemonProcess) -> None:
+    with SyncClient.connect(trading.address) as client:
+        with client.events.stream(after=0, types=[OrderFilled]) as fills:
+            streamed = [event.body.fill for event in islice(fills, 4) if isinstance(event.body, OrderFilled)]
+        listed = {fill.exchange_trade_id: fill for fill in client.fills.list()}
+        assert all(listed[fill.exchange_trade_id].bot == fill.bot == "bots/crossing" for fill in streamed)
 
 
 def _prepared(client: SyncClient, order_id: str) -> int:

@@ -50,8 +50,12 @@ class Station:
 
     def close(self) -> None:
         """Stop serving, and close the journal."""
-        self._loop.run(self.server.stop())
+        self.silence()
         self.journal.close()
+
+    def silence(self) -> None:
+        """Stop serving; the journal stays."""
+        self._loop.run(self.server.stop())
 
     def restart(self) -> None:
         """Another process takes over the journal."""
