@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -58,8 +59,8 @@ slow = 8
 
 
 @pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
-    process = DaemonProcess(tmp_path, CONFIG)
+def daemon(tmp_path: Path, journal_url: str) -> Iterator[DaemonProcess]:
+    process = DaemonProcess(tmp_path, CONFIG.replace("sqlite:///journal.db", journal_url))
     process.start()
     yield process
     process.kill()
@@ -107,7 +108,8 @@ class Trader(threading.Thread):
 
 def journal_of(daemon: DaemonProcess) -> tuple[list[Recorded], State]:
     """Every event on the disk, and their fold, as the next start would find it."""
-    journal = Journal.open(f"sqlite:///{daemon.folder / 'journal.db'}", "main")
+    config = tomllib.loads((daemon.folder / "quarterdeck.toml").read_text())
+    journal = Journal.open(config["journal"]["url"], "main")
     try:
         events = [decode(entry.body) for entry in journal.iterate(0)]
         return events, Keeper(journal).load()
@@ -127,11 +129,11 @@ def check(events: list[Recorded]) -> None:
     assert len({trade for _, trade in trades}) == len(trades), "the venue used a trade id again after a restart"
 
 
-def test_killed_at_random_moments(daemon: DaemonProcess) -> None:
+def test_killed_at_random_moments(daemon: DaemonProcess, journal_url: str) -> None:
     chance = random.Random(20251121)
     confirmed: list[str] = []
     before: list[Recorded] = []
-    for attempt in range(KILLS):
+    for attempt in range(KILLS if journal_url.startswith("sqlite") else 2):
         trader = Trader(daemon.address, f"try{attempt}")
         trader.start()
         time.sleep(chance.uniform(0.05, 1.2))

@@ -15,8 +15,9 @@ from core.tests.engine.deciders import RatioSizer, Rule
 from core.tests.engine.desk import order
 from quarterdeck.daemon import core as core_module
 from quarterdeck.daemon.config import Config, OnStop, parse
-from quarterdeck.daemon.core import Core, open_journal
+from quarterdeck.daemon.core import Core
 from quarterdeck.daemon.deck import Phase
+from quarterdeck.daemon.intake import open_journal
 from quarterdeck.daemon.journal import Journal
 from quarterdeck.daemon.parts import Parts
 from quarterdeck.domain.errors import ConfigError, Unavailable

@@ -31,12 +31,15 @@ def serve(
         str | None, typer.Option(metavar="ADDRESS", help="Where to listen, instead of what the configuration says.")
     ] = None,
     mode: Annotated[Mode | None, typer.Option(help="How real the trading is, instead of what it says.")] = None,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="Wait while another daemon uses the journal, then take over.")
+    ] = False,
 ) -> None:
     """Run the daemon until it is told to stop.
 
     SIGTERM and Ctrl-C stop it in order; protective orders stay at the exchange. The log goes to stderr.
     """
-    chosen = with_changes(configuration(cli, config), listen=listen, mode=mode)
+    chosen = with_changes(configuration(cli, config), listen=listen, mode=mode, standby=standby)
     log_to_stderr(as_json=cli.out.as_json)
     if failpoints.arm(os.environ):
         cli.out.note(f"Failpoints are armed by {failpoints.ARM}: this daemon is meant to fail.")
@@ -60,7 +63,9 @@ def configuration(cli: Cli, path: Path | None) -> Config:
     return Config()
 
 
-def with_changes(config: Config, *, listen: str | None = None, mode: Mode | None = None) -> Config:
+def with_changes(
+    config: Config, *, listen: str | None = None, mode: Mode | None = None, standby: bool = False
+) -> Config:
     """The configuration with what the command line says instead.
 
     Raises:
@@ -71,6 +76,8 @@ def with_changes(config: Config, *, listen: str | None = None, mode: Mode | None
         table["daemon"]["listen"] = listen
     if mode is not None:
         table["mode"] = mode
+    if standby:
+        table["journal"]["standby"] = True
     return parse(written(table), "command line")
 
 

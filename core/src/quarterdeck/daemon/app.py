@@ -11,11 +11,13 @@ from typing import Any, Self
 
 import structlog
 
-from quarterdeck.daemon import process
+from quarterdeck.daemon import process, standby
 from quarterdeck.daemon.config import Config, OnStop
 from quarterdeck.daemon.core import Core
 from quarterdeck.daemon.deck import Phase
 from quarterdeck.daemon.failpoints import failpoint
+from quarterdeck.daemon.journal import InUse
+from quarterdeck.daemon.lease import uptime
 from quarterdeck.daemon.notary import Notary
 from quarterdeck.daemon.parts import build_parts
 from quarterdeck.daemon.systemd import notify, watchdog_seconds
@@ -61,6 +63,7 @@ class Daemon:
         use_money_context()
         daemon = cls(config, await Core.open(config, build_parts(config), notary=Notary.open))
         try:
+            daemon.core.lease.now = uptime
             daemon.address = await daemon._server.start(config.daemon.listen)
             failpoint("start.serving")
         except BaseException:
@@ -126,7 +129,9 @@ def run(config: Config, on_ready: Callable[[Daemon], None] = lambda _: None) -> 
 async def _main(config: Config, on_ready: Callable[[Daemon], None]) -> int:
     asked = asyncio.Event()
     process.on_stop_signal(asked.set)
-    daemon = await Daemon.open(config)
+    daemon = await _opened(config, asked)
+    if daemon is None:
+        return STOPPED
     with _watched(daemon):
         try:
             failed = not await _live(daemon, asked, on_ready)
@@ -140,6 +145,18 @@ async def _main(config: Config, on_ready: Callable[[Daemon], None]) -> int:
     if failed:
         return FAILED
     return UNFINISHED if left else STOPPED
+
+
+async def _opened(config: Config, asked: asyncio.Event) -> Daemon | None:
+    """The daemon, as soon as the journal is not another's; None if it was asked to stop before."""
+    while True:
+        try:
+            return await Daemon.open(config)
+        except InUse as error:
+            if not config.journal.standby:
+                raise
+            if not await standby.wait(config, str(error), asked):
+                return None
 
 
 async def _live(daemon: Daemon, asked: asyncio.Event, on_ready: Callable[[Daemon], None]) -> bool:

@@ -100,13 +100,18 @@ class Check(StrEnum):
 class JournalSection(Section):
     """Where the journal is, as a SQLAlchemy URL, how its heads are signed, and what a start checks of it.
 
-    `reserve_mib` of a file's disk are kept for when that is full.
+    `reserve_mib` of a file's disk are kept for when that is full. A server that is away is waited for, `patience` at
+    most. A daemon that has not proved for `lease` that the journal is its own sends nothing; with `standby` it waits
+    for a journal that is another's.
     """
 
     url: str = "sqlite:///.quarterdeck/journal.db"
     signing_key: str = ""
     anchor_file: str = ""
     check: Check = Check.QUICK
+    patience: Interval = "1m"
+    lease: Interval = "10s"
+    standby: bool = False
     reserve_mib: Annotated[int, Field(ge=0, le=65_536, strict=True)] = 16
 
 

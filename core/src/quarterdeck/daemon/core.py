@@ -11,12 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Self
 
 import structlog
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from quarterdeck.daemon import reconcile
 from quarterdeck.daemon.bots import check_spec, warm_strategy
@@ -28,9 +25,10 @@ from quarterdeck.daemon.doctor import Doctor, steady_drift
 from quarterdeck.daemon.event_log import EventLog
 from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.feed_link import FeedLink
-from quarterdeck.daemon.intake import Intake, MakeNotary, quarantine_unopened, take_in
+from quarterdeck.daemon.intake import Intake, MakeNotary, open_journal, quarantine_unopened, take_in
 from quarterdeck.daemon.journal import Journal, JournalDamaged
 from quarterdeck.daemon.keeper import History
+from quarterdeck.daemon.lease import Lease
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.market_data import MarketData
 from quarterdeck.daemon.order_link import OrderLink
@@ -61,7 +59,7 @@ from quarterdeck.engine.inputs import (
     Timer,
 )
 from quarterdeck.engine.machine import Machine
-from quarterdeck.engine.obstacles import STARTING, STOPPING, Obstacle
+from quarterdeck.engine.obstacles import LEASE, STARTING, STOPPING, Obstacle
 from quarterdeck.engine.state import State
 from quarterdeck.plugin.exchange import EmbeddedExchange
 from quarterdeck.plugin.fields import interval_ns
@@ -84,20 +82,6 @@ ANSWERS_WITHIN = 10.0
 VERSION = version("quarterdeck")
 
 _YEAR_2024 = 1_704_067_200 * SECOND
-
-
-def open_journal(config: Config) -> Journal:
-    """Open the journal, in a folder that is made if it is missing, which SQLite itself does not do."""
-    url = config.journal.url
-    try:
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite" and parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    except ArgumentError as error:
-        raise ConfigError(f"journal.url: {url!r} is not a URL such as 'sqlite:///folder/journal.db'") from error
-    except OSError as error:
-        raise ConfigError(f"journal.url: the folder of {url} can't be made: {error.strerror}") from error
-    return Journal.open(url, config.account.id, reserve=config.journal.reserve_mib << 20)
 
 
 Step = Callable[[], Awaitable[None]]
@@ -131,7 +115,11 @@ class Core:
         self._undo = opened.undo
         events = EventLog(journal)
         self._loop = loop = Loop(machine, Records(journal, events, config.account.id), clock)
-        self._link = OrderLink(parts.exchange, loop, clock)
+        window = parts.exchange.capabilities.admission_window / SECOND
+        ttl = interval_ns(config.journal.lease) / SECOND
+        self.lease = Lease(journal, loop, machine.obstacles, ttl, window, self._agree_again)
+        """The right to send."""
+        self._link = OrderLink(parts.exchange, loop, clock, self.lease.may_send)
         self._held: list[Effect] = []
         """What the kill switch asked of the venue before it was connected."""
         self._publish = [lambda news: keeper.note(machine.state, news)]
@@ -213,10 +201,10 @@ class Core:
             failpoint("start.fold")
             if not state.is_new and state.mode != config.mode:
                 raise ConfigError(
-                    f"mode: the journal {config.journal.url} was kept in mode {state.mode!r}, not {config.mode.value!r}"
+                    f"mode: the journal {intake.journal.name} was kept in mode {state.mode!r}, not {config.mode.value!r}"
                 )
             time = ReplayClock(state.time) if parts.feed.is_replay else clock or SystemClock()
-            ids = LinkIds(intake.journal.journal_id.bytes, _epoch(state, time))
+            ids = LinkIds(intake.journal.journal_id.bytes, max(intake.journal.epoch, _epoch(state, time)))
             machine = Machine(state, instruments, parts.deciders, ids)
             return cls(config, parts, _Opened(time, intake, machine, instruments, venue, undo.pop_all()))
 
@@ -263,6 +251,8 @@ class Core:
         self._background.append(asyncio.create_task(self.pulse.beat(), name="pulse"))
         if self.deck.damage:
             return
+        await self.lease.begin()
+        self._background.append(asyncio.create_task(self.lease.keep(), name="lease"))
         done = self._retried if persistently else _tried
         await self._begin()
         await done("reading the venue's instruments", self._survey)
@@ -270,6 +260,7 @@ class Core:
         failpoint("start.restore")
         await self._begin()
         failpoint("start.begun")
+        await self._wait_out()
         await done("connecting to the venue", self._connect)
         failpoint("start.exchange")
         await done("agreeing with the venue", self._agree)
@@ -319,6 +310,15 @@ class Core:
             await self._loop.ask(StartDaemon(VERSION, self._config.mode, self._parts.names))
             self._has_begun = True
 
+    async def _wait_out(self) -> None:
+        """Let whatever the daemon before may have under way arrive at the venue, before the venue is asked."""
+        if seconds := self.lease.to_wait:
+            why = f"the daemon that led before may still live: waiting {seconds:g} s for its lease to end"
+            log.warning("waiting_out", seconds=seconds)
+            self._loop.post(SetObstacle(Obstacle(LEASE, why)))
+            await asyncio.sleep(seconds)
+            self._loop.post(ClearObstacle(LEASE))
+
     async def _survey(self) -> None:
         if not self._instruments:
             await _survey(self._config, self._parts, self._instruments)
@@ -362,6 +362,12 @@ class Core:
         await loop.idle()
         if not differences:
             self.deck.agreed_at = asyncio.get_running_loop().time()
+
+    async def _agree_again(self) -> None:
+        """After a time in which another daemon could have traded."""
+        if self.deck.phase is not Phase.RUNNING:
+            raise RuntimeError(f"the daemon is {self.deck.phase.lower()}")
+        await self._agree()
 
     async def _halt_again(self) -> None:
         """A kill switch that was pulled, now or by an earlier daemon, takes off whatever works yet."""

@@ -18,7 +18,7 @@ from quarterdeck.daemon.doctor import Doctor
 from quarterdeck.daemon.event_log import EventLog
 from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.feed_link import FeedLink
-from quarterdeck.daemon.journal import Journal
+from quarterdeck.daemon.journal import Fenced, Journal
 from quarterdeck.daemon.keeper import History, Keeper
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.market_data import MarketData
@@ -270,6 +270,8 @@ class DaemonDeck:
         return [Finding("state", ("I22",), verdict, f"{state}: {why}"[:500] if why else str(state)), *found]
 
     def _state(self) -> DaemonState:
+        if self.loop.broken.done() and _is_fenced(self.loop.broken.result()):
+            return DaemonState.FENCED
         if self.damage:
             return DaemonState.SAFE
         if self.state.trading_state is TradingState.HALTED:
@@ -312,3 +314,7 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def _is_fenced(failure: BaseException) -> bool:
+    return isinstance(failure, Fenced) or isinstance(failure.__cause__, Fenced)

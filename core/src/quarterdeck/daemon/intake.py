@@ -23,12 +23,16 @@ from quarterdeck.daemon.journal import Entry, Journal, JournalDamaged
 from quarterdeck.daemon.journal.archive import Archive
 from quarterdeck.daemon.journal.database import cause
 from quarterdeck.daemon.journal.heads import anchors_in
+from quarterdeck.daemon.journal.opening import file_of
 from quarterdeck.daemon.journal.schema import meta
 from quarterdeck.daemon.journal.snapshots import state_format
 from quarterdeck.daemon.journal.verification import Finding, Verifier, base, malformed, newest_signed, stored, walk
 from quarterdeck.daemon.keeper import Keeper
 from quarterdeck.daemon.notary import Notary
+from quarterdeck.domain.errors import ConfigError
+from quarterdeck.domain.market import SECOND
 from quarterdeck.engine.state import State
+from quarterdeck.plugin.fields import interval_ns
 from quarterdeck.rpc.convert.envelope import decode
 
 #: Entries copied at once.
@@ -53,6 +57,23 @@ class Intake:
     damage: Sequence[str] = ()
     """What is wrong, for people. If there is anything, the journal is a scratch copy and nothing may be done."""
     undo: ExitStack = field(default_factory=ExitStack)
+
+
+def open_journal(config: Config) -> Journal:
+    """Open the journal, in a folder that is made if it is missing, which SQLite itself does not do.
+
+    Raises:
+        InUse: another process has it open.
+        ConfigError: it can't be opened.
+    """
+    section = config.journal
+    try:
+        if (file := file_of(section.url)) is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"journal.url: the folder of {section.url} can't be made: {error.strerror}") from error
+    patience = interval_ns(section.patience) / SECOND
+    return Journal.open(section.url, config.account.id, patience=patience, reserve=section.reserve_mib << 20)
 
 
 def take_in(journal: Journal, config: Config, notary: MakeNotary) -> Intake:

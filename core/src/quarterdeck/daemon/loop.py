@@ -198,6 +198,10 @@ class Loop:
         if self._lingering is None and not self._scheduled and not self._busy:
             self._lingering = asyncio.get_running_loop().call_later(LINGER, self.pump)
 
+    def fail(self, error: BaseException) -> None:
+        """Take nothing any more, because of something that happened elsewhere."""
+        self._break(error, ())
+
     def _break(self, error: BaseException, waiting: Sequence[_Waiting]) -> None:
         """Nothing more is taken. Whoever waits is told; whether what they asked for is durable, nobody knows."""
         if not self.broken.done():

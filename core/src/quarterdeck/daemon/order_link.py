@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -18,14 +18,20 @@ from quarterdeck.plugin.exchange import AmendOrder, CancelOrder, Exchange, Place
 
 log = structlog.get_logger(__name__)
 
+_WITHHELD = "it never left: another daemon may lead by now"
+
 
 class OrderLink:
     """Turns effects into requests, and what comes of them into inputs."""
 
-    def __init__(self, exchange: Exchange, loop: Loop, clock: Clock) -> None:
+    def __init__(
+        self, exchange: Exchange, loop: Loop, clock: Clock, may_send: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`may_send` is asked before every request; when it says no, nothing leaves."""
         self._exchange = exchange
         self._loop = loop
         self._clock = clock
+        self._may_send = may_send
         self._tasks: set[asyncio.Task[None]] = set()
 
     def act(self, effect: Effect) -> None:
@@ -58,7 +64,8 @@ class OrderLink:
 
     async def _place(self, effect: SendOrder) -> None:
         failpoint("place.before")
-        hindrance = self._loop.hindrance(effect.link_id)  # the kill switch may have come into the same commit
+        # The kill switch may have come into the same commit.
+        hindrance = self._loop.hindrance(effect.link_id) if self._may_send() else _WITHHELD
         if hindrance:
             self._loop.note(NotSent(effect.link_id, hindrance[:200], self._clock.now()))
             return
@@ -73,6 +80,9 @@ class OrderLink:
 
     async def _cancel(self, effect: CancelAtVenue) -> None:
         failpoint("cancel.before")
+        if not self._may_send():
+            self._loop.post(CancelRejected(effect.link_id, _WITHHELD, self._clock.now()))
+            return
         try:
             await self._exchange.cancel(CancelOrder(effect.link_id, effect.symbol, self._clock.now()))
             failpoint("cancel.after")
@@ -83,6 +93,9 @@ class OrderLink:
 
     async def _amend(self, effect: AmendAtVenue) -> None:
         failpoint("amend.before")
+        if not self._may_send():
+            self._loop.post(AmendRejected(effect.link_id, _WITHHELD, self._clock.now()))
+            return
         try:
             await self._exchange.amend(
                 AmendOrder(

@@ -20,6 +20,12 @@ STOPPING = "STOPPING"
 #: The journal's disk is full, or nearly.
 DISK = "DISK"
 
+#: The journal's database is away, and waited for.
+JOURNAL = "JOURNAL"
+
+#: Another daemon may have taken over.
+LEASE = "LEASE"
+
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:

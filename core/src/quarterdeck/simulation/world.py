@@ -83,6 +83,7 @@ class Node:
         parts = _parts(self._exchange, self.feed)
         self.core = core = await Core.open(CONFIG, parts, clock=world, journal=self._journal)
         core.tick_seconds = core.pulse.every = 60.0
+        core.lease.ttl = 3_600.0
         self.streams = Streams(core.deck)
         await core.take_up(persistently=True)
         self.is_up = True

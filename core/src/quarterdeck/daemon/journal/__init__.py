@@ -9,14 +9,19 @@ journal, archive, snapshots, projections, listings.
 
 from __future__ import annotations
 
+from quarterdeck.daemon.journal.database import ConnectionLost, Fenced, InUse
 from quarterdeck.daemon.journal.journal import Entry, Journal, JournalBroken, JournalDamaged, Snapshot
 from quarterdeck.daemon.journal.listings import Fill, Listings, OrderKey, Page, PortfolioSnapshot
+from quarterdeck.daemon.journal.opening import check_free
 from quarterdeck.daemon.journal.projections import Projections
 from quarterdeck.daemon.journal.snapshots import load_state, save_state
 
 __all__ = [
+    "ConnectionLost",
     "Entry",
+    "Fenced",
     "Fill",
+    "InUse",
     "Journal",
     "JournalBroken",
     "JournalDamaged",
@@ -26,6 +31,7 @@ __all__ = [
     "PortfolioSnapshot",
     "Projections",
     "Snapshot",
+    "check_free",
     "load_state",
     "save_state",
 ]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from quarterdeck.daemon.journal.database import ConnectionLost, Fenced, InUse, cause
 from quarterdeck.daemon.journal.forks import keep_from_children, let_go
+
+#: Seconds the server gets to notice that the process that held it has ended.
+PATIENCE = 1.0
 
 _LOCKS = (
     "FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
@@ -38,8 +42,11 @@ class AdvisoryLock:
         try:
             if schema:
                 self._connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-            if not self._try():
-                raise InUse(f"{self._holder()} is using the journal {name}")
+            deadline = time.monotonic() + PATIENCE
+            while not self._try():
+                if time.monotonic() > deadline:
+                    raise InUse(f"{self._holder()} is using the journal {name}")
+                time.sleep(0.05)
         except BaseException:
             self._drop()
             raise

@@ -6,6 +6,7 @@ The rest of the package speaks SQLAlchemy Core. What differs between databases i
 from __future__ import annotations
 
 import os
+import re
 import socket
 import uuid
 from abc import ABC, abstractmethod
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from quarterdeck.daemon.journal.schema import lease
@@ -78,15 +79,24 @@ class Database(ABC):
         self.epoch = 0
         """The number of this leadership, counted up from the first; 0 before `take`."""
         self._holder = ""
+        self.predecessor_may_live = False
+        """Whether the leader before this one has neither released the journal nor is known to have ended."""
 
     def take(self, now: int) -> None:
         """Begin a leadership: from here on transactions of every older one fail. For whoever has the lock."""
-        holder = f"process {os.getpid()} on {socket.gethostname()}, {uuid.uuid4()}"
+        holder = f"process {os.getpid()} on {_host()}, {uuid.uuid4()}"
         with self.transaction(synced=True) as connection:
-            epoch = (connection.scalar(select(lease.c.epoch)) or 0) + 1
+            before = connection.execute(select(lease.c.holder, lease.c.epoch)).first()
+            epoch = 1 if before is None else before.epoch + 1
             connection.execute(delete(lease))
             connection.execute(insert(lease), {"id": 1, "holder": holder, "epoch": epoch, "renewed": now})
         self.epoch, self._holder = epoch, holder
+        self.predecessor_may_live = before is not None and _may_live(before.holder)
+
+    def release(self) -> None:
+        """Say that this leadership is over, so that the next one need not wait for it to be."""
+        with suppress(SQLAlchemyError, ConnectionLost, Fenced), self.transaction(synced=True) as connection:
+            connection.execute(update(lease).values(holder=""))
 
     def _check_fence(self, query: str) -> None:
         """Fail if somebody else leads now. By the holder: in a copy put back from a backup numbers come again."""
@@ -162,6 +172,29 @@ def block(connection: Connection, begin: str) -> Iterator[Connection]:
         with suppress(SQLAlchemyError):  # some failures have ended the transaction already
             connection.exec_driver_sql("ROLLBACK")
         raise
+
+
+def _host() -> str:
+    """This machine since it was started, and which processes we can see of it."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return " ".join(parts)
+
+
+def _may_live(holder: str) -> bool:
+    """Whether the process that called itself this may still run. Only of one beside us can we know that it does not."""
+    found = re.fullmatch(r"process (\d+) on (.*), \S+", holder)
+    if found is None or found[2] != _host():
+        return bool(holder)
+    try:
+        os.kill(int(found[1]), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return int(found[1]) != os.getpid()
 
 
 def _unheard() -> None:

@@ -131,6 +131,11 @@ class Journal:
         """The number of this leadership: one more than that of whoever had the journal open before."""
         return self._database.epoch
 
+    @property
+    def predecessor_may_live(self) -> bool:
+        """Whether the process that had the journal open before has neither closed it nor is known to have ended."""
+        return self._database.predecessor_may_live
+
     def on_trouble(self, hear: Trouble) -> None:
         """Have it told, on the writer's thread, when the database is away (and why) and when it is back (None)."""
         self._writer.on_trouble = hear
@@ -263,4 +268,5 @@ class Journal:
     def close(self) -> None:
         """Write what was appended, and let another process in. Blocks."""
         self._writer.close()
+        self._database.release()
         self._database.close()

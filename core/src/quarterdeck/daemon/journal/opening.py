@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import URL, Connection, insert, inspect, make_url, select, update
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from quarterdeck.daemon.journal.database import ConnectionLost, Database, Readers, cause
 from quarterdeck.daemon.journal.migrations import SCHEMA_VERSION, upgrade
-from quarterdeck.daemon.journal.postgresql import PostgresDatabase, postgresql_readers, shown
+from quarterdeck.daemon.journal.postgresql import PostgresDatabase, postgresql_lock, postgresql_readers, shown
 from quarterdeck.daemon.journal.schema import meta
-from quarterdeck.daemon.journal.sqlite import SqliteDatabase, sqlite_readers
+from quarterdeck.daemon.journal.sqlite import SqliteDatabase, sqlite_lock, sqlite_readers
 from quarterdeck.domain.errors import ConfigError
 
 
@@ -64,25 +67,54 @@ def open_readers(url: str) -> Readers:
     return readers
 
 
+def file_of(url: str) -> Path | None:
+    """The file a URL names; None if it names none, or is none that is understood."""
+    with suppress(ArgumentError):
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            return Path(parsed.database)
+    return None
+
+
+def check_free(url: str) -> None:
+    """Look whether anybody uses a journal.
+
+    Raises:
+        InUse: somebody does.
+        ConfigError: it can't be told.
+    """
+    parsed = _parsed(url)
+    try:
+        _kind(parsed).lock(parsed).release()
+    except SQLAlchemyError as error:
+        raise _unusable(parsed, error) from error
+
+
+class _Lock(Protocol):
+    def release(self) -> None: ...
+
+
 class _Kind(NamedTuple):
     """How a kind of database is opened."""
 
     database: Callable[[URL, int], Database]
     readers: Callable[[URL], Readers]
+    lock: Callable[[URL], _Lock]
 
 
 def _parsed(url: str) -> URL:
     try:
         return make_url(url)
     except ArgumentError as error:
+        told = re.sub(r":[^:@/]+@", ":***@", url)
         raise ConfigError(
-            f"the journal's URL {url!r} is not one: write sqlite:///path/to/journal.db or postgresql://host/database"
+            f"the journal's URL {told!r} is not one: write sqlite:///path/to/journal.db or postgresql://host/database"
         ) from error
 
 
 def _kind(url: URL) -> _Kind:
     if url.drivername in ("sqlite", "sqlite+pysqlite"):
-        return _Kind(SqliteDatabase, sqlite_readers)
+        return _Kind(SqliteDatabase, sqlite_readers, sqlite_lock)
     if url.drivername not in ("postgresql", "postgresql+psycopg"):
         raise ConfigError(
             f"the journal's URL {url.render_as_string()!r}: {url.drivername} is none of: sqlite, postgresql"
@@ -91,7 +123,7 @@ def _kind(url: URL) -> _Kind:
         raise ConfigError(
             "a journal on PostgreSQL needs its driver: install quarterdeck[postgresql], or psycopg[binary] beside it"
         )
-    return _Kind(PostgresDatabase, postgresql_readers)
+    return _Kind(PostgresDatabase, postgresql_readers, postgresql_lock)
 
 
 def _unusable(url: URL, error: Exception) -> ConfigError:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import unquote
 
-from sqlalchemy import URL, Connection, create_engine
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from quarterdeck.daemon.journal.advisory import AdvisoryLock
@@ -41,20 +41,14 @@ _SESSION = {
     "idle_in_transaction_session_timeout": "60s",
 }
 
-#: A transaction begins when we say so, and several statements can go to the server at once.
-_ENGINE: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "execution_options": {"no_parameters": True}}
-
 
 class PostgresDatabase(Database):
     """A schema that this process alone writes, as long as it holds the lock. The server's disk is somebody else's."""
 
     def __init__(self, url: URL, _reserve: int = 0) -> None:
-        plain, options = _connection(url)
-        name = shown(url)
-        engine = create_engine(plain, **_ENGINE, connect_args=options)
-        self._lock = AdvisoryLock(name, engine, str(url.query.get("schema", "")))
+        self._lock = postgresql_lock(url)
         try:
-            super().__init__(engine, postgresql_readers(url))
+            super().__init__(_engine(url), postgresql_readers(url))
         except BaseException:
             self._lock.release()
             raise
@@ -104,17 +98,15 @@ class PostgresDatabase(Database):
         self._lock.release()
 
 
+def postgresql_lock(url: URL) -> AdvisoryLock:
+    """The lock of a schema."""
+    return AdvisoryLock(shown(url), _engine(url, poolclass=NullPool), str(url.query.get("schema", "")))
+
+
 def postgresql_readers(url: URL) -> Readers:
     """Readers of a database, whoever writes it. Each transaction sees one moment, and is refused a write."""
-    plain, options = _connection(url)
-    engine = create_engine(
-        plain,
-        **_ENGINE,
-        connect_args=options,
-        pool_size=READERS,
-        max_overflow=0,
-        pool_pre_ping=True,  # the server may have been restarted
-    )
+    # The server may have been restarted between two reads.
+    engine = _engine(url, pool_size=READERS, max_overflow=0, pool_pre_ping=True)
     return Readers(shown(url), engine, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
@@ -122,6 +114,18 @@ def shown(url: URL) -> str:
     """The URL as it may be shown: every password is `***`."""
     secrets = {key: "***" for key in url.query if "password" in key}
     return unquote(url.update_query_dict(secrets).render_as_string(hide_password=True))
+
+
+def _engine(url: URL, **settings: Any) -> Engine:  # noqa: ANN401 - whatever SQLAlchemy takes
+    """A transaction begins when we say so, and several statements can go to the server at once."""
+    plain, options = _connection(url)
+    return create_engine(
+        plain,
+        isolation_level="AUTOCOMMIT",
+        execution_options={"no_parameters": True},
+        connect_args=options,
+        **settings,
+    )
 
 
 def _connection(url: URL) -> tuple[URL, Mapping[str, str]]:

@@ -34,7 +34,7 @@ class SqliteDatabase(Database):
 
     def __init__(self, url: URL, reserve: int = 0) -> None:
         self.path = _file(url)
-        self._lock = InstanceLock(self.path.with_name(f"{self.path.name}.lock"))
+        self._lock = sqlite_lock(url)
         self._is_synced = True
         try:
             self.reserve = Reserve(self.path.with_name(f"{self.path.name}.reserve"), reserve)
@@ -52,6 +52,11 @@ class SqliteDatabase(Database):
         with block(self._writer, "BEGIN IMMEDIATE"):
             self._check_fence("SELECT holder FROM lease")
             yield self._writer
+
+    def take(self, now: int) -> None:
+        """As ever; and the lock is proof that the process before has ended or let go."""
+        super().take(now)
+        self.predecessor_may_live = False
 
     def reconnect(self) -> None:
         """A file is never lost."""
@@ -89,6 +94,12 @@ class SqliteDatabase(Database):
             self._writer.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         super().close()
         self._lock.release()
+
+
+def sqlite_lock(url: URL) -> InstanceLock:
+    """The lock of a file."""
+    path = _file(url)
+    return InstanceLock(path.with_name(f"{path.name}.lock"))
 
 
 def sqlite_readers(url: URL) -> Readers:
