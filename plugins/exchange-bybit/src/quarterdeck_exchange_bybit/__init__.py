@@ -9,11 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quarterdeck.plugin import Exchange, Factory, hookimpl
+from quarterdeck.plugin import Exchange, Factory, Feed, hookimpl
 from quarterdeck_exchange_bybit.exchange import BybitExchange
+from quarterdeck_exchange_bybit.feed import BybitFeed, BybitFeedSettings
 from quarterdeck_exchange_bybit.settings import BybitSettings
 
-__all__ = ["QUARTERDECK_API", "BybitExchange", "BybitSettings", "quarterdeck_exchanges"]
+__all__ = [
+    "QUARTERDECK_API",
+    "BybitExchange",
+    "BybitFeed",
+    "BybitFeedSettings",
+    "BybitSettings",
+    "quarterdeck_exchanges",
+    "quarterdeck_feeds",
+]
 
 #: The version of the plugin interface this was written for.
 QUARTERDECK_API = 1
@@ -28,5 +37,18 @@ def quarterdeck_exchanges() -> Sequence[Factory[Exchange]]:
             settings=BybitSettings,
             build=BybitExchange,
             summary="Bybit V5: perpetuals and spot on a unified account, on testnet, demo and live",
+        )
+    ]
+
+
+@hookimpl
+def quarterdeck_feeds() -> Sequence[Factory[Feed]]:
+    """Offer its market under the name `bybit`."""
+    return [
+        Factory(
+            name="bybit",
+            settings=BybitFeedSettings,
+            build=BybitFeed,
+            summary="Bybit's market: candles as they close, without holes, and the best bid and ask",
         )
     ]

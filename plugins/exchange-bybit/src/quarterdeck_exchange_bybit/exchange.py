@@ -33,7 +33,6 @@ from quarterdeck.plugin import (
     AmendOrder,
     CancelOrder,
     Capabilities,
-    ConfigError,
     Deliver,
     PlaceOrder,
     VenueOrder,
@@ -126,14 +125,12 @@ class BybitExchange:
         """What the settings name, with Bybit's filters and the account's fees.
 
         Raises:
-            ConfigError: the key, the account or a symbol is not as it has to be, or Bybit can't be reached.
+            ConfigError: the key, the account or a symbol is not as it has to be.
+            Unreachable: Bybit did not say.
         """
-        try:
-            await self._account.check()
-            listing = Listing(await self._account.instruments())
-            await self._account.set_modes(listing)
-        except Unreachable as error:
-            raise ConfigError(f"exchange: Bybit can't be reached: {error}") from error
+        await self._account.check()
+        listing = Listing(await self._account.instruments())
+        await self._account.set_modes(listing)
         self._listing = listing
         return tuple(listing)
 

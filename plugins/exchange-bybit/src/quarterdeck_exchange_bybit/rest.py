@@ -98,6 +98,7 @@ class Rest:
         self._settings = settings
         self._credentials = credentials
         self._clients = threading.local()
+        self._made: list[_Client] = []
         self._normal = ThreadPoolExecutor(_WORKERS, "bybit")
         self._emergency = ThreadPoolExecutor(_EMERGENCY_WORKERS, "bybit-emergency")
 
@@ -105,6 +106,8 @@ class Rest:
         """Let the threads go; a request under way is not waited for."""
         self._normal.shutdown(wait=False, cancel_futures=True)
         self._emergency.shutdown(wait=False, cancel_futures=True)
+        for client in self._made:
+            client.client.close()
 
     # ------------------------------------------------------------ reading
 
@@ -205,6 +208,7 @@ class Rest:
             )
             client.endpoint = self._settings.site.rest
             self._clients.client = client
+            self._made.append(client)
         return client
 
     def _call(self, method: str, params: dict[str, Any], deadline: float) -> Written:
