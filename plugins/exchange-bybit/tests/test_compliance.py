@@ -62,7 +62,7 @@ class SimulatedStage(Stage):
         assert isinstance(exchange, BybitExchange)
         sent = await asyncio.to_thread(self._running.call, lambda: simulator.sent[Kind.PRIVATE])
         async with asyncio.timeout(10):
-            while exchange.frames_heard < sent:  # noqa: ASYNC110 - counted in another thread
+            while exchange.is_live and exchange.frames_heard < sent:  # noqa: ASYNC110 - counted in another thread
                 await asyncio.sleep(0.002)
 
 

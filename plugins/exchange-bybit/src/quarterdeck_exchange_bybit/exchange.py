@@ -115,6 +115,11 @@ class BybitExchange:
         )
 
     @property
+    def is_live(self) -> bool:
+        """Whether the account can be heard."""
+        return self._line is not None and self._line.is_up
+
+    @property
     def frames_heard(self) -> int:
         """Frames of the private stream so far."""
         return self._line.frames if self._line else 0

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -37,9 +38,6 @@ PATIENCE_SECONDS = 10.0
 
 #: Waits between attempts: at random up to a bound that doubles.
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
-
-#: Frames that have come in and not been taken; beyond this the socket is dropped, never a frame.
-BACKLOG = 50_000
 
 #: Topics of one request; spot takes no more.
 _TOPICS_AT_ONCE = 10
@@ -79,6 +77,8 @@ class _Wire(WebSocket):  # type: ignore[misc]  # pybit has no types
 
     def _connect(self, url: str) -> None:
         super()._connect(self._base + url[url.index("/v5/") :])
+        app = self.ws.sock  # the library forgets the socket of a lost connection without closing it
+        self.socket = app.sock if app is not None else None
 
     def _on_message(self, message: str) -> None:
         self._sink(message)
@@ -135,7 +135,6 @@ class Line:
         self._credentials = credentials
         self._up = up
         self._down = down
-        self._waiting = 0
         self._generation = 0
         self._suspicion = ""
         self._replies: asyncio.Queue[Reply] = asyncio.Queue()
@@ -168,12 +167,13 @@ class Line:
     async def _live(self) -> None:
         """Build the connection and watch it until it fails."""
         self._generation += 1
-        self._waiting, self._suspicion = 0, ""
+        self._suspicion = ""
         self._replies = asyncio.Queue()
-        wire: _Wire | None = None
+        loop = asyncio.get_running_loop()
+        building = loop.run_in_executor(None, self._build, self._generation, loop)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                wire = await asyncio.to_thread(self._build, self._generation, asyncio.get_running_loop())
+                wire = await asyncio.shield(building)
                 await self._log_in(wire)
             self.connections += 1
             self.is_up = True
@@ -185,8 +185,7 @@ class Line:
         finally:
             self._generation += 1  # what still comes from the old connection is not heard
             self._fall("closed")
-            if wire is not None:
-                _ = asyncio.get_running_loop().run_in_executor(None, _end, wire)
+            building.add_done_callback(_end_built)
 
     def _build(self, generation: int, loop: asyncio.AbstractEventLoop) -> _Wire:
         def sink(text: str) -> None:  # in pybit's thread: hands on, and nothing else
@@ -246,6 +245,19 @@ class Line:
         self.suspect(f"a message could not be understood: {reason}")
 
 
-def _end(wire: Any) -> None:  # noqa: ANN401 - pybit's class has no types
+def _end_built(building: asyncio.Future[_Wire]) -> None:
+    """Close a connection as soon as it has been built. pybit's own `exit` may wait for ever."""
+    if building.cancelled() or building.exception() is not None:
+        return
+    wire = building.result()
+    wire.exited = True
+    threading.Thread(target=_close, args=(wire,), name="bybit-close", daemon=True).start()
+
+
+def _close(wire: Any) -> None:  # noqa: ANN401 - pybit's class has no types
     with suppress(Exception):  # it is over either way
-        wire.exit()
+        wire._stop_custom_ping_timer()  # noqa: SLF001 - else its thread lives on
+        wire.ws.close()
+    with suppress(Exception):
+        if wire.socket is not None:
+            wire.socket.close()
