@@ -234,7 +234,7 @@ def check_promises(wishes: Sequence[Wish], told: Told) -> None:
 
 
 #: Fields of the state that tell of starts, not of the account.
-_OF_STARTS = {"sequence", "time", "clean", "epoch"}
+_OF_STARTS = {"sequence", "time", "clean", "epoch", "crash_times"}
 
 
 def _facts(state: State) -> Mapping[str, object]:

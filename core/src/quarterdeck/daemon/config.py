@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from quarterdeck.domain.errors import ConfigError
+from quarterdeck.engine.state import CRASHES_KEPT
 from quarterdeck.plugin.fields import Interval
 from quarterdeck.plugin.validation import validated
 
@@ -64,11 +65,16 @@ class OnStop(StrEnum):
 
 
 class DaemonSection(Section):
-    """Where the daemon listens, and how it stops. Only this machine can reach it until there is authentication."""
+    """Where the daemon listens, how it stops, and how often it may crash.
+
+    Only this machine can reach it until there is authentication.
+    """
 
     listen: str = "127.0.0.1:50551"
     on_stop: OnStop = OnStop.AUTO
     stop_within: Interval = "25s"
+    crash_limit: Annotated[int, Field(ge=0, le=CRASHES_KEPT, strict=True)] = 5
+    crash_window: Interval = "10m"
 
     @field_validator("listen")
     @classmethod

@@ -7,7 +7,7 @@ clock and a disk of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,9 +16,10 @@ from typing import Self
 import structlog
 
 from quarterdeck.daemon import reconcile
-from quarterdeck.daemon.bots import check_spec, warm_strategy
+from quarterdeck.daemon.bots import check_section, take_up_bots
 from quarterdeck.daemon.clock import Clock, ReplayClock, SystemClock
-from quarterdeck.daemon.config import BotSection, Config, OnStop
+from quarterdeck.daemon.config import Config, OnStop
+from quarterdeck.daemon.crashes import Crashes
 from quarterdeck.daemon.deck import DaemonDeck, Phase
 from quarterdeck.daemon.disk import Disk
 from quarterdeck.daemon.doctor import Doctor, steady_drift
@@ -37,9 +38,7 @@ from quarterdeck.daemon.pulse import Pulse
 from quarterdeck.daemon.records import Records
 from quarterdeck.daemon.stopping import stand_down
 from quarterdeck.domain.amounts import use_money_context
-from quarterdeck.domain.bot import BotSpec, BotState
-from quarterdeck.domain.deciders import Strategy
-from quarterdeck.domain.errors import ConfigError, QuarterdeckError
+from quarterdeck.domain.errors import ConfigError
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import SECOND
 from quarterdeck.domain.report import Report
@@ -48,10 +47,8 @@ from quarterdeck.engine.effects import Effect
 from quarterdeck.engine.ids import LinkIds
 from quarterdeck.engine.inputs import (
     ClearObstacle,
-    CreateBot,
     Disagreement,
     EngageKillSwitch,
-    FailBot,
     OpenAccount,
     SetObstacle,
     StartDaemon,
@@ -63,7 +60,6 @@ from quarterdeck.engine.obstacles import LEASE, STARTING, STOPPING, Obstacle
 from quarterdeck.engine.state import State
 from quarterdeck.plugin.exchange import EmbeddedExchange
 from quarterdeck.plugin.fields import interval_ns
-from quarterdeck.rpc.convert.bots import settings_text
 
 log = structlog.get_logger(__name__)
 
@@ -125,7 +121,10 @@ class Core:
         self._publish = [lambda news: keeper.note(machine.state, news)]
         loop.connect(self._held.append, self._publish)
         loop.broken.add_done_callback(self._broke)
-        self._disk = Disk(journal, loop, machine.obstacles)
+        self._watches = (
+            Disk(journal, loop, machine.obstacles),
+            Crashes(config.daemon, machine.state, loop, clock, machine.obstacles),
+        )
         market_data = MarketData()
         self._feed_link = FeedLink(parts.feed, parts.exchange, loop, clock, market_data)
         self.pulse = Pulse(loop, lambda: journal.head)
@@ -247,7 +246,6 @@ class Core:
             ConfigError: the configuration turns out to be wrong, now that the venue can be asked.
         """
         after = self._machine.state.time
-        self._disk.look()
         self._background.append(asyncio.create_task(self.pulse.beat(), name="pulse"))
         if self.deck.damage:
             return
@@ -259,6 +257,7 @@ class Core:
         await done("opening the account", self._open_account)
         failpoint("start.restore")
         await self._begin()
+        self._watch()
         failpoint("start.begun")
         await self._wait_out()
         await done("connecting to the venue", self._connect)
@@ -376,26 +375,7 @@ class Core:
             await self._loop.ask(EngageKillSwitch(state.trading_reason))
 
     async def _take_up_bots(self) -> None:
-        loop, state = self._loop, self._machine.state
-        for section in self._config.bots:
-            spec = _spec_of(section)
-            known = state.bots.get(section.id)
-            if known is None:
-                strategy = self._warm(spec) if section.autostart else None  # first: what fails is tried again whole
-                await loop.ask(CreateBot(spec, strategy))
-            elif known.spec != spec:
-                raise ConfigError(
-                    f"bots.{section.id}: the journal knows this bot with other settings; give the new one another id"
-                )
-        for bot in list(state.bots.values()):
-            if bot.state in (BotState.RUNNING, BotState.PAUSED) and bot.spec.bot_id not in self._machine.roster:
-                try:
-                    self._machine.attach(bot.spec.bot_id, self._warm(bot.spec))
-                except Exception as error:  # noqa: BLE001 - one bot that can't run does not keep the daemon down
-                    await loop.ask(FailBot(bot.spec.bot_id, f"{type(error).__name__}: {error}"[:500]))
-
-    def _warm(self, spec: BotSpec) -> Strategy:
-        return warm_strategy(spec, self._parts.plugins, self._parts.feed, self._clock.now())
+        await take_up_bots(self._config, self._parts, self._machine, self._loop, self._clock)
 
     # ------------------------------------------------------------ run
 
@@ -413,9 +393,13 @@ class Core:
             await asyncio.sleep(self.tick_seconds)
             if not isinstance(self._clock, ReplayClock):
                 self._loop.post(Timer.TICK)
-            self._disk.look()
+            self._watch()
             await self._loop.settled()
             self._keeper.keep(self._machine.state)
+
+    def _watch(self) -> None:
+        for watch in self._watches:
+            watch.look()
 
     def _broke(self, broken: asyncio.Future[BaseException]) -> None:
         if not broken.cancelled():
@@ -499,25 +483,8 @@ async def _survey(config: Config, parts: Parts, instruments: dict[str, Instrumen
     found = {one.symbol: one for one in await parts.exchange.instruments()}
     await parts.feed.open(tuple(found.values()))
     for section in config.bots:
-        _check_bot(section, parts, found)
+        check_section(section, parts, found)
     instruments.update(found)
-
-
-def _spec_of(section: BotSection) -> BotSpec:
-    return BotSpec(
-        section.id,
-        section.strategy,
-        section.instrument,
-        interval_ns(section.interval),
-        settings_text(section.settings),
-    )
-
-
-def _check_bot(section: BotSection, parts: Parts, instruments: Mapping[str, Instrument]) -> None:
-    try:
-        check_spec(_spec_of(section), parts.plugins, parts.feed, instruments)
-    except QuarterdeckError as error:
-        raise ConfigError(f"bots.{section.id}: {error}") from error
 
 
 def _epoch(state: State, clock: Clock) -> int:

@@ -24,7 +24,7 @@ from quarterdeck.domain.order import (
 from quarterdeck.domain.position import Position, changes_by_fill, position_adjusted
 from quarterdeck.domain.signal import Holding
 from quarterdeck.engine import events as e
-from quarterdeck.engine.state import CLOSED_ORDERS_KEPT, REQUESTS_KEPT, BotRecord, Exposure, State
+from quarterdeck.engine.state import CLOSED_ORDERS_KEPT, CRASHES_KEPT, REQUESTS_KEPT, BotRecord, Exposure, State
 
 # Looking up a member of an enum costs more than the arithmetic around it (Python 3.11), so the busiest are held here.
 _BUY = Side.BUY
@@ -68,14 +68,17 @@ def _account_opened(state: State, event: e.AccountOpened, recorded: e.Recorded) 
     state.activity_time = recorded.time
 
 
-def _daemon_started(state: State, event: e.DaemonStarted, _: e.Recorded) -> None:
+def _daemon_started(state: State, event: e.DaemonStarted, recorded: e.Recorded) -> None:
     state.mode = event.mode
     state.epoch = event.epoch
+    if not state.clean:
+        state.crash_times = [*state.crash_times, recorded.time][-CRASHES_KEPT:]
     state.clean = False
 
 
 def _daemon_stopped(state: State, _event: e.DaemonStopped, _: e.Recorded) -> None:
     state.clean = True
+    state.crash_times = []
 
 
 def _balance_adjusted(state: State, event: e.BalanceAdjusted, recorded: e.Recorded) -> None:

@@ -26,6 +26,9 @@ JOURNAL = "JOURNAL"
 #: Another daemon may have taken over.
 LEASE = "LEASE"
 
+#: The daemon has crashed too often of late.
+CRASHES = "CRASHES"
+
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:

@@ -24,6 +24,9 @@ CLOSED_ORDERS_KEPT = 10_000
 #: Requests whose outcome is remembered, so that a retry finds it.
 REQUESTS_KEPT = 100_000
 
+#: Crashes remembered.
+CRASHES_KEPT = 20
+
 #: The owner of what was traded by hand.
 BY_HAND = ""
 
@@ -107,6 +110,8 @@ class State:
     """That of the last daemon; each has a higher one."""
     clean: bool = True
     """Whether the last daemon ended in order."""
+    crash_times: list[int] = field(default_factory=list)
+    """When a daemon began after one that had not ended in order, ascending, since the last one that had."""
 
     @property
     def is_new(self) -> bool:
