@@ -101,7 +101,10 @@ class Database(ABC):
     def _check_fence(self, query: str) -> None:
         """Fail if somebody else leads now. By the holder: in a copy put back from a backup numbers come again."""
         if self._holder and self._writer.exec_driver_sql(query).scalar() != self._holder:
-            raise Fenced(f"another process has taken the journal {self.name} over")
+            raise self._fenced()
+
+    def _fenced(self) -> Fenced:
+        return Fenced(f"another process has taken the journal {self.name} over")
 
     @abstractmethod
     def renew(self, now: int) -> None:

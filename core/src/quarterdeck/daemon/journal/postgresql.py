@@ -18,7 +18,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from quarterdeck.daemon.journal.advisory import AdvisoryLock
-from quarterdeck.daemon.journal.database import READERS, ConnectionLost, Database, Fenced, Readers, block, cause
+from quarterdeck.daemon.journal.database import READERS, ConnectionLost, Database, Readers, block, cause
 from quarterdeck.domain.errors import ConfigError
 
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -81,7 +81,7 @@ class PostgresDatabase(Database):
         """On the connection of the lock itself, so that a success proves that we have it."""
         self._lock.hold()
         if self._lock.execute("UPDATE lease SET renewed = %s WHERE holder = %s", now, self._holder) != 1:
-            raise Fenced(f"another process has taken the journal {self.name} over")
+            raise self._fenced()
 
     def keep_before(self, version: int) -> None:
         """Copies of the tables that can't be built again, in the same schema: `before_0002_event` and so on."""

@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine
 from sqlalchemy import event as listeners
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from quarterdeck.daemon.journal.database import READERS, Database, Fenced, Readers, block
+from quarterdeck.daemon.journal.database import READERS, Database, Fenced, Readers
 from quarterdeck.daemon.journal.lock import InstanceLock
 from quarterdeck.daemon.journal.reserve import Reserve
 from quarterdeck.domain.errors import ConfigError
@@ -39,6 +39,9 @@ class SqliteDatabase(Database):
         try:
             self.reserve = Reserve(self.path.with_name(f"{self.path.name}.reserve"), reserve)
             super().__init__(_engine(url, _set_up_writer), sqlite_readers(url))
+            driver = self._writer.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection), "the URL says so"
+            self._driver = driver
         except BaseException:
             self._lock.release()
             raise
@@ -47,11 +50,25 @@ class SqliteDatabase(Database):
     def transaction(self, *, synced: bool) -> Iterator[Connection]:
         """`BEGIN IMMEDIATE`. An unsynced commit is in the log file, in order; the next synced one syncs that file."""
         if synced is not self._is_synced:
-            self._writer.exec_driver_sql(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
+            self._run(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
             self._is_synced = synced
-        with block(self._writer, "BEGIN IMMEDIATE"):
-            self._check_fence("SELECT holder FROM lease")
+        self._run("BEGIN IMMEDIATE")
+        try:
+            if self._holder and self._run("SELECT holder FROM lease").fetchone() != (self._holder,):
+                raise self._fenced()
             yield self._writer
+            self._run("COMMIT")
+        except BaseException:
+            with suppress(DBAPIError):  # some failures have ended the transaction already
+                self._run("ROLLBACK")
+            raise
+
+    def _run(self, statement: str) -> sqlite3.Cursor:
+        """Past SQLAlchemy, whose own work around each statement of a small commit is more than SQLite's."""
+        try:
+            return self._driver.execute(statement)
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(statement, None, error, sqlite3.Error) from error
 
     def take(self, now: int) -> None:
         """As ever; and the lock is proof that the process before has ended or let go."""
