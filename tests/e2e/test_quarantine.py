@@ -117,6 +117,31 @@ def test_the_quick_look_of_every_start_finds_what_it_would_build_on(
         assert (status.state, said in status.reasons[1]) == ("SAFE", True), status.reasons
 
 
+def test_a_journal_whose_file_is_torn_is_shown_as_far_as_it_can_be_read(daemon: DaemonProcess) -> None:
+    path = daemon.folder / "journal.db"
+    daemon.start()
+    with SyncClient.connect(daemon.address) as client:
+        for _ in range(20):  # a longer journal, so that its end is a page of its own
+            client.orders.amend("order-1", quantity="0.002")
+            client.orders.amend("order-1", quantity="0.001")
+    assert daemon.stop() == 0
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        last = connection.execute(
+            "SELECT max(pageno) FROM dbstat WHERE name = 'event' AND pagetype = 'leaf'"
+        ).fetchone()[0]
+    with path.open("r+b") as file:
+        file.seek((last - 1) * 4096)
+        file.write(b"\xff" * 4096)
+    daemon.start()
+    with SyncClient.connect(daemon.address) as client:
+        status = client.system.status()
+        assert status.state == "SAFE"
+        assert any("malformed" in reason for reason in status.reasons), status.reasons
+        assert [each.sequence for each in client.events.list(0)] == list(range(1, status.head_sequence + 1))
+        assert status.head_sequence > 0
+
+
 def test_an_older_copy_put_back_is_known_by_the_anchor(daemon: DaemonProcess) -> None:
     path = daemon.folder / "journal.db"
     older = path.read_bytes()

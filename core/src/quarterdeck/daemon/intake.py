@@ -26,7 +26,7 @@ from quarterdeck.daemon.journal.heads import anchors_in
 from quarterdeck.daemon.journal.opening import file_of
 from quarterdeck.daemon.journal.schema import meta
 from quarterdeck.daemon.journal.snapshots import state_format
-from quarterdeck.daemon.journal.verification import Finding, Verifier, base, malformed, newest_signed, stored, walk
+from quarterdeck.daemon.journal.verification import Finding, Verifier, beginning, malformed, newest_signed, stored, walk
 from quarterdeck.daemon.keeper import Keeper
 from quarterdeck.daemon.notary import Notary
 from quarterdeck.domain.errors import ConfigError
@@ -165,10 +165,8 @@ def _quarantine(journal: Journal | Archive, account: str, problems: Sequence[str
 
 def _copy(journal: Journal | Archive, scratch: Journal, until: int) -> int:
     """Copy entries as long as they can be read, and up to one; returns the last."""
-    with journal.reading() as connection:
-        start = base(connection, journal.journal_id)
     page: list[Entry] = []
-    for row in walk(journal.reading, start):
+    for row in walk(journal.reading, beginning(journal.reading, journal.journal_id)):
         if isinstance(row, Finding) or row.sequence > until or not _is_readable(row.body):
             break
         page.append(Entry(row.sequence, row.time, row.type, row.body))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +12,14 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection, Table, delete, update
 
 from core.tests.daemon.journal.trading import Chance, fold_entry, write
 from quarterdeck.daemon.journal import Journal, JournalDamaged, Projections, load_state, save_state
+from quarterdeck.daemon.journal.archive import Archive
 from quarterdeck.daemon.journal.chain import link
 from quarterdeck.daemon.journal.heads import Anchor, SignedHead
+from quarterdeck.daemon.journal.schema import event, projection_cursor, signed_head, snapshot
 from quarterdeck.daemon.journal.signing import SigningKey
 from quarterdeck.daemon.journal.verification import Report, Verifier
 from quarterdeck.daemon.notary import Notary
@@ -290,3 +294,58 @@ def test_any_single_edit_is_found(
     with suppress(sqlite3.IntegrityError):  # the number of another row: as good as two edits
         edit(path, f"UPDATE {table} SET {column} = ? WHERE sequence = {row}", values=(changed,))
         assert verified(path).damaged, f"{table} {row} {column}: {was!r} became {changed!r}"
+
+
+# ---------------------------------------------------------------- on every database
+
+
+def edits() -> list[tuple[str, Callable[[Connection], object], str]]:
+    """Edits by name, and the first thing that has to be found."""
+
+    def one(table: Table, place: int, **values: Any) -> Callable[[Connection], object]:
+        return lambda connection: connection.execute(update(table).where(table.c.sequence == place).values(**values))
+
+    def swap(connection: Connection) -> None:
+        for was, becomes in ((7, -1), (8, 7), (-1, 8)):
+            one(event, was, sequence=becomes)(connection)
+
+    def end(connection: Connection) -> None:
+        connection.execute(delete(event).where(event.c.sequence > LAST - 5))
+
+    return [
+        ("body", one(event, 7, body=b"other"), "event 7"),
+        ("time", one(event, 7, time=1), "event 7"),
+        ("account", one(event, 7, account="other"), "event 7"),
+        ("type", one(event, 7, type="Other"), "event 7"),
+        ("hash", one(event, 7, hash=bytes(32)), "event 7"),
+        ("gone", lambda connection: connection.execute(delete(event).where(event.c.sequence == 7)), "event 7"),
+        ("swapped", swap, "event 7"),
+        ("head-hash", one(signed_head, 25, hash=bytes(32)), "signed_head 25"),
+        ("head-signature", one(signed_head, 25, signature=bytes(64)), "signed_head 25"),
+        ("end", end, "projection_cursor 45"),
+        ("snapshot", one(snapshot, LAST, body=b"{}"), "snapshot 45"),
+        ("cursor", lambda connection: connection.execute(update(projection_cursor).values(sequence=99)), "projection"),
+    ]
+
+
+@pytest.mark.parametrize(("change", "expected"), [each[1:] for each in edits()], ids=[each[0] for each in edits()])
+def test_the_same_edits_are_found_on_every_database(
+    url: str, tmp_path: Path, change: Callable[[Connection], object], expected: str
+) -> None:
+    events = Chance(3).trade(LAST)
+    journal = Journal.open(url, "main")
+    notary = Notary(journal, SigningKey.open(tmp_path / "key"), None)
+    for begin, until in zip((0, *SIGNED), (*SIGNED, LAST), strict=True):
+        write(journal, events[begin:until])
+        if until in SIGNED:
+            notary.sign()
+    projections = Projections(journal)
+    save_state(journal, load_state(journal, fold_entry, projections), projections).result()
+    assert Verifier(journal.reading, journal.journal_id).run().damaged == []
+    journal.write(0, change).result()
+    report = Verifier(journal.reading, journal.journal_id).run()
+    assert found(report)[0].startswith(expected)
+    journal.close()
+    archive = Archive.open(url)
+    assert found(archive.verifier().run()) == found(report)
+    archive.close()

@@ -86,6 +86,15 @@ def base(connection: Connection, journal_id: UUID) -> Head:
     return Head(first - 1, row.hash) if row is not None and row.sequence == first - 1 else genesis(journal_id)
 
 
+def beginning(read: Reading, journal_id: UUID) -> Head:
+    """The base; of a journal so damaged that it can't be read, the very beginning."""
+    try:
+        with read() as connection:
+            return base(connection, journal_id)
+    except SQLAlchemyError:
+        return genesis(journal_id)
+
+
 def stored(connection: Connection, journal_id: UUID, sequence: int) -> Head:
     """The head at a sequence, as it is stored; the base where there is none."""
     found = connection.scalar(_HASH, {"sequence": sequence})
@@ -199,8 +208,7 @@ class Verifier:
         try:
             with self._read() as connection:
                 self._read_keys(connection)
-                start = start or base(connection, self._journal_id)
-            self._follow(start)
+            self._follow(start or beginning(self._read, self._journal_id))
             self._check_beside()
             if anchors is not None:
                 self._check_anchors(anchors)
