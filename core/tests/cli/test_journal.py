@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from core.tests.cli.conftest import Run
-from core.tests.daemon.journal.trading import Chance, write
-from quarterdeck.daemon.journal import Journal
+from core.tests.daemon.journal.trading import Chance, fold_entry, write
+from quarterdeck.daemon.journal import Journal, Projections, load_state, save_state
 from quarterdeck.daemon.journal.chain import genesis, link
 from quarterdeck.daemon.journal.signing import SigningKey
 from quarterdeck.daemon.notary import Notary
@@ -204,3 +204,29 @@ def test_a_damaged_journal_is_exported_as_far_as_it_is_intact(run: Run, path: Pa
     assert done.code == 1
     assert "The journal is damaged: event 31: is missing: 32 follows. 30 entries before that" in done.err
     assert len(out.read_text().splitlines()) == 31
+
+
+def test_what_follows_from_the_events_can_be_made_again(run: Run, path: Path) -> None:
+    journal = Journal.open(f"sqlite:///{path}", "main")
+    projections = Projections(journal)
+    save_state(journal, load_state(journal, fold_entry, projections), projections).result()
+    journal.close()
+    edit(path, "UPDATE snapshot SET body = x'00'")
+    edit(path, "UPDATE projection_cursor SET sequence = 99")
+    assert run("journal", "verify", "--url", str(path)).code == 1
+    done = run("journal", "rebuild", "--url", str(path))
+    assert (done.code, "The next start makes them again" in done.out) == (0, True)
+    assert run("journal", "verify", "--url", str(path)).code == 0
+    journal = Journal.open(f"sqlite:///{path}", "main")
+    assert load_state(journal, fold_entry, Projections(journal)).sequence == 60
+    journal.close()
+
+
+def test_events_that_are_damaged_are_never_mended(run: Run, path: Path) -> None:
+    edit(path, "UPDATE event SET body = zeroblob(3) WHERE sequence = 7")
+    before = state(path)
+    done = run("journal", "rebuild", "--url", str(path))
+    assert done.code == 1
+    assert "The events themselves are damaged; nothing was changed." in done.err
+    assert "event 7: is not what was written" in done.err
+    assert state(path) == before

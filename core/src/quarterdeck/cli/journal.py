@@ -1,4 +1,4 @@
-"""Owns `quarterdeck journal`: verifying, showing and exporting a journal, whether a daemon has it open or none."""
+"""Owns `quarterdeck journal`: what is done with a journal itself, whether a daemon has it open or none."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from quarterdeck.cli.output import fields
 from quarterdeck.cli.problem import FAILED, Problem
 from quarterdeck.client.events import read_event
 from quarterdeck.daemon.config import Config, load
+from quarterdeck.daemon.journal import Journal, discard_derived
 from quarterdeck.daemon.journal.archive import Archive
 from quarterdeck.daemon.journal.heads import anchors_in
 from quarterdeck.daemon.journal.verification import Finding, Report
 from quarterdeck.v1.event_pb2 import Envelope
 
-app = group("Verify, show and export a journal, without a daemon.")
+app = group("Verify, show, export and rebuild a journal, without a daemon.")
 
 Url = Annotated[
     str | None,
@@ -36,6 +37,10 @@ ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help=f"The configuration; {DEFAULT_PATH} if it is there.")
 ]
 After = Annotated[int, typer.Option(min=0, metavar="N", help="Only what follows this position.")]
+
+
+DERIVED = ("snapshot", "projection_cursor")
+"""Tables whose damage costs nothing: they are made again from the events."""
 
 
 class Format(StrEnum):
@@ -132,6 +137,34 @@ def export(
     said = f"Wrote {figures.count(done.entries, 'event')}, {done.first:,} to {done.last:,}, to {file}."
     data = {"path": str(file), "format": form, "entries": done.entries, "first": done.first, "last": done.last}
     cli.out.answer(data, said if done.entries else f"There is nothing to write; {file} is empty.")
+
+
+@command(app, asks_daemon=False)
+def rebuild(cli: Cli, *, url: Url = None, config: ConfigFile = None) -> None:
+    """Throw away snapshots and tables; the next start makes them again from the events, which must be intact.
+
+    What is damaged in the events themselves is never mended: put a backup in the journal's place, or give the account a
+    new journal.
+    """
+    with _opened(url, config) as archive:
+        report = archive.verifier().run()
+        wrong = [str(each) for each in report.damaged if each.table not in DERIVED]
+        first = next(archive.entries(report.first - 1, 1), None)
+    if wrong or isinstance(first, Finding):
+        raise Problem(
+            "The events themselves are damaged; nothing was changed.",
+            code="DATA_LOSS",
+            details=wrong,
+            hint="docs/integrity.md says how to go on from a backup, or with a new journal.",
+        )
+    if first is not None:
+        journal = Journal.open(archive.url, first.account)
+        try:
+            discard_derived(journal)
+        finally:
+            journal.close()
+    said = "Threw away snapshots and tables. The next start makes them again, which takes a moment longer."
+    cli.out.answer({"entries": report.entries, "damaged": [each._asdict() for each in report.damaged]}, said)
 
 
 @contextmanager

@@ -194,6 +194,7 @@ def _told(problems: Sequence[str], last: int, signed: int) -> list[str]:
     )
     advice = (
         "`quarterdeck journal verify` shows all of it; stop the daemon, keep the damaged journal, and put a backup in "
-        "its place or give the account a new journal: see docs/integrity.md"
+        "its place or give the account a new one; if only snapshots or tables are damaged, `quarterdeck journal "
+        "rebuild` makes them again: see docs/integrity.md"
     )
     return [first, *problems[:TOLD], *more, advice]

@@ -14,7 +14,7 @@ from quarterdeck.daemon.journal.journal import Entry, Journal, JournalBroken, Jo
 from quarterdeck.daemon.journal.listings import Fill, Listings, OrderKey, Page, PortfolioSnapshot
 from quarterdeck.daemon.journal.opening import check_free
 from quarterdeck.daemon.journal.projections import Projections
-from quarterdeck.daemon.journal.snapshots import load_state, save_state
+from quarterdeck.daemon.journal.snapshots import discard_derived, load_state, save_state
 
 __all__ = [
     "ConnectionLost",
@@ -32,6 +32,7 @@ __all__ = [
     "Projections",
     "Snapshot",
     "check_free",
+    "discard_derived",
     "load_state",
     "save_state",
 ]

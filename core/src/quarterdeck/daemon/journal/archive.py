@@ -38,9 +38,11 @@ class Archive:
     For that SQLite may leave two files beside it, `-shm` and an empty `-wal`, which the next daemon takes away.
     """
 
-    def __init__(self, readers: Readers, name: str) -> None:
-        self.name = name
+    def __init__(self, readers: Readers, url: URL) -> None:
+        self.name = url.render_as_string()
         """Its URL without a password."""
+        self.url = url.render_as_string(hide_password=False)
+        """Its URL, for whoever wants to have it."""
         self._readers = readers
         with readers.reading() as connection:
             self.journal_id: UUID = connection.execute(select(meta.c.journal_id)).scalar_one()
@@ -55,7 +57,7 @@ class Archive:
         parsed = _parsed(url)
         readers = open_readers(_only_to_read(parsed).render_as_string(hide_password=False))
         try:
-            return cls(readers, parsed.render_as_string())
+            return cls(readers, parsed)
         except SQLAlchemyError as error:
             readers.close()
             raise ConfigError(f"cannot read the journal {parsed.render_as_string()}: {cause(error)}") from error

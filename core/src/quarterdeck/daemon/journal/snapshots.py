@@ -9,9 +9,11 @@ from functools import cache
 from importlib.resources import files
 
 from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import delete
 
 from quarterdeck.daemon.journal.journal import Entry, Journal, JournalDamaged, Snapshot
 from quarterdeck.daemon.journal.projections import Projections
+from quarterdeck.daemon.journal.schema import snapshot
 from quarterdeck.engine.events import Recorded
 from quarterdeck.engine.state import State
 
@@ -72,6 +74,12 @@ def save_state(journal: Journal, state: State, projections: Projections) -> Futu
     return journal.save_snapshot(Snapshot(state.sequence, state_format(), dump_state(state)))
 
 
+def discard_derived(journal: Journal) -> None:
+    """Throw away everything that the next start makes again from the entries: snapshots and tables. Blocks."""
+    journal.write(0, lambda connection: connection.execute(delete(snapshot)))
+    Projections(journal).reset().result()
+
+
 def load_state(journal: Journal, fold_entry: FoldEntry, projections: Projections) -> State:
     """The state at the journal's head, and the tables brought up to it. Blocks.
 
@@ -81,8 +89,8 @@ def load_state(journal: Journal, fold_entry: FoldEntry, projections: Projections
         JournalDamaged: an entry is missing, or the snapshot can't be read.
         JournalBroken: the tables could not be written.
     """
-    snapshot = journal.latest_snapshot(state_format(), at_most=projections.cursor)
-    state = State() if snapshot is None else parse_state(snapshot.body)
+    newest = journal.latest_snapshot(state_format(), at_most=projections.cursor)
+    state = State() if newest is None else parse_state(newest.body)
     written: Future[None] | None = None
     for entry in journal.iterate(state.sequence):
         projections.touch(state, fold_entry(state, entry))
