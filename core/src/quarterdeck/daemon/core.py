@@ -199,9 +199,8 @@ class Core:
             state = intake.state
             failpoint("start.fold")
             if not state.is_new and state.mode != config.mode:
-                raise ConfigError(
-                    f"mode: the journal {intake.journal.name} was kept in mode {state.mode!r}, not {config.mode.value!r}"
-                )
+                name, kept = intake.journal.name, state.mode
+                raise ConfigError(f"mode: the journal {name} was kept in mode {kept!r}, not {config.mode.value!r}")
             time = ReplayClock(state.time) if parts.feed.is_replay else clock or SystemClock()
             ids = LinkIds(intake.journal.journal_id.bytes, max(intake.journal.epoch, _epoch(state, time)))
             machine = Machine(state, instruments, parts.deciders, ids)
