@@ -45,7 +45,7 @@ def default(field: FieldInfo) -> str:
 
 
 def test_there_are_sections() -> None:
-    assert {"daemon", "journal", "account", "limits", "live"} == set(PLAIN)
+    assert {"daemon", "journal", "account", "limits", "live", "reconcile"} == set(PLAIN)
 
 
 @pytest.mark.parametrize("name", PLAIN)

@@ -67,6 +67,7 @@ ANSWERS: dict[type[Any], tuple[type[Message], ...]] = {
     answers.RiskStateChanged: (risk_service_pb2.EngageKillSwitchResponse, risk_service_pb2.ReleaseKillSwitchResponse),
     answers.RiskRatio: (sizing_service_pb2.GetRiskRatioResponse,),
     answers.Diagnosis: (system_service_pb2.DiagnoseResponse,),
+    answers.Reconciliation: (system_service_pb2.ReconcileResponse,),
     answers.ComputedSize: (sizing_service_pb2.ComputeSizeResponse,),
 }
 THINGS = {
@@ -285,7 +286,7 @@ def test_every_field_of_a_request_can_be_given(name: str, request_: Message) -> 
 
 
 def test_mutations_and_only_those_have_a_request_id() -> None:
-    reads = ("Get", "List", "Stream", "ComputeSize", "Diagnose")
+    reads = ("Get", "List", "Stream", "ComputeSize", "Diagnose", "Reconcile")  # the last ends the same if done twice
     for _, request in calls():
         name = request.DESCRIPTOR.name
         assert ("request_id" in request.DESCRIPTOR.fields_by_name) != name.startswith(reads), name

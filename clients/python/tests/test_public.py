@@ -17,7 +17,7 @@ METHODS = {
     "positions": ["close", "get", "list"],
     "risk": ["engage_kill_switch", "limits", "release_kill_switch", "state"],
     "sizing": ["compute", "ratio"],
-    "system": ["diagnose", "plugins", "status"],
+    "system": ["diagnose", "plugins", "reconcile", "status"],
 }
 
 NAMES = """
@@ -26,7 +26,7 @@ NAMES = """
     EventBody FailedPrecondition FieldViolation Fill Finding Holding Instrument InternalError Interval InvalidRequest
     JournalMismatch Moment NewBot NewOrder NotFound Options Order OrderChanged OrderCreated OrderTerms
     OrdersChanged OutOfRange PageTokenMismatch Plugin Position PositionAhead PositionCompacted PositionShare
-    QuarterdeckError Quote Refusal Replica ResourceExhausted RiskLimit RiskRatio RiskRefused RiskState
+    QuarterdeckError Quote Reconciliation Refusal Replica ResourceExhausted RiskLimit RiskRatio RiskRefused RiskState
     RiskStateChanged Sizing SizingInput SizingRefused SizingStep SlowReader Status StreamError StreamGap
     SyncClient SyncListing SyncStream Trade TradingHalted Unary Unavailable UnknownEvent Valuation events
     new_request_id short_id to_dict

@@ -400,3 +400,17 @@ def test_a_refusal_of_the_daemon_is_told_with_its_reason_and_data(daemon: FakeDa
             "metadata": {"name": "accounts/main/orders/x"},
         }
     }
+
+
+def test_a_reconciliation_says_what_still_differs(world: FakeDaemon, run: Run) -> None:
+    answer = system_service_pb2.ReconcileResponse(order_count=3, booked_count=2, look_count=1)
+    answer.time.FromSeconds(1)
+    answer.duration.FromSeconds(1)
+    world.answers["Reconcile"] = lambda _: answer
+    done = run("reconcile", "--json")
+    assert done.json["booked_count"] == 2
+    assert "yes" in run("reconcile").out
+    answer.differences.append("position dogeusdt: 0 here, 1 at the venue")
+    seen = run("reconcile").out
+    assert "dogeusdt" in seen
+    assert "yes" not in seen

@@ -10,17 +10,18 @@ from decimal import Decimal
 import pytest
 
 from core.tests.engine.deciders import RatioSizer, Rule
-from core.tests.engine.desk import IDS, INSTRUMENTS, MORNING
+from core.tests.engine.desk import IDS, INSTRUMENTS, MORNING, order
 from quarterdeck.daemon.clock import ReplayClock
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.domain.amounts import use_money_context
 from quarterdeck.domain.capabilities import Capabilities
 from quarterdeck.domain.instrument import Instrument
-from quarterdeck.domain.market import MINUTE, Candle
-from quarterdeck.domain.report import Acked, Filled, Outcome
+from quarterdeck.domain.market import MINUTE, Candle, Side
+from quarterdeck.domain.order import Order, OrderType
+from quarterdeck.domain.report import Acked, Filled, Liquidity, Opened, Outcome
 from quarterdeck.engine.effects import Effect
 from quarterdeck.engine.events import Recorded
-from quarterdeck.engine.inputs import OpenAccount
+from quarterdeck.engine.inputs import OpenAccount, Sending
 from quarterdeck.engine.machine import Machine
 from quarterdeck.engine.pipeline import Deciders
 from quarterdeck.engine.state import State
@@ -59,6 +60,7 @@ class Venue:
     trades: dict[str, list[Filled]] = field(default_factory=dict)
     held: list[VenuePosition] = field(default_factory=list)
     working: list[VenueOrder] = field(default_factory=list)
+    money: dict[str, Decimal] = field(default_factory=lambda: {"USDT": Decimal(10_000)})
     fails: Exception | None = None
     capabilities: Capabilities = field(default_factory=Capabilities)
 
@@ -97,7 +99,7 @@ class Venue:
         return self.held
 
     async def balances(self) -> Mapping[str, Decimal]:
-        return {"USDT": Decimal(10_000)}
+        return self.money
 
     async def fills(self, link_id: str, symbol: str) -> Sequence[Filled]:
         return self.trades.get(link_id, [])
@@ -117,6 +119,7 @@ class Bridge:
         self.clock = ReplayClock(MORNING)
         self.loop = Loop(self.machine, self.commits, self.clock)
         self.effects: list[Effect] = []
+        self.doubted: list[str] = []
         self.published: list[Recorded] = []
         self.loop.connect(self.effects.append, [self.published.extend])
 
@@ -129,6 +132,33 @@ class Bridge:
     @property
     def state(self) -> State:
         return self.machine.state
+
+
+async def placed(bridge: Bridge, order_id: str, *, sent: bool = True) -> Order:
+    """A limit order, sent or only prepared."""
+    await bridge.loop.ask(order("0.1", order_id=order_id, type=OrderType.LIMIT, limit_price="49000"))
+    found = bridge.state.order(order_id)
+    assert found is not None
+    if sent:
+        bridge.loop.post(Sending(found.link_id))
+        await bridge.loop.idle()
+    return found
+
+
+async def opened(bridge: Bridge, order_id: str) -> Order:
+    """A limit order that works."""
+    found = await placed(bridge, order_id)
+    bridge.loop.post(Acked(found.link_id, "x", bridge.clock.now()))
+    bridge.loop.post(Opened(found.link_id, "x", bridge.clock.now()))
+    await bridge.loop.idle()
+    return found
+
+
+def traded(found: Order, bridge: Bridge, trade_id: str = "t1") -> Filled:
+    """All of an order, traded at its price."""
+    taker, now = Liquidity.TAKER, bridge.clock.now()
+    price, fee = Decimal(49_000), Decimal("2.7")
+    return Filled(found.link_id, trade_id, "btcusdt", Side.BUY, Decimal("0.1"), price, fee, "USDT", taker, now)
 
 
 def candle(close: float, at: int = MORNING) -> Candle:

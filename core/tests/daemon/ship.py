@@ -21,7 +21,9 @@ from quarterdeck.daemon.market_data import MarketData
 from quarterdeck.daemon.order_link import OrderLink
 from quarterdeck.daemon.parts import Parts
 from quarterdeck.daemon.pulse import Pulse
+from quarterdeck.daemon.reconcile import Reconciler
 from quarterdeck.daemon.records import Records
+from quarterdeck.daemon.resolver import Resolver
 from quarterdeck.domain.amounts import use_money_context
 from quarterdeck.engine.inputs import OpenAccount
 from quarterdeck.engine.machine import Machine
@@ -42,7 +44,7 @@ class Ship:
         machine = Machine(self.state, INSTRUMENTS, deciders, IDS)
         self.loop = Loop(machine, Records(self.journal, self.log, "main"), self.clock)
         self.venue = plugin.Embedded()
-        link = OrderLink(self.venue, self.loop, self.clock)
+        link = OrderLink(self.venue, self.loop, self.clock, lambda _: None)
         self.loop.connect(link.act, [lambda events: self.keeper.note(self.state, events)])
         pulse = Pulse(self.loop, lambda: self.journal.head)
         self.drift = 0
@@ -62,6 +64,9 @@ class Ship:
             journal=self.journal,
             keeper=self.keeper,
             pulse=pulse,
+            reconciler=Reconciler(
+                machine, self.venue, self.loop, self.clock, Resolver(self.state, self.venue, self.loop, self.clock)
+            ),
             doctor=Doctor(
                 machine, self.loop, self.journal, self.keeper, pulse, self.venue, self.clock, lambda: self.drift
             ),

@@ -65,7 +65,8 @@ async def test_a_lease_proved_in_time_lets_everything_pass(watched: Watched) -> 
 
 async def test_after_a_pause_nothing_leaves_until_the_venue_was_asked(watched: Watched, venue: Venue) -> None:
     bridge = watched.bridge
-    bridge.loop.connect(OrderLink(venue, bridge.loop, bridge.clock, watched.lease.may_send).act, [])
+    link = OrderLink(venue, bridge.loop, bridge.clock, bridge.doubted.append, watched.lease.may_send)
+    bridge.loop.connect(link.act, [])
     watched.now += TTL + 0.001  # as when it was stopped and goes on
     await bridge.loop.ask(order("0.1", order_id="late"))
     await bridge.loop.idle()

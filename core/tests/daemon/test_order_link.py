@@ -18,7 +18,7 @@ from quarterdeck.engine.inputs import AmendOrder, CancelOrder
 
 @pytest.fixture
 def link(bridge: Bridge, venue: Venue) -> OrderLink:
-    link = OrderLink(venue, bridge.loop, bridge.clock)
+    link = OrderLink(venue, bridge.loop, bridge.clock, bridge.doubted.append)
     bridge.loop.connect(link.act, [bridge.published.extend])
     return link
 
@@ -71,18 +71,17 @@ async def test_a_venue_that_raises_leaves_the_outcome_open(bridge: Bridge, venue
     assert len(venue.placed) == 1, "sent again without asking"
 
 
-async def test_a_cancel_that_raises_can_be_asked_again(bridge: Bridge, venue: Venue, link: OrderLink) -> None:
+async def test_a_cancel_that_raises_is_in_doubt_and_still_wanted(bridge: Bridge, venue: Venue, link: OrderLink) -> None:
     order_id = await submit(bridge, type=OrderType.LIMIT, limit_price="49000")
     link_id = venue.placed[0].link_id
     bridge.loop.post(Opened(link_id, "x", bridge.clock.now()))
     venue.fails = ConnectionError("gone")
     await bridge.loop.ask(CancelOrder(order_id))
     await bridge.loop.idle()
-    venue.fails = None
-    await bridge.loop.ask(CancelOrder(order_id))
-    await bridge.loop.idle()
-    assert len(venue.canceled) == 2
-    assert state_of(bridge, order_id) is OrderState.OPEN
+    assert bridge.doubted == [link_id]
+    found = bridge.state.order(order_id)
+    assert found is not None
+    assert found.cancel_requested
 
 
 async def test_an_amendment_goes_to_the_venue(bridge: Bridge, venue: Venue, link: OrderLink) -> None:

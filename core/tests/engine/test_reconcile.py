@@ -165,7 +165,7 @@ def test_an_order_of_somebody_else_is_taken_up_with_what_is_left_of_it(desk: Des
 
 def test_an_order_of_somebody_else_that_works_no_more_has_ended_when_said_twice(desk: Desk) -> None:
     look(desk, honest(desk, orders=(VenueOrder("theirs", "77", TERMS, OrderState.OPEN, d(0)),)))
-    assert look(desk, honest(desk, orders=())) == ([], i.Agreement())
+    assert look(desk, honest(desk, orders=())) == ([], i.Agreement(("order external-3: OPEN here, not at the venue",)))
     events, _ = look(desk, honest(desk, orders=()), adjust=True)
     assert names(events) == ["OrderCanceled"]
 

@@ -25,7 +25,7 @@ from quarterdeck.engine.pipeline import Deciders, Evaluation, evaluate
 from quarterdeck.engine.state import State
 from quarterdeck.engine.view import View
 from quarterdeck.rpc.convert.envelope import decode, encode, event_type
-from quarterdeck.rpc.facade import DaemonState, DaemonStatus, PluginInfo
+from quarterdeck.rpc.facade import DaemonState, DaemonStatus, PluginInfo, Reconciled
 from quarterdeck.testing.views import BTCUSDT
 
 START = 1_700_000_000 * SECOND
@@ -345,6 +345,10 @@ class FakeDeck:
             kept_sequence=1,
             unclean_start=True,
         )
+
+    async def reconcile(self) -> Reconciled:
+        await asyncio.sleep(0)
+        return Reconciled(("position btcusdt: 1 here, 2 at the venue",), 3, 2, 1, 0, 4, 6, self.time, 5 * SECOND)
 
     async def diagnose(self, *, full: bool) -> Sequence[Finding]:
         await asyncio.sleep(0)

@@ -128,6 +128,12 @@ class AccountSection(Section):
     settle: Annotated[str, Field(pattern=r"^[A-Z0-9]{2,10}$")] = "USDT"
 
 
+class ReconcileSection(Section):
+    """How often the journal is compared with what the venue holds, beyond each start and whenever something is odd."""
+
+    every: Interval = "60s"
+
+
 class LimitsSection(Section):
     """The core's hard limits. No plugin and no plugin's setting goes beyond them."""
 
@@ -166,6 +172,7 @@ class Config(Section):
     scalers: tuple[PluginChoice, ...] = ()
     risk: tuple[PluginChoice, ...] = (PluginChoice(plugin="limits"),)
     limits: LimitsSection = LimitsSection()
+    reconcile: ReconcileSection = ReconcileSection()
     live: LiveSection = LiveSection()
     bots: tuple[BotSection, ...] = ()
 

@@ -15,7 +15,6 @@ from typing import Self
 
 import structlog
 
-from quarterdeck.daemon import reconcile
 from quarterdeck.daemon.bots import check_section, take_up_bots
 from quarterdeck.daemon.clock import Clock, ReplayClock, SystemClock
 from quarterdeck.daemon.config import Config, OnStop
@@ -35,7 +34,9 @@ from quarterdeck.daemon.market_data import MarketData
 from quarterdeck.daemon.order_link import OrderLink
 from quarterdeck.daemon.parts import Parts
 from quarterdeck.daemon.pulse import Pulse
+from quarterdeck.daemon.reconcile import Reconciler, venue_account
 from quarterdeck.daemon.records import Records
+from quarterdeck.daemon.resolver import Resolver
 from quarterdeck.daemon.stopping import stand_down
 from quarterdeck.domain.amounts import use_money_context
 from quarterdeck.domain.errors import ConfigError
@@ -47,7 +48,6 @@ from quarterdeck.engine.effects import Effect
 from quarterdeck.engine.ids import LinkIds
 from quarterdeck.engine.inputs import (
     ClearObstacle,
-    Disagreement,
     EngageKillSwitch,
     OpenAccount,
     SetObstacle,
@@ -115,10 +115,16 @@ class Core:
         ttl = interval_ns(config.journal.lease) / SECOND
         self.lease = Lease(journal, loop, machine.obstacles, ttl, window, self._agree_again)
         """The right to send."""
-        self._link = OrderLink(parts.exchange, loop, clock, self.lease.may_send)
+        self._resolver = Resolver(machine.state, parts.exchange, loop, clock, may_send=self.lease.may_send)
+        self._reconciler = Reconciler(machine, parts.exchange, loop, clock, self._resolver)
+        self._link = OrderLink(parts.exchange, loop, clock, self._resolver.ask, self.lease.may_send)
         self._held: list[Effect] = []
         """What the kill switch asked of the venue before it was connected."""
-        self._publish = [lambda news: keeper.note(machine.state, news)]
+        self._publish = [
+            lambda news: keeper.note(machine.state, news),
+            self._resolver.hear,
+            self._reconciler.hear,
+        ]
         loop.connect(self._held.append, self._publish)
         loop.broken.add_done_callback(self._broke)
         self._watches = (
@@ -144,6 +150,7 @@ class Core:
             keeper=keeper,
             pulse=self.pulse,
             unclean_start=not machine.state.clean,
+            reconciler=self._reconciler,
             doctor=Doctor(machine, loop, journal, keeper, self.pulse, parts.exchange, clock, steady_drift()),
             damage=opened.intake.damage,
         )
@@ -154,6 +161,7 @@ class Core:
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
         self._has_begun = False
+        self._has_asked = False
         self._is_wound_up = False
 
     @classmethod
@@ -270,6 +278,9 @@ class Core:
         self._keeper.keep(self._machine.state)
         self._background.append(asyncio.create_task(self._feed(after), name="feed"))
         self._background.append(asyncio.create_task(self._tick(), name="tick"))
+        if not isinstance(self._clock, ReplayClock):
+            every = interval_ns(self._config.reconcile.every) / SECOND
+            self._background.append(asyncio.create_task(self._reconciler.keep(every), name="reconcile"))
         self.deck.phase = Phase.RUNNING
 
     async def _retried(self, doing: str, step: Step) -> None:
@@ -330,7 +341,7 @@ class Core:
             await self._loop.ask(OpenAccount(config.mode, config.account.settle, balances))
         elif isinstance(exchange, EmbeddedExchange):
             try:
-                exchange.restore(reconcile.venue_account(state))
+                exchange.restore(venue_account(state))
             except ValueError as error:
                 raise ConfigError(f"exchange: {error}") from error
 
@@ -350,16 +361,14 @@ class Core:
         self._loop.post(report)
 
     async def _agree(self) -> None:
-        state, exchange, loop = self._machine.state, self._parts.exchange, self._loop
-        await reconcile.resolve_unanswered(state, exchange, loop, self._clock)
-        differences = await reconcile.differences(state, exchange)
-        for difference in differences:
-            loop.post(Disagreement(difference))
-        for cancel in reconcile.unheard_cancels(state):
-            self._link.act(cancel)
-        await loop.idle()
-        if not differences:
-            self.deck.agreed_at = asyncio.get_running_loop().time()
+        """Until the two agree, or it is known in what they do not, nothing else happens."""
+        if not self._has_asked:
+            self._resolver.take_up()
+            self._has_asked = True
+        await self._loop.settled()
+        await self._resolver.asked_once()
+        await self._reconciler.run()
+        await self._loop.idle()
 
     async def _agree_again(self) -> None:
         """After a time in which another daemon could have traded."""
@@ -371,7 +380,7 @@ class Core:
         """A kill switch that was pulled, now or by an earlier daemon, takes off whatever works yet."""
         state = self._machine.state
         if state.trading_state is TradingState.HALTED:
-            await self._loop.ask(EngageKillSwitch(state.trading_reason))
+            await self._loop.ask(EngageKillSwitch(state.trading_reason, flatten=state.flatten))
 
     async def _take_up_bots(self) -> None:
         await take_up_bots(self._config, self._parts, self._machine, self._loop, self._clock)
@@ -414,6 +423,8 @@ class Core:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self._reconciler.quiet()
+        await self._resolver.quiet()
 
     async def wind_up(self, reason: str, policy: OnStop | None = None) -> list[str]:
         """Take no more commands, do as the policy says, let what is under way end, and record the end.

@@ -24,6 +24,7 @@ from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.market_data import MarketData
 from quarterdeck.daemon.parts import Parts
 from quarterdeck.daemon.pulse import Pulse
+from quarterdeck.daemon.reconcile import Reconciler
 from quarterdeck.domain.bot import BotState
 from quarterdeck.domain.errors import AlreadyExists, RefusedByState, Unavailable
 from quarterdeck.domain.instrument import Instrument
@@ -50,7 +51,7 @@ from quarterdeck.engine.pipeline import Evaluation, core_limits, evaluate
 from quarterdeck.engine.state import REQUESTS_KEPT, State
 from quarterdeck.engine.view import View
 from quarterdeck.rpc.convert.envelope import decode
-from quarterdeck.rpc.facade import DaemonState, DaemonStatus, PluginInfo
+from quarterdeck.rpc.facade import DaemonState, DaemonStatus, PluginInfo, Reconciled
 
 #: Unknown orders named in the status.
 NAMED = 20
@@ -91,14 +92,13 @@ class DaemonDeck:
     keeper: Keeper
     pulse: Pulse
     doctor: Doctor
+    reconciler: Reconciler
     start_time: int = field(default_factory=time.time_ns)
     phase: Phase = Phase.STARTING
     is_connected: bool = False
     """Whether the venue has been reached."""
     heard_at: float | None = None
     """Event loop's time of the venue's latest word."""
-    agreed_at: float | None = None
-    """Event loop's time at which journal and venue were last found to agree."""
     unclean_start: bool = False
     """Whether the daemon before this one ended without recording it."""
     lease_remaining: Callable[[], float | None] = _no_lease
@@ -247,7 +247,7 @@ class DaemonDeck:
             feed=self.config.feed.plugin,
             market_data_age=_age(self.feed_link.last_event_at, now),
             exchange_age=_age(heard, now),
-            reconcile_age=_age(self.agreed_at, now),
+            reconcile_age=_age(self.reconciler.agreed_at, now),
             unknown_order_count=unknown,
             unknown_orders=list(islice(unknown_ids(self.state), NAMED)) if unknown else (),
             unprotected_positions=list(unprotected(self.state)),
@@ -268,6 +268,20 @@ class DaemonDeck:
         state, why = self._state(), "; ".join(self._reasons())
         verdict = Verdict.OK if state is DaemonState.READY else Verdict.WARNING
         return [Finding("state", ("I22",), verdict, f"{state}: {why}"[:500] if why else str(state)), *found]
+
+    async def reconcile(self) -> Reconciled:
+        """Compare the journal with the venue now, and bring it to where the venue is.
+
+        Raises:
+            Unavailable: the venue can't be asked; nothing changed.
+        """
+        if not self.is_connected or self.phase is Phase.STOPPED or self.loop.broken.done():
+            raise Unavailable("NOT_READY", "the venue is not connected", {"state": self._state()})
+        try:
+            return await self.reconciler.run()
+        except Exception as error:
+            why = f"the venue can't be asked: {type(error).__name__}: {error}"[:300]
+            raise Unavailable("NOT_READY", why, {"state": self._state()}) from error
 
     def _state(self) -> DaemonState:
         if self.loop.broken.done() and _is_fenced(self.loop.broken.result()):

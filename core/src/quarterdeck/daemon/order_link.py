@@ -11,7 +11,7 @@ import structlog
 from quarterdeck.daemon.clock import Clock
 from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.loop import Loop
-from quarterdeck.domain.report import AmendRejected, CancelRejected, NotSent, Unknown
+from quarterdeck.domain.report import AmendRejected, NotSent, Unknown
 from quarterdeck.engine.effects import AmendAtVenue, CancelAtVenue, Effect, QueueOrder, SendOrder
 from quarterdeck.engine.inputs import Sending
 from quarterdeck.plugin.exchange import AmendOrder, CancelOrder, Exchange, PlaceOrder
@@ -25,12 +25,21 @@ class OrderLink:
     """Turns effects into requests, and what comes of them into inputs."""
 
     def __init__(
-        self, exchange: Exchange, loop: Loop, clock: Clock, may_send: Callable[[], bool] = lambda: True
+        self,
+        exchange: Exchange,
+        loop: Loop,
+        clock: Clock,
+        doubt: Callable[[str], None],
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`may_send` is asked before every request; when it says no, nothing leaves."""
+        """`doubt` is told of an order that nobody knows whether it was asked to end.
+
+        `may_send` is asked before every request; when it says no, nothing leaves.
+        """
         self._exchange = exchange
         self._loop = loop
         self._clock = clock
+        self._doubt = doubt
         self._may_send = may_send
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -81,15 +90,15 @@ class OrderLink:
     async def _cancel(self, effect: CancelAtVenue) -> None:
         failpoint("cancel.before")
         if not self._may_send():
-            self._loop.post(CancelRejected(effect.link_id, _WITHHELD, self._clock.now()))
+            self._doubt(effect.link_id)
             return
         try:
-            await self._exchange.cancel(CancelOrder(effect.link_id, effect.symbol, self._clock.now()))
+            request = CancelOrder(effect.link_id, effect.symbol, self._clock.now(), effect.exchange_order_id)
+            await self._exchange.cancel(request)
             failpoint("cancel.after")
-        except Exception as error:
+        except Exception:
             log.exception("cancel_raised", link_id=effect.link_id)
-            reason = f"{type(error).__name__}: {error}"[:200]
-            self._loop.post(CancelRejected(effect.link_id, reason, self._clock.now()))
+            self._doubt(effect.link_id)  # it may have arrived or not; whoever wanted it still does
 
     async def _amend(self, effect: AmendAtVenue) -> None:
         failpoint("amend.before")

@@ -1,19 +1,274 @@
-"""Owns agreeing with the venue at start: what it holds, what became of orders whose answer we never saw."""
+"""Owns agreeing with the venue: when it is looked at, how a consistent look is had, and what follows from it.
+
+    history ─ positions ─ orders ─ balances ─ history again: nothing happened meanwhile? ──► engine/reconcile.py
+       ▲                                                                                        │ what differs
+       └──────────── once more, when nothing can be out of sight any more ◄─────────────────────┘
+
+What differs twice in the same way is believed. What then still differs keeps new risk away, by name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+import structlog
 
 from quarterdeck.daemon.clock import Clock
 from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.loop import Loop
-from quarterdeck.domain.order import UNRESOLVED_STATES, Order, OrderState
-from quarterdeck.domain.report import Absent, NotSent, Opened
-from quarterdeck.domain.venue import VenueAccount, VenueOrder, VenuePosition
-from quarterdeck.engine.effects import CancelAtVenue
-from quarterdeck.engine.orders import cancel_at_venue
+from quarterdeck.daemon.resolver import Resolver
+from quarterdeck.domain.market import HOUR, MINUTE, SECOND
+from quarterdeck.domain.order import UNRESOLVED_STATES, Order, OrderRole
+from quarterdeck.domain.report import Filled, FundingSettled
+from quarterdeck.domain.venue import VenueAccount, VenueOrder, VenuePosition, VenueSnapshot
+from quarterdeck.engine.events import (
+    BalanceAdjusted,
+    FundingPaid,
+    OrderAdopted,
+    OrderFilled,
+    PositionAdjusted,
+    Recorded,
+    TradingStateChanged,
+)
+from quarterdeck.engine.inputs import Agreement, ClearObstacle, Reconcile, SetObstacle
+from quarterdeck.engine.machine import Machine
+from quarterdeck.engine.obstacles import UNRECONCILED, Obstacle
 from quarterdeck.engine.state import State
-from quarterdeck.plugin.exchange import Exchange
+from quarterdeck.plugin.exchange import EmbeddedExchange, Exchange
+from quarterdeck.rpc.facade import Reconciled
+
+log = structlog.get_logger(__name__)
+
+#: Looks at the venue until they agree, or it is given up for this time.
+LOOKS = 6
+
+#: Failures in a row before new risk is kept away; the venue may be away for a moment.
+FAILURES = 3
+
+#: How far before what is known the history is read: after a start, and after an agreement in this run.
+START_MARGIN, MARGIN = HOUR, 10 * MINUTE
+
+#: By how much our clock and the venue's may differ.
+SKEW = 10 * SECOND
+
+#: Seconds a reconciliation waits that something unusual has asked for, so that one does for all of it.
+SOON = 1.0
+
+_MOVES = (OrderFilled, FundingPaid, BalanceAdjusted, PositionAdjusted)
+
+
+class NoCut(Exception):
+    """Whenever the venue was looked at, something happened meanwhile."""
+
+
+class Reconciler:
+    """Has the engine agree with the venue: at start, every so often, when something is odd, and when asked."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        exchange: Exchange,
+        loop: Loop,
+        clock: Clock,
+        resolver: Resolver,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._machine = machine
+        self._exchange = exchange
+        self._loop = loop
+        self._clock = clock
+        self._resolver = resolver
+        self._sleep = sleep
+        self._running: asyncio.Task[Reconciled] | None = None
+        self._wanted = asyncio.Event()
+        self._heard: list[str] | None = None
+        """Ids of what moved the account since a look began."""
+        self._agreed_at = 0
+        self.agreed_at: float | None = None
+        """Event loop's time at which journal and venue were last found to agree."""
+
+    async def run(self) -> Reconciled:
+        """Agree with the venue now. One at a time: who asks while it is under way gets what comes of that.
+
+        Raises:
+            NoCut: the venue never stood still.
+            Exception: whatever the venue raises when it can't tell. Then nothing has changed.
+        """
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._run(), name="reconcile")
+        return await asyncio.shield(self._running)
+
+    async def keep(self, every: float) -> None:
+        """Agree every so many seconds, and soon after something unusual. Ends when cancelled."""
+        failures = 0
+        while True:
+            try:
+                await asyncio.wait_for(self._wanted.wait(), min(every, 2.0**failures) if failures else every)
+                await self._sleep(SOON)
+            except TimeoutError:
+                pass
+            self._wanted.clear()
+            try:
+                await self.run()
+            except Exception as error:  # noqa: BLE001 - a venue that can't tell is asked again
+                failures += 1
+                log.warning("reconcile_failed", error=repr(error)[:500])
+                if failures >= FAILURES:
+                    self._hinder(f"the venue can't be asked: {type(error).__name__}: {error}")
+            else:
+                failures = 0
+
+    def hear(self, events: Sequence[Recorded]) -> None:
+        """Note what moved the account while a look is under way, and what calls for one."""
+        heard = self._heard
+        for recorded in events:
+            event = recorded.event
+            kind = type(event)
+            if heard is not None and kind in _MOVES:
+                heard.append(_id_of(event))
+            if kind is OrderAdopted:
+                if event.role is OrderRole.EXTERNAL:  # type: ignore[union-attr]  # its type was just looked at
+                    self._wanted.set()
+            elif kind is TradingStateChanged and event.automatic:  # type: ignore[union-attr]  # the same
+                self._wanted.set()
+
+    async def quiet(self) -> None:
+        """Ask no more."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
+    # ------------------------------------------------------------ one reconciliation
+
+    async def _run(self) -> Reconciled:
+        now = asyncio.get_running_loop().time
+        begin = now()
+        try:
+            booked = adjusted = looks = 0
+            before: tuple[str, ...] = ()
+            while True:
+                looks += 1
+                snapshot, agreement = await self._look()
+                booked += agreement.booked
+                if agreement.differences and agreement.differences == before:
+                    agreement = await self._show(snapshot, adjust=True)
+                    adjusted += agreement.adjusted
+                    if not agreement.is_overtaken:
+                        break
+                    agreement = replace(agreement, differences=before)
+                if not agreement.differences or looks == LOOKS:
+                    break
+                before = agreement.differences
+                await self._sleep(self._out_of_sight)
+        finally:
+            self._heard = None
+        for link_id in agreement.asked:
+            self._resolver.ask(link_id)
+        self._conclude(agreement, snapshot.time)
+        return Reconciled(
+            agreement.differences,
+            len(snapshot.orders),
+            len(snapshot.positions),
+            booked,
+            adjusted,
+            len(agreement.asked),
+            looks,
+            snapshot.time,
+            int((now() - begin) * SECOND),
+        )
+
+    def _conclude(self, agreement: Agreement, time: int) -> None:
+        if agreement.differences:
+            log.warning("unreconciled", differences=agreement.differences)
+            self._hinder("; ".join(agreement.differences))
+            return
+        self._agreed_at = time
+        self.agreed_at = asyncio.get_running_loop().time()
+        if UNRECONCILED in self._machine.obstacles:
+            self._loop.post(ClearObstacle(UNRECONCILED))
+
+    def _hinder(self, why: str) -> None:
+        self._loop.post(SetObstacle(Obstacle(UNRECONCILED, why[:500])))
+
+    @property
+    def _out_of_sight(self) -> float:
+        """Seconds until what was there and could not be seen can be."""
+        if isinstance(self._exchange, EmbeddedExchange):
+            return 0.0
+        return self._exchange.capabilities.visibility / SECOND + SOON
+
+    async def _look(self) -> tuple[VenueSnapshot, Agreement]:
+        """Look at the venue until the look holds when it is shown to the engine."""
+        for _ in range(LOOKS):
+            snapshot = await self._cut()
+            if not await self._has_all(snapshot):
+                continue
+            agreement = await self._show(snapshot)
+            if not agreement.is_overtaken:
+                return snapshot, agreement
+        raise NoCut(f"{LOOKS} looks at the venue were all overtaken by what happened")
+
+    async def _cut(self) -> VenueSnapshot:
+        """Everything the venue holds, at one moment."""
+        exchange = self._exchange
+        for _ in range(LOOKS):
+            self._heard = []
+            time, since = self._clock.now(), self._since()
+            failpoint("reconcile.ask")
+            before = await exchange.history(since)
+            positions = await exchange.positions()
+            orders = await exchange.open_orders()
+            balances: Mapping[str, Decimal] = await exchange.balances()
+            after = await exchange.history(since)
+            failpoint("reconcile.answer")
+            if list(before) == list(after):
+                return VenueSnapshot(_latest(orders), tuple(positions), balances, tuple(after), time)
+        raise NoCut(f"something happened during each of {LOOKS} looks at the venue")
+
+    def _since(self) -> int:
+        """From when on the history is read. What is older is known, and what is forgotten can't be told from new."""
+        state = self._machine.state
+        if isinstance(self._exchange, EmbeddedExchange):
+            return state.activity_time
+        known = self._agreed_at - MARGIN if self._agreed_at else state.activity_time - START_MARGIN
+        forgotten = state.forgotten_time + SKEW if state.forgotten_time else 0
+        return max(known, forgotten, state.opened_time)
+
+    async def _has_all(self, snapshot: VenueSnapshot) -> bool:
+        """Whether the look shows everything that was booked while it was taken; what came later overtook it."""
+        await self._loop.settled()
+        shown = {_id_of(activity) for activity in snapshot.activity}
+        return all(each in shown for each in self._heard or ())
+
+    async def _show(self, snapshot: VenueSnapshot, *, adjust: bool = False) -> Agreement:
+        await self._loop.ask(Reconcile(snapshot, self._machine.state.moves, adjust))
+        return self._machine.agreement
+
+
+def _id_of(moved: object) -> str:
+    """What makes a move of the account one, whether the venue tells it or the journal."""
+    match moved:
+        case Filled() | OrderFilled():
+            return f"trade {moved.symbol} {moved.trade_id}"
+        case FundingSettled() | FundingPaid():
+            return f"funding {moved.funding_id}"
+        case BalanceAdjusted() | PositionAdjusted():
+            return f"change {moved.adjustment_id}"
+        case _:
+            return f"change {getattr(moved, 'change_id', '')}"
+
+
+def _latest(orders: Sequence[VenueOrder]) -> tuple[VenueOrder, ...]:
+    """Each order once, as it was described last."""
+    found: dict[tuple[str, str], VenueOrder] = {}
+    for order in orders:
+        key = (order.link_id, "" if order.link_id else order.exchange_order_id)
+        if key not in found or order.update_time >= found[key].update_time:
+            found[key] = order
+    return tuple(found.values())
 
 
 def venue_account(state: State) -> VenueAccount:
@@ -43,63 +298,6 @@ def venue_account(state: State) -> VenueAccount:
         ],
         next_trade_number=state.fill_count + 1,
     )
-
-
-async def resolve_unanswered(state: State, exchange: Exchange, loop: Loop, clock: Clock) -> None:
-    """Ask the venue about every order whose outcome is not known, and record what it says.
-
-    An order that was only prepared is certain not to have left. One that was sent is asked about, never sent again; if
-    the venue can't tell, it stays unknown and blocks its instrument.
-    """
-    for order in list(state.open_orders.values()):
-        if order.state is OrderState.PREPARED:
-            loop.post(NotSent(order.link_id, "the daemon ended before it was sent", clock.now()))
-        elif order.state in UNRESOLVED_STATES:
-            failpoint("resolve.ask")
-            found = await exchange.find_order(order.link_id, order.terms.symbol)
-            failpoint("resolve.answer")
-            if found is None:
-                loop.post(Absent(order.link_id, "the venue does not know it", clock.now()))
-                continue
-            loop.post(Opened(order.link_id, found.exchange_order_id, clock.now()))
-            for fill in await exchange.fills(order.link_id, order.terms.symbol):
-                loop.post(fill)
-    await loop.idle()
-
-
-def unheard_cancels(state: State) -> list[CancelAtVenue]:
-    """Cancels that were recorded and not answered: the process that was to ask may have ended before it did."""
-    return [
-        cancel_at_venue(order)
-        for order in state.open_orders.values()
-        if order.cancel_requested and order.state not in UNRESOLVED_STATES
-    ]
-
-
-async def differences(state: State, exchange: Exchange) -> list[str]:
-    """What the venue says otherwise than the journal, in words; empty when they agree."""
-    failpoint("reconcile.ask")
-    positions, orders = await exchange.positions(), await exchange.open_orders()
-    failpoint("reconcile.answer")
-    return [*_position_differences(state, positions), *_order_differences(state, orders)]
-
-
-def _position_differences(state: State, reported: Sequence[VenuePosition]) -> Iterator[str]:
-    positions = {p.symbol: p.quantity for p in reported}
-    for symbol in sorted(positions.keys() | state.positions.keys()):
-        held = state.positions[symbol].quantity if symbol in state.positions else 0
-        venue = positions.get(symbol, 0)
-        if held != venue:
-            yield f"position {symbol}: {held} here, {venue} at the venue"
-
-
-def _order_differences(state: State, reported: Sequence[VenueOrder]) -> Iterator[str]:
-    venue = {o.link_id for o in reported}
-    ours = {o.link_id for o in state.open_orders.values() if o.state not in UNRESOLVED_STATES}
-    for link in sorted(ours - venue):
-        yield f"order {link}: working here, unknown at the venue"
-    for link in sorted(venue - ours):
-        yield f"order {link}: working at the venue, unknown here"
 
 
 def _parent_link(state: State, order: Order) -> str:

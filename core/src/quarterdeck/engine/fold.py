@@ -65,7 +65,7 @@ def _account_opened(state: State, event: e.AccountOpened, recorded: e.Recorded) 
     for currency, amount in event.balances:
         state.ledger.post(move(Book.TRANSFERS, currency, amount))
     state.peak_equity = state.day_start_equity = state.wallet
-    state.activity_time = recorded.time
+    state.opened_time = state.activity_time = recorded.time
 
 
 def _daemon_started(state: State, event: e.DaemonStarted, recorded: e.Recorded) -> None:

@@ -29,6 +29,9 @@ LEASE = "LEASE"
 #: The daemon has crashed too often of late.
 CRASHES = "CRASHES"
 
+#: The venue holds something else than the journal, and nobody knows why; or it can't be asked.
+UNRECONCILED = "UNRECONCILED"
+
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:

@@ -43,12 +43,19 @@ def reconcile(turn: Turn, item: Reconcile) -> Agreement:
     differences: list[str] = []
     for shown in snapshot.orders:
         differences += _take_order(turn, shown, item)
-    asked = tuple(_missing(turn, item))
+    asked: list[str] = []
+    for order in _missing(turn, item):
+        if order.role is not OrderRole.EXTERNAL:
+            asked.append(order.link_id)  # being missing is no end: the venue is asked about it
+        elif item.adjust:
+            apply_report(turn, r.Canceled(order.link_id, "it works no more at the venue", snapshot.time))
+        else:
+            differences.append(f"order {order.order_id}: {order.state} here, not at the venue")
     for symbol, venue in _positions(turn, snapshot.positions):
         differences += _take_position(turn, symbol, venue, item, is_new=is_new)
     for currency in sorted(snapshot.balances.keys() | state.ledger.totals.keys()):
         differences += _take_balance(turn, currency, snapshot.balances.get(currency, ZERO), item)
-    return Agreement(tuple(differences), asked, booked, state.moves - item.moves - booked)
+    return Agreement(tuple(differences), tuple(asked), booked, state.moves - item.moves - booked)
 
 
 # ---------------------------------------------------------------- orders
@@ -125,19 +132,13 @@ def _take_terms(turn: Turn, order: Order, shown: VenueOrder, item: Reconcile) ->
     apply_report(turn, r.Amended(order.link_id, item.snapshot.time, **changes))
 
 
-def _missing(turn: Turn, item: Reconcile) -> Iterator[str]:
-    """Link ids of orders that work here and are not among the venue's, whose end nobody has told us.
-
-    Being missing is no end: the venue is asked about each. Of somebody else's we hear no more than this.
-    """
+def _missing(turn: Turn, item: Reconcile) -> Iterator[Order]:
+    """Orders that work here and are not among the venue's, whose end nobody has told us."""
     working = {order_link(shown.link_id, shown.exchange_order_id) for shown in item.snapshot.orders}
     for order in list(turn.state.open_orders.values()):
         if order.link_id in working or order.state in _HERE_ONLY or order.update_time >= item.snapshot.time:
             continue
-        if order.role is not OrderRole.EXTERNAL:
-            yield order.link_id
-        elif item.adjust or order.cancel_requested:
-            apply_report(turn, r.Canceled(order.link_id, "it works no more at the venue", item.snapshot.time))
+        yield order
 
 
 # ---------------------------------------------------------------- positions and money

@@ -101,8 +101,10 @@ class State:
     fill_count: int = 0
     moves: int = 0
     """How often the account was moved: trades, funding, balance changes, adjustments."""
+    opened_time: int = 0
+    """When the account was opened. What happened before is in its first balances."""
     activity_time: int = 0
-    """The venue's time of the latest of them; before any, when the account was opened."""
+    """The venue's time of the latest move; before any, when the account was opened."""
     forgotten_time: int = 0
     """When the last order that is not in memory any more was last heard of. Its trades can't be told from new ones."""
     next_order_number: int = 1

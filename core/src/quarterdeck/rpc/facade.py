@@ -190,6 +190,25 @@ class History(Protocol):
         """Fills, newest first, recorded before a sequence."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What came of comparing the journal with the venue. `differences` are left, in words.
+
+    `orders` and `positions` are the venue's; `booked` and `adjusted` count what moved the account, `asked` orders that
+    the venue did not list and is asked about, `looks` how often it was looked at. Times are nanoseconds.
+    """
+
+    differences: tuple[str, ...]
+    orders: int
+    positions: int
+    booked: int
+    adjusted: int
+    asked: int
+    looks: int
+    time: int
+    duration: int
+
+
 class Deck(Protocol):
     """The daemon, as the servicers see it: one account, one journal."""
 
@@ -270,6 +289,13 @@ class Deck(Protocol):
 
     async def diagnose(self, *, full: bool) -> Sequence[Finding]:
         """What its checks find, now; `full` folds the journal from its first event instead of the newest kept state."""
+
+    async def reconcile(self) -> Reconciled:
+        """Compare the journal with the venue now, and bring it to where the venue is.
+
+        Raises:
+            Unavailable: the venue can't be asked; nothing changed.
+        """
 
     def plugins(self) -> Sequence[PluginInfo]:
         """What the loaded plugins offer."""

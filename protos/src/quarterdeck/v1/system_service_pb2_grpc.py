@@ -47,6 +47,11 @@ class SystemServiceStub:
                 request_serializer=quarterdeck_dot_v1_dot_system__service__pb2.DiagnoseRequest.SerializeToString,
                 response_deserializer=quarterdeck_dot_v1_dot_system__service__pb2.DiagnoseResponse.FromString,
                 _registered_method=True)
+        self.Reconcile = channel.unary_unary(
+                '/quarterdeck.v1.SystemService/Reconcile',
+                request_serializer=quarterdeck_dot_v1_dot_system__service__pb2.ReconcileRequest.SerializeToString,
+                response_deserializer=quarterdeck_dot_v1_dot_system__service__pb2.ReconcileResponse.FromString,
+                _registered_method=True)
         self.ListPlugins = channel.unary_unary(
                 '/quarterdeck.v1.SystemService/ListPlugins',
                 request_serializer=quarterdeck_dot_v1_dot_system__service__pb2.ListPluginsRequest.SerializeToString,
@@ -74,6 +79,16 @@ class SystemServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Reconcile(self, request, context):
+        """Compares the journal with what the exchange holds, now, and brings it to where the exchange is. It happens by itself at
+        each start, every so often, and after anything odd.
+
+        UNAVAILABLE with NOT_READY when the exchange can't be asked; then nothing has changed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListPlugins(self, request, context):
         """Lists what the loaded plugins offer, by kind and name. INVALID_ARGUMENT with PAGE_TOKEN_MISMATCH for a token of another
         query.
@@ -94,6 +109,11 @@ def add_SystemServiceServicer_to_server(servicer, server):
                     servicer.Diagnose,
                     request_deserializer=quarterdeck_dot_v1_dot_system__service__pb2.DiagnoseRequest.FromString,
                     response_serializer=quarterdeck_dot_v1_dot_system__service__pb2.DiagnoseResponse.SerializeToString,
+            ),
+            'Reconcile': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reconcile,
+                    request_deserializer=quarterdeck_dot_v1_dot_system__service__pb2.ReconcileRequest.FromString,
+                    response_serializer=quarterdeck_dot_v1_dot_system__service__pb2.ReconcileResponse.SerializeToString,
             ),
             'ListPlugins': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPlugins,
@@ -158,6 +178,33 @@ class SystemService:
             '/quarterdeck.v1.SystemService/Diagnose',
             quarterdeck_dot_v1_dot_system__service__pb2.DiagnoseRequest.SerializeToString,
             quarterdeck_dot_v1_dot_system__service__pb2.DiagnoseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reconcile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quarterdeck.v1.SystemService/Reconcile',
+            quarterdeck_dot_v1_dot_system__service__pb2.ReconcileRequest.SerializeToString,
+            quarterdeck_dot_v1_dot_system__service__pb2.ReconcileResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,6 +40,12 @@ class SystemServiceStub:
     """Reads the daemon's status. Answers in every state."""
     Diagnose: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.DiagnoseRequest, _system_service_pb2.DiagnoseResponse]
     """Checks the daemon's promises, each by itself, while it goes on trading. Answers in every state."""
+    Reconcile: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.ReconcileRequest, _system_service_pb2.ReconcileResponse]
+    """Compares the journal with what the exchange holds, now, and brings it to where the exchange is. It happens by itself at
+    each start, every so often, and after anything odd.
+
+    UNAVAILABLE with NOT_READY when the exchange can't be asked; then nothing has changed.
+    """
     ListPlugins: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.ListPluginsRequest, _system_service_pb2.ListPluginsResponse]
     """Lists what the loaded plugins offer, by kind and name. INVALID_ARGUMENT with PAGE_TOKEN_MISMATCH for a token of another
     query.
@@ -57,6 +63,12 @@ class SystemServiceAsyncStub(SystemServiceStub):
     """Reads the daemon's status. Answers in every state."""
     Diagnose: _aio.UnaryUnaryMultiCallable[_system_service_pb2.DiagnoseRequest, _system_service_pb2.DiagnoseResponse]  # type: ignore[assignment]
     """Checks the daemon's promises, each by itself, while it goes on trading. Answers in every state."""
+    Reconcile: _aio.UnaryUnaryMultiCallable[_system_service_pb2.ReconcileRequest, _system_service_pb2.ReconcileResponse]  # type: ignore[assignment]
+    """Compares the journal with what the exchange holds, now, and brings it to where the exchange is. It happens by itself at
+    each start, every so often, and after anything odd.
+
+    UNAVAILABLE with NOT_READY when the exchange can't be asked; then nothing has changed.
+    """
     ListPlugins: _aio.UnaryUnaryMultiCallable[_system_service_pb2.ListPluginsRequest, _system_service_pb2.ListPluginsResponse]  # type: ignore[assignment]
     """Lists what the loaded plugins offer, by kind and name. INVALID_ARGUMENT with PAGE_TOKEN_MISMATCH for a token of another
     query.
@@ -83,6 +95,18 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_system_service_pb2.DiagnoseResponse, _abc.Awaitable[_system_service_pb2.DiagnoseResponse]]:
         """Checks the daemon's promises, each by itself, while it goes on trading. Answers in every state."""
+
+    @_abc_1.abstractmethod
+    def Reconcile(
+        self,
+        request: _system_service_pb2.ReconcileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_system_service_pb2.ReconcileResponse, _abc.Awaitable[_system_service_pb2.ReconcileResponse]]:
+        """Compares the journal with what the exchange holds, now, and brings it to where the exchange is. It happens by itself at
+        each start, every so often, and after anything odd.
+
+        UNAVAILABLE with NOT_READY when the exchange can't be asked; then nothing has changed.
+        """
 
     @_abc_1.abstractmethod
     def ListPlugins(

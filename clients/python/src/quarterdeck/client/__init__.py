@@ -20,6 +20,7 @@ from quarterdeck.client.answers import (
     OrderChanged,
     OrderCreated,
     OrdersChanged,
+    Reconciliation,
     RiskRatio,
     RiskStateChanged,
 )
@@ -136,6 +137,7 @@ __all__ = [
     "PositionShare",
     "QuarterdeckError",
     "Quote",
+    "Reconciliation",
     "Refusal",
     "Replica",
     "ResourceExhausted",

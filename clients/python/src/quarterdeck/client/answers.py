@@ -7,6 +7,7 @@ A mutation answers once it is durable, before the exchange has: `sequence` is wh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from quarterdeck.client.resources import Bot, Finding, NewOrder, Order, Refusal, RiskState, Sizing, SizingStep
@@ -86,4 +87,20 @@ class Diagnosis:
     """What the daemon's checks of itself found, one finding a check, and the journal position that was looked at."""
 
     findings: tuple[Finding, ...]
+    snapshot_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """What came of comparing the journal with the exchange; `differences` are left, in words."""
+
+    differences: tuple[str, ...]
+    order_count: int
+    position_count: int
+    booked_count: int
+    adjusted_count: int
+    asked_count: int
+    look_count: int
+    time: datetime
+    duration: timedelta
     snapshot_sequence: int

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from quarterdeck.engine.checks import Finding, Verdict
 from quarterdeck.rpc.convert.values import mode_number, numbers, prose, set_span, set_time
-from quarterdeck.rpc.facade import DaemonState, DaemonStatus, PluginInfo
+from quarterdeck.rpc.facade import DaemonState, DaemonStatus, PluginInfo, Reconciled
 from quarterdeck.v1 import system_pb2
+from quarterdeck.v1.system_service_pb2 import ReconcileResponse
 
 STATES = numbers(DaemonState, system_pb2.Status.State, "STATE")
 VERDICTS = numbers(Verdict, system_pb2.Finding.Verdict, "VERDICT")
@@ -53,6 +54,23 @@ def finding_message(finding: Finding) -> system_pb2.Finding:
     message.data.SetInParent()
     message.data.update({name: prose(value) for name, value in finding.data.items()})
     set_span(message.age, max(finding.age, 0))
+    return message
+
+
+def reconciled_message(found: Reconciled, sequence: int) -> ReconcileResponse:
+    """What came of comparing the journal with the venue."""
+    message = ReconcileResponse(
+        differences=[prose(each) for each in found.differences],
+        order_count=found.orders,
+        position_count=found.positions,
+        booked_count=found.booked,
+        adjusted_count=found.adjusted,
+        asked_count=found.asked,
+        look_count=found.looks,
+        snapshot_sequence=sequence,
+    )
+    set_time(message.time, found.time)
+    set_span(message.duration, found.duration)
     return message
 
 

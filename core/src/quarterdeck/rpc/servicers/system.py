@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing_extensions import override
 
 from quarterdeck.rpc import pages
-from quarterdeck.rpc.convert.system import finding_message, plugin_message, status_message
+from quarterdeck.rpc.convert.system import finding_message, plugin_message, reconciled_message, status_message
 from quarterdeck.rpc.facade import Deck
 from quarterdeck.rpc.servicers.base import Context, Servicer
 from quarterdeck.v1.system_pb2 import Plugin
@@ -16,6 +16,8 @@ from quarterdeck.v1.system_service_pb2 import (
     GetStatusResponse,
     ListPluginsRequest,
     ListPluginsResponse,
+    ReconcileRequest,
+    ReconcileResponse,
 )
 from quarterdeck.v1.system_service_pb2_grpc import SystemServiceServicer
 
@@ -39,6 +41,11 @@ class SystemServicer(Servicer, SystemServiceServicer):
         head = self._deck.events.head
         found = await self._deck.diagnose(full=request.depth == DiagnoseRequest.DEPTH_FULL)
         return DiagnoseResponse(findings=[finding_message(each) for each in found], snapshot_sequence=head)
+
+    @override
+    async def Reconcile(self, request: ReconcileRequest, context: Context) -> ReconcileResponse:
+        found = await self._deck.reconcile()
+        return reconciled_message(found, await self._settled())
 
     @override
     async def ListPlugins(self, request: ListPluginsRequest, context: Context) -> ListPluginsResponse:

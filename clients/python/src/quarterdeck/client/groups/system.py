@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quarterdeck.client.answers import Diagnosis
+from quarterdeck.client.answers import Diagnosis, Reconciliation
 from quarterdeck.client.calls import Pages, Unary, resource, resources
 from quarterdeck.client.convert import number
 from quarterdeck.client.resources import Plugin, Status
@@ -25,6 +25,11 @@ class System(Group[L]):
         """What the daemon's checks of itself find. `FULL` folds the whole journal again, which takes a while."""
         wanted = number(pb.DiagnoseRequest.Depth.DESCRIPTOR, depth)
         return Unary(pb.DiagnoseRequest(depth=wanted), resource(Diagnosis))
+
+    @rpc
+    def reconcile(self) -> Unary[Reconciliation]:
+        """Compare the journal with the exchange now, and bring it to where the exchange is."""
+        return Unary(pb.ReconcileRequest(), resource(Reconciliation))
 
     @rpc
     def plugins(self, kind: PluginKind | None = None) -> Pages[Plugin]:
