@@ -34,7 +34,8 @@ class RunningSimulator:
         return self
 
     def __exit__(self, *_: object) -> None:
-        stop = self._stop
+        """Stop serving. A second time does nothing."""
+        stop, self._stop = self._stop, None
         if stop is not None:
             self._loop.call_soon_threadsafe(stop.set)
         self._thread.join()

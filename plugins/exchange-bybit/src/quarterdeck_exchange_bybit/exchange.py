@@ -80,6 +80,9 @@ VISIBILITY = 20 * SECOND
 #: The stream has to tell of what a REST answer told within this many seconds, or it is mute.
 MUTE_SECONDS = 5.0
 
+#: How long the streams may take to come up.
+OPEN_SECONDS = 20.0
+
 #: How often what the stream has told is compared with the latest execution Bybit knows.
 CANARY_SECONDS = 5.0
 
@@ -161,10 +164,10 @@ class BybitExchange:
             loop = asyncio.get_running_loop()
             self._tasks = [loop.create_task(self._line.run()), loop.create_task(self._watch())]
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(OPEN_SECONDS):
                 await self._up.wait()
         except TimeoutError as error:
-            raise Unreachable("the private stream did not come up within 20 s") from error
+            raise Unreachable(f"the private stream did not come up within {OPEN_SECONDS:g} s") from error
 
     async def close(self) -> None:
         """Let go of everything. Orders and stops stay at Bybit."""
