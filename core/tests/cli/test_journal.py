@@ -230,3 +230,25 @@ def test_events_that_are_damaged_are_never_mended(run: Run, path: Path) -> None:
     assert "The events themselves are damaged; nothing was changed." in done.err
     assert "event 7: is not what was written" in done.err
     assert state(path) == before
+
+
+def test_a_backup_is_a_journal_and_can_be_put_back(run: Run, path: Path, tmp_path: Path) -> None:
+    file, there = tmp_path / "backup.db", tmp_path / "there.db"
+    done = run("journal", "backup", str(file), "--url", str(path))
+    assert (done.code, done.err) == (0, "")
+    assert "Backed up 60 events" in done.out
+    assert run("journal", "verify", "--url", str(file), "--json").json["entries"] == 60
+    assert run("journal", "backup", str(file), "--url", str(path)).code == 1
+    found = run("journal", "restore", str(file), "--url", str(there), "--json").json
+    assert (found["entries"], found["head"], found["where"]) == (60, 60, f"sqlite:///{there}")
+    refused = run("journal", "restore", str(file), "--url", str(there))
+    assert refused.code == 1
+    assert "is not empty" in refused.err
+
+
+def test_a_damaged_journal_is_not_backed_up(run: Run, path: Path, tmp_path: Path) -> None:
+    edit(path, "UPDATE event SET body = x'00' WHERE sequence = 30")
+    done = run("journal", "backup", str(tmp_path / "backup.db"), "--url", str(path))
+    assert done.code == 1
+    assert "event 30" in done.err
+    assert not (tmp_path / "backup.db").exists()

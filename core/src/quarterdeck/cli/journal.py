@@ -21,13 +21,16 @@ from quarterdeck.cli.output import fields
 from quarterdeck.cli.problem import FAILED, Problem
 from quarterdeck.client.events import read_event
 from quarterdeck.daemon.config import Config, load
-from quarterdeck.daemon.journal import Journal, discard_derived
+from quarterdeck.daemon.journal import Journal, JournalDamaged, discard_derived
 from quarterdeck.daemon.journal.archive import Archive
 from quarterdeck.daemon.journal.heads import anchors_in
+from quarterdeck.daemon.journal.transfer import Copied, Damaged, back_up
+from quarterdeck.daemon.journal.transfer import restore as put_back
 from quarterdeck.daemon.journal.verification import Finding, Report
+from quarterdeck.daemon.keeper import fold_all
 from quarterdeck.v1.event_pb2 import Envelope
 
-app = group("Verify, show, export and rebuild a journal, without a daemon.")
+app = group("Verify, show, export, back up, restore and rebuild a journal, without a daemon.")
 
 Url = Annotated[
     str | None,
@@ -167,13 +170,77 @@ def rebuild(cli: Cli, *, url: Url = None, config: ConfigFile = None) -> None:
     cli.out.answer({"entries": report.entries, "damaged": [each._asdict() for each in report.damaged]}, said)
 
 
+@command(app, asks_daemon=False)
+def backup(
+    cli: Cli,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What to write; it must not exist.")],
+    *,
+    url: Url = None,
+    config: ConfigFile = None,
+) -> None:
+    """Copy a journal into a file, as it is at this moment, while a daemon uses it or none; and check the copy.
+
+    The file is a journal itself. The key that signs is not in it.
+    """
+    with _opened(url, config) as archive, _transferring(file):
+        copied = back_up(archive, file, fold_all)
+    _say_copied(cli, copied, str(file), f"Backed up {figures.count(copied.entries, 'event')} to {file}.")
+
+
+@command(app, asks_daemon=False)
+def restore(
+    cli: Cli,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A backup, or any journal's file.")],
+    *,
+    url: Url = None,
+    config: ConfigFile = None,
+) -> None:
+    """Put a backup into an empty journal, of whichever kind of database, and check it there.
+
+    Never let two daemons trade from copies of one journal: they would not know of each other.
+    """
+    with _opened(str(file), None) as archive, _transferring(file):
+        fold_all(archive)
+        where = _url(url, config)
+        copied = put_back(archive, where)
+        with _opened(where, None) as restored:
+            fold_all(restored)
+            name = restored.name
+    _say_copied(cli, copied, name, f"Restored {figures.count(copied.entries, 'event')} to {name}.")
+
+
+@contextmanager
+def _transferring(file: Path) -> Iterator[None]:
+    """What can go wrong on the way, in words."""
+    try:
+        yield
+    except FileExistsError:
+        raise Problem(f"{file} exists already.", code="ALREADY_EXISTS", metadata={"path": str(file)}) from None
+    except (Damaged, JournalDamaged) as error:
+        raise Problem(
+            f"The journal is damaged: {error}. Nothing was written.",
+            code="DATA_LOSS",
+            hint="`quarterdeck journal verify` shows all that is wrong.",
+        ) from None
+
+
+def _say_copied(cli: Cli, copied: Copied, where: str, said: str) -> None:
+    data = {"where": where, "entries": copied.entries, "head": copied.head, "hash": copied.hash.hex()}
+    cli.out.answer(data, f"{said} The copy is intact: its head is {copied.head:,}, its hash {copied.hash.hex()}.")
+
+
+def _url(url: str | None, config: Path | None) -> str:
+    """Where the journal is that the user means."""
+    if url is not None:
+        return url if "://" in url else f"sqlite:///{url}"
+    path = config or (DEFAULT_PATH if DEFAULT_PATH.exists() else None)
+    return (Config() if path is None else load(path)).journal.url
+
+
 @contextmanager
 def _opened(url: str | None, config: Path | None) -> Iterator[Archive]:
     """The journal the user means."""
-    if url is None:
-        path = config or (DEFAULT_PATH if DEFAULT_PATH.exists() else None)
-        url = (Config() if path is None else load(path)).journal.url
-    archive = Archive.open(url)
+    archive = Archive.open(_url(url, config))
     try:
         yield archive
     finally:

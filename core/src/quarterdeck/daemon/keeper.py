@@ -11,6 +11,7 @@ from quarterdeck.daemon.journal import (
     Entry,
     Fill,
     Journal,
+    JournalDamaged,
     Listings,
     OrderKey,
     Page,
@@ -18,9 +19,12 @@ from quarterdeck.daemon.journal import (
     load_state,
     save_state,
 )
+from quarterdeck.daemon.journal.archive import Archive
 from quarterdeck.daemon.journal.snapshots import state_format
+from quarterdeck.daemon.journal.verification import Finding
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.notary import Notary
+from quarterdeck.domain.amounts import use_money_context
 from quarterdeck.domain.order import Order
 from quarterdeck.engine.events import Recorded
 from quarterdeck.engine.fold import fold
@@ -90,6 +94,24 @@ def _fold_entry(state: State, entry: Entry) -> Recorded:
     recorded = decode(entry.body)
     fold(state, recorded)
     return recorded
+
+
+def fold_all(archive: Archive) -> State:
+    """The state at the end of a journal that is only looked at, from its entries alone. Blocks.
+
+    Raises:
+        JournalDamaged: an entry is not what was written, or can't be read.
+    """
+    use_money_context()
+    state = State()
+    for entry in archive.entries(0):
+        if isinstance(entry, Finding):
+            raise JournalDamaged(str(entry))
+        try:
+            fold(state, decode(entry.body))
+        except Exception as error:
+            raise JournalDamaged(f"event {entry.sequence} can't be folded: {error!r}") from error
+    return state
 
 
 class History:
