@@ -14,6 +14,7 @@ from core.tests.daemon.conftest import Venue
 from core.tests.engine.deciders import RatioSizer, Rule
 from core.tests.engine.desk import order
 from quarterdeck.daemon import core as core_module
+from quarterdeck.daemon import steps
 from quarterdeck.daemon.config import Config, OnStop, parse
 from quarterdeck.daemon.core import Core
 from quarterdeck.daemon.deck import Phase
@@ -41,6 +42,7 @@ class Elsewhere(Venue):
     failures: dict[str, int] = field(default_factory=dict)
     wrong: bool = False
     answers: bool = True
+    hangs: bool = False
 
     def note(self, what: str) -> None:
         self.diary.append(what)
@@ -64,6 +66,8 @@ class Elsewhere(Venue):
 
     async def place(self, order: PlaceOrder) -> Outcome:
         self.note("place")
+        if self.hangs:
+            await asyncio.Event().wait()
         asyncio.get_running_loop().call_soon(self.deliver, Opened(order.link_id, "x", order.time))
         return Acked(order.link_id, "x", order.time)
 
@@ -74,6 +78,8 @@ class Elsewhere(Venue):
 
     async def close(self) -> None:
         self.note("close")
+        if self.hangs:
+            await asyncio.Event().wait()
 
 
 class Live(plugin.Minutes):
@@ -110,7 +116,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(core_module, "FIRST_RETRY", 0.01)
+    monkeypatch.setattr(steps, "FIRST_RETRY", 0.01)
     return World(tmp_path)
 
 
@@ -242,3 +248,19 @@ async def test_what_is_not_answered_is_named_in_the_last_event(world: World) -> 
     event = decode(last.body).event
     journal.close()
     assert "order low" in str(event)
+
+
+async def test_a_venue_that_hangs_does_not_keep_the_end_from_being_recorded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core_module, "DRAINED_WITHIN", 0.05)
+    monkeypatch.setattr(core_module, "CLOSED_WITHIN", 0.05)
+    world.toml = '[daemon]\nstop_within = "1s"'
+    core = await world.open()
+    await core.take_up()
+    core.deck.loop.take(Quote("btcusdt", core.deck.clock.now(), 50_000.0, 1.0, 50_000.0, 1.0))
+    world.venue.hangs = True
+    await core.deck.submit(order("0.1", order_id="stuck"), Request("r1", "d"))
+    assert await core.wind_up("asked to") == ["order stuck is SENT"]
+    await core.close("asked to")
+    assert world.events()[-1] == "DaemonStopped"

@@ -7,8 +7,8 @@ clock and a disk of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Self
@@ -37,6 +37,7 @@ from quarterdeck.daemon.pulse import Pulse
 from quarterdeck.daemon.reconcile import Reconciler, venue_account
 from quarterdeck.daemon.records import Records
 from quarterdeck.daemon.resolver import Resolver
+from quarterdeck.daemon.steps import Persistently, once
 from quarterdeck.daemon.stopping import stand_down
 from quarterdeck.domain.amounts import use_money_context
 from quarterdeck.domain.errors import ConfigError
@@ -56,7 +57,7 @@ from quarterdeck.engine.inputs import (
     Timer,
 )
 from quarterdeck.engine.machine import Machine
-from quarterdeck.engine.obstacles import LEASE, STARTING, STOPPING, Obstacle
+from quarterdeck.engine.obstacles import LEASE, STOPPING, Obstacle
 from quarterdeck.engine.state import State
 from quarterdeck.plugin.exchange import EmbeddedExchange
 from quarterdeck.plugin.fields import interval_ns
@@ -66,21 +67,15 @@ log = structlog.get_logger(__name__)
 #: How often the clock is shown to the engine when no market event does, unless `Core.tick_seconds` is set.
 TICK_SECONDS = 1.0
 
-#: Seconds until a step of the start that failed is tried again; doubled each time, up to the second.
-FIRST_RETRY, LAST_RETRY = 1.0, 60.0
-
-#: A step of the start that has not ended after so many seconds is named as what is waited for.
-SLOW_STEP = 20.0
-
 #: Seconds that answers of the venue are waited for when the daemon stops, of a longer `daemon.stop_within`.
 ANSWERS_WITHIN = 10.0
+
+#: Seconds that requests under way may still take after that, and the venue to be let go of.
+DRAINED_WITHIN, CLOSED_WITHIN = 5.0, 3.0
 
 VERSION = version("quarterdeck")
 
 _YEAR_2024 = 1_704_067_200 * SECOND
-
-
-Step = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +145,7 @@ class Core:
             keeper=keeper,
             pulse=self.pulse,
             unclean_start=not machine.state.clean,
+            lease_remaining=lambda: self.lease.remaining,
             reconciler=self._reconciler,
             doctor=Doctor(machine, loop, journal, keeper, self.pulse, parts.exchange, clock, steady_drift()),
             damage=opened.intake.damage,
@@ -258,7 +254,7 @@ class Core:
             return
         await self.lease.begin()
         self._background.append(asyncio.create_task(self.lease.keep(), name="lease"))
-        done = self._retried if persistently else _tried
+        done = Persistently(self._loop, self._machine.obstacles) if persistently else once
         await self._begin()
         await done("reading the venue's instruments", self._survey)
         await done("opening the account", self._open_account)
@@ -282,36 +278,6 @@ class Core:
             every = interval_ns(self._config.reconcile.every) / SECOND
             self._background.append(asyncio.create_task(self._reconciler.keep(every), name="reconcile"))
         self.deck.phase = Phase.RUNNING
-
-    async def _retried(self, doing: str, step: Step) -> None:
-        """Do a step until it succeeds. What keeps it from succeeding is shown meanwhile."""
-        delay = FIRST_RETRY
-        while True:
-            task = asyncio.ensure_future(step())
-            try:
-                await asyncio.wait({task}, timeout=SLOW_STEP)
-                if not task.done():
-                    self._hindered(f"{doing}: no answer for {SLOW_STEP:g} s")
-                await task
-            except asyncio.CancelledError:
-                task.cancel()
-                raise
-            except ConfigError:
-                raise
-            except Exception as error:
-                if self._loop.broken.done():
-                    raise
-                self._hindered(f"{doing}: {type(error).__name__}: {error}"[:500])
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, LAST_RETRY)
-            else:
-                if STARTING in self._machine.obstacles:
-                    self._loop.post(ClearObstacle(STARTING))
-                return
-
-    def _hindered(self, why: str) -> None:
-        log.warning("start_hindered", why=why)
-        self._loop.post(SetObstacle(Obstacle(STARTING, why)))
 
     async def _begin(self) -> None:
         """Record the start, before anything of this daemon's is: at once, or after a new account's opening."""
@@ -441,7 +407,8 @@ class Core:
         left = [] if self._loop.broken.done() else await self._stand_down(policy or self._config.daemon.on_stop)
         await self.quiet()
         if not self._loop.broken.done():
-            await self._link.drain()
+            with suppress(TimeoutError):  # what is cut off is asked about by the next start
+                await asyncio.wait_for(self._link.drain(), DRAINED_WITHIN)
             await self._loop.idle()
             failpoint("stop.drained")
         for each in left:
@@ -466,7 +433,7 @@ class Core:
     async def _let_go(self) -> None:
         """Hear no more of the venue, so that nothing is recorded after the end."""
         try:
-            await self._venue.aclose()
+            await asyncio.wait_for(self._venue.aclose(), CLOSED_WITHIN)
         except Exception:
             log.exception("exchange_close_failed")
 
@@ -478,10 +445,6 @@ class Core:
             failpoint("stop.snapshot")
         await self._undo.aclose()
         failpoint("stop.closed")
-
-
-async def _tried(_doing: str, step: Step) -> None:
-    await step()
 
 
 async def _survey(config: Config, parts: Parts, instruments: dict[str, Instrument]) -> None:
