@@ -3,8 +3,9 @@
 Owns arguments, output and nothing else: what is asked goes to the daemon through `quarterdeck.client`, what is run is
 `quarterdeck.daemon`. Must not know: the engine, how a journal is kept, what a plugin does.
 
-Reading order: lazy (the list of commands), options, command (what all commands share), problem, output, figures; then
-one module for each noun. `screen` and `event_text` are what `watch` and `demo` show, `export` what `journal` writes.
+Reading order: lazy (the list of commands), installed (what others add), options, command (what all commands share),
+problem, output, figures; then one module for each noun. `screen` and `event_text` are what `watch` and `demo` show,
+`export` what `journal` writes.
 """
 
 from __future__ import annotations

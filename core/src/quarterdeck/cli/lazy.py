@@ -1,7 +1,7 @@
 """Owns the list of commands, and that a command's module is imported only when the command is given.
 
 `quarterdeck --help` must not pay for gRPC, tables and databases, so the list says here what each command does; a test
-compares it with the commands themselves.
+compares it with the commands themselves. What other distributions add is looked for only where it can matter.
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from quarterdeck.cli.problem import misused, tell
+from quarterdeck.cli.problem import FAILED, Problem, misused, tell
+from quarterdeck.domain.errors import QuarterdeckError
+
+if TYPE_CHECKING:
+    from quarterdeck.cli.installed import Offer
 
 
 class Entry(NamedTuple):
@@ -74,14 +78,23 @@ class Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401 - typer's
         """Find the command that was given, and import it."""
+        added = {} if args[0] in self.commands else {each.name: each for each in _offers()}
+        for each in added.values():
+            self.commands.setdefault(each.name, TyperCommand(each.name, help=each.summary))
         name, command, rest = super().resolve_command(ctx, args)
-        return name, command and load(command.name or ""), rest
+        if command is None:
+            return name, None, rest
+        offer = added.get(command.name or "")
+        return name, import_module("quarterdeck.cli.installed").load(offer) if offer else load(command.name or ""), rest
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - typer's own types are private
         """Write the list of commands, section by section."""
         for section, entries in SECTIONS.items():
             with formatter.section(section):
                 formatter.write_dl([(name, entry.summary) for name, entry in entries.items()])
+        if added := _added():
+            with formatter.section("Plugins"):
+                formatter.write_dl(added)
 
     def main(  # the base class says what these are for
         self,
@@ -102,6 +115,12 @@ class Commands(TyperGroup):
             command = getattr(getattr(error, "ctx", None), "command_path", "quarterdeck")
             tell(misused(error.format_message(), f"See `{command} --help`."), as_json="--json" in given)
             code = error.exit_code
+        except Problem as problem:
+            tell(problem, as_json="--json" in given)
+            code = problem.exit_code
+        except QuarterdeckError as error:  # of a plugin's command: Quarterdeck's own tell theirs themselves
+            tell(Problem(str(error), code="FAILED_PRECONDITION", reason=error.reason), as_json="--json" in given)
+            code = FAILED
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -111,3 +130,21 @@ def load(name: str) -> Any:  # noqa: ANN401 - typer's own types are private
     command = typer.main.get_command(import_module(f"quarterdeck.cli.{entry.module}").app)
     command.name = name
     return command
+
+
+def _offers() -> Sequence[Offer]:
+    found: Sequence[Offer] = import_module("quarterdeck.cli.installed").offers(
+        {name for entries in SECTIONS.values() for name in entries}
+    )
+    return found
+
+
+def _added() -> list[tuple[str, str]]:
+    """What other distributions add: the commands of each, and what the distribution is."""
+    offers = _offers()
+    sources = {each.distribution: each.summary for each in offers if not each.fault}
+    rows = [
+        (", ".join(each.name for each in offers if each.distribution == source and not each.fault), summary)
+        for source, summary in sorted(sources.items())
+    ]
+    return rows + [(each.name, f"not usable: {each.fault}") for each in offers if each.fault]
