@@ -259,8 +259,12 @@ async def test_a_venue_that_hangs_does_not_keep_the_end_from_being_recorded(
     core = await world.open()
     await core.take_up()
     core.deck.loop.take(Quote("btcusdt", core.deck.clock.now(), 50_000.0, 1.0, 50_000.0, 1.0))
-    world.venue.hangs = True
+    world.venue.hangs, world.venue.answers = True, False
     await core.deck.submit(order("0.1", order_id="stuck"), Request("r1", "d"))
+    for _ in range(1000):
+        if "place" in world.venue.diary:
+            break
+        await asyncio.sleep(0.001)
     assert await core.wind_up("asked to") == ["order stuck is SENT"]
     await core.close("asked to")
     assert world.events()[-1] == "DaemonStopped"
