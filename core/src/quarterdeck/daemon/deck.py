@@ -267,7 +267,8 @@ class DaemonDeck:
         found = await self.doctor.examine(full=full, is_connected=self.is_connected, damage=self.damage)
         state, why = self._state(), "; ".join(self._reasons())
         verdict = Verdict.OK if state is DaemonState.READY else Verdict.WARNING
-        return [Finding("state", ("I22",), verdict, f"{state}: {why}"[:500] if why else str(state)), *found]
+        well = Finding("state", ("I22",), verdict, f"{state}: {why}"[:500] if why else str(state))
+        return [well, _lease(self.lease_remaining()), *found]
 
     async def reconcile(self) -> Reconciled:
         """Compare the journal with the venue now, and bring it to where the venue is.
@@ -317,6 +318,15 @@ class DaemonDeck:
             )
             for one in self.parts.plugins.all()
         ]
+
+
+def _lease(remaining: float | None) -> Finding:
+    """One daemon leads: as long as this one proves it, nobody else can have begun to send."""
+    if remaining is None:
+        return Finding("lease", ("I12",), Verdict.NOT_APPLICABLE, "there is none")
+    if remaining <= 0:
+        return Finding("lease", ("I12",), Verdict.WARNING, "not proved in time: nothing is sent until it is")
+    return Finding("lease", ("I12",), Verdict.OK, f"holds for {remaining:.1f} s without another proof")
 
 
 def _age(then: float | None, now: float) -> int | None:

@@ -57,7 +57,6 @@ ELSEWHERE = {
     "I01": "recorded before it is sent: shown by the simulation and the crash sweep",
     "I09": "the streams' promises: every client checks its own stream",
     "I11": "a request is carried out once: shown by the simulation and the tests of retries",
-    "I12": "one writer: the journal is locked for this process, and each order's id carries its epoch",
     "I13": "request budgets: no exchange here has any",
     "I17": "no secret leaves: the daemon holds none yet",
     "I18": "denied by default: only this machine can connect, and nobody is told apart yet",
