@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,52 +17,16 @@ import pytest
 
 from conftest import new_postgresql_server
 from core.tests.daemon.journal.test_reserve import fill, small_disk
-from quarterdeck.client import Options, QuarterdeckError, SyncClient
+from quarterdeck.client import Options, SyncClient
 from quarterdeck.daemon.app import FAILED
 from quarterdeck.engine.events import OrderPrepared
 from tests.faults import invariants
-from tests.faults.nursery import Nursery
+from tests.faults.conftest import IMPATIENT, confirm, rest, wait_for
 from tests.faults.sweep import Forked
 
 __all__ = ["small_disk"]
 
 pytestmark = pytest.mark.slow
-
-IMPATIENT = Options(timeout=8.0, attempt_timeout=4.0)
-
-
-@pytest.fixture
-def daemons(nursery: Nursery) -> Iterator[Callable[[Path, str], Forked]]:
-    """Makes daemons, which have ended when the test has."""
-    made: list[Forked] = []
-
-    def make(folder: Path, url: str) -> Forked:
-        made.append(Forked(folder, url, nursery))
-        return made[-1]
-
-    yield make
-    for daemon in made:
-        daemon.process.send_signal(signal.SIGCONT)
-        daemon.kill()
-
-
-def rest(client: SyncClient, order_id: str) -> None:
-    """Place an order that stays where it is."""
-    client.orders.create(
-        order_id=order_id, instrument="btcusdt", side="BUY", type="LIMIT", quantity="0.01", limit_price="50000"
-    )
-
-
-def confirm(client: SyncClient, prefix: str, most: int) -> tuple[list[str], QuarterdeckError | None]:
-    """Place orders until one is not taken; returns those that were, and what the last one met."""
-    confirmed: list[str] = []
-    for number in range(most):
-        try:
-            rest(client, f"{prefix}-{number}")
-        except QuarterdeckError as error:
-            return confirmed, error
-        confirmed.append(f"{prefix}-{number}")
-    return confirmed, None
 
 
 def check(daemon: Forked, confirmed: Sequence[str]) -> None:
@@ -122,13 +86,6 @@ def test_with_nothing_left_it_ends_and_has_what_it_confirmed(
         *others, last = [client.orders.get(order_id).state for order_id in confirmed]
         assert set(others) == {"OPEN"}
         assert last in ("OPEN", "ABSENT")  # it may have been on its way to a venue that ended with the daemon
-
-
-def wait_for(what: Callable[[], bool], patience: float = 15.0) -> None:
-    deadline = time.monotonic() + patience
-    while not what():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.05)
 
 
 # ---------------------------------------------------------------- F07: a sync that fails
