@@ -29,7 +29,7 @@ UNSEEN: dict[str, set[str]] = {
 }
 
 # Modules that need an extra: the extra, by the package that imports it.
-EXTRAS = {"quarterdeck.testing": "testing"}
+EXTRAS = {"quarterdeck.testing": "testing", "quarterdeck_bybit_simulator": "testing"}
 
 
 @cache

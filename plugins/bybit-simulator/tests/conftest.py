@@ -13,23 +13,12 @@ from urllib.parse import urlencode
 import pytest
 
 from quarterdeck.domain.amounts import use_money_context
-from quarterdeck.domain.instrument import Instrument, InstrumentKind
 from quarterdeck.domain.market import Quote
 from quarterdeck_bybit_simulator import Member, Simulator, SimulatorServer, SimulatorSettings
+from quarterdeck_bybit_simulator.catalog import BTC, BTC_SPOT
 from quarterdeck_bybit_simulator.gate import signature
 
 use_money_context()
-
-PERPETUAL = Instrument(
-    "btcusdt", "BTCUSDT", InstrumentKind.LINEAR, "BTC", "USDT", "USDT",
-    Decimal("0.1"), Decimal("0.001"), Decimal("0.001"), Decimal(1190), Decimal(5), Decimal(100),
-    Decimal("0.005"), Decimal("0.0002"), Decimal("0.00055"),
-)  # fmt: skip
-SPOT = Instrument(
-    "btcusdt-spot", "BTCUSDT", InstrumentKind.SPOT, "BTC", "USDT", "USDT",
-    Decimal("0.01"), Decimal("0.000001"), Decimal("0.000001"), Decimal(71), Decimal(1), Decimal(1),
-    maker_fee_rate=Decimal("0.001"), taker_fee_rate=Decimal("0.001"),
-)  # fmt: skip
 
 
 @dataclass
@@ -88,7 +77,7 @@ def desk() -> Desk:
     settings = SimulatorSettings(
         members=(Member("key", "secret", balances=(("USDT", Decimal(100_000)), ("BTC", Decimal(1)))),)
     )
-    simulator = Simulator([PERPETUAL, SPOT], settings, clock=lambda: made.now)
+    simulator = Simulator([BTC, BTC_SPOT], settings, clock=lambda: made.now)
     made = Desk(simulator)
     simulator.publish = lambda topic, message, user: made.told.append((topic, message))
     made.quote(50_000.0)
@@ -98,7 +87,7 @@ def desk() -> Desk:
 
 @pytest.fixture
 async def server() -> AsyncIterator[SimulatorServer]:
-    simulator = Simulator([PERPETUAL, SPOT])
+    simulator = Simulator([BTC, BTC_SPOT])
     async with SimulatorServer(simulator) as running:
         for symbol in ("btcusdt", "btcusdt-spot"):
             simulator.show(Quote(symbol, time.time_ns(), 50_000.0, 5.0, 50_000.1, 5.0))

@@ -12,20 +12,18 @@ from typing import Any
 import pytest
 
 from quarterdeck.domain.amounts import use_money_context
-from quarterdeck.domain.instrument import Instrument, InstrumentKind
 from quarterdeck.domain.market import Quote, Side
 from quarterdeck.domain.order import OrderTerms, OrderType
 from quarterdeck.domain.report import Outcome, Report
 from quarterdeck.plugin import PlaceOrder
 from quarterdeck_bybit_simulator import Member, Simulator, SimulatorSettings
+from quarterdeck_bybit_simulator.catalog import BTC
+from quarterdeck_bybit_simulator.fixtures import API_KEY, API_SECRET, bybit_simulator
 from quarterdeck_bybit_simulator.threaded import RunningSimulator
 from quarterdeck_exchange_bybit import BybitExchange, BybitSettings
 
-PERPETUAL = Instrument(
-    "btcusdt", "BTCUSDT", InstrumentKind.LINEAR, "BTC", "USDT", "USDT",
-    Decimal("0.1"), Decimal("0.001"), Decimal("0.001"), Decimal(1190), Decimal(5), Decimal(100),
-    Decimal("0.005"), Decimal("0.0002"), Decimal("0.00055"),
-)  # fmt: skip
+__all__ = ["bybit_simulator"]
+
 CREATE = "/v5/order/create"
 
 
@@ -52,7 +50,7 @@ class Desk:
 
     async def place(self, link_id: str, kind: OrderType = OrderType.MARKET, **terms: Any) -> Outcome:
         """Place an order to buy 0.01."""
-        wanted = {"side": Side.BUY, "quantity": Decimal("0.01")} | terms
+        wanted: dict[str, Any] = {"side": Side.BUY, "quantity": Decimal("0.01")} | terms
         return await self.exchange.place(PlaceOrder(link_id, OrderTerms("btcusdt", type=kind, **wanted)))
 
     def of(self, kind: type[Any], link_id: str = "") -> list[Any]:
@@ -80,10 +78,10 @@ def wait() -> Callable[..., Any]:
 @pytest.fixture
 def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSimulator]:
     use_money_context()
-    monkeypatch.setenv("SIMULATED_API_KEY", "key-of-tests")
-    monkeypatch.setenv("SIMULATED_API_SECRET", "secret-of-tests")
-    settings = SimulatorSettings(members=(Member("key-of-tests", "secret-of-tests"),))
-    with RunningSimulator(Simulator([PERPETUAL], settings)) as running:
+    monkeypatch.setenv("SIMULATED_API_KEY", API_KEY)
+    monkeypatch.setenv("SIMULATED_API_SECRET", API_SECRET)
+    settings = SimulatorSettings(members=(Member(API_KEY, API_SECRET),))
+    with RunningSimulator(Simulator([BTC], settings)) as running:
         yield running
 
 

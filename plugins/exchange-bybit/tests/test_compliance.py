@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import ClassVar
 
 import pytest
 
-from quarterdeck.domain.instrument import Instrument, InstrumentKind
 from quarterdeck.domain.market import Quote
 from quarterdeck.testing.checks import check_factory
 from quarterdeck.testing.exchange_stage import Stage
 from quarterdeck.testing.exchange_suite import ExchangeSuite
-from quarterdeck_bybit_simulator import Member, Simulator, SimulatorSettings
+from quarterdeck_bybit_simulator.fixtures import API_KEY, API_SECRET
 from quarterdeck_bybit_simulator.sockets import Kind
 from quarterdeck_bybit_simulator.threaded import RunningSimulator
 from quarterdeck_exchange_bybit import BybitExchange, BybitSettings, quarterdeck_exchanges
 
-PERPETUAL = Instrument(
-    "btcusdt", "BTCUSDT", InstrumentKind.LINEAR, "BTC", "USDT", "USDT",
-    Decimal("0.1"), Decimal("0.001"), Decimal("0.001"), Decimal(1190), Decimal(5), Decimal(100),
-    Decimal("0.005"), Decimal("0.0002"), Decimal("0.00055"),
-)  # fmt: skip
-
 
 @pytest.fixture(autouse=True)
 def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SIMULATED_API_KEY", "key-of-tests")
-    monkeypatch.setenv("SIMULATED_API_SECRET", "secret-of-tests")
+    monkeypatch.setenv("SIMULATED_API_KEY", API_KEY)
+    monkeypatch.setenv("SIMULATED_API_SECRET", API_SECRET)
 
 
 def settings_for(running: RunningSimulator) -> BybitSettings:
@@ -70,11 +62,8 @@ class TestBybit(ExchangeSuite):
     prefix: ClassVar[str] = "a1-suite-"
 
     @pytest.fixture(autouse=True)
-    def running(self) -> Iterator[None]:
-        settings = SimulatorSettings(members=(Member("key-of-tests", "secret-of-tests"),), limits_apply=False)
-        with RunningSimulator(Simulator([PERPETUAL], settings)) as running:
-            self._running = running
-            yield
+    def running(self, bybit_simulator: RunningSimulator) -> None:
+        self._running = bybit_simulator
 
     def stage(self) -> SimulatedStage:
         return SimulatedStage(self._running)

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
-from decimal import Decimal
+from collections.abc import AsyncIterator
 
 import pytest
 
-from quarterdeck.domain.instrument import Instrument, InstrumentKind
 from quarterdeck.domain.market import MINUTE, Candle, MarketEvent, Quote
 from quarterdeck.plugin import ConfigError
-from quarterdeck_bybit_simulator import Simulator
+from quarterdeck_bybit_simulator.catalog import BTC
 from quarterdeck_bybit_simulator.threaded import RunningSimulator
 from quarterdeck_exchange_bybit import BybitFeed, BybitFeedSettings
 
-PERPETUAL = Instrument(
-    "btcusdt", "BTCUSDT", InstrumentKind.LINEAR, "BTC", "USDT", "USDT",
-    Decimal("0.1"), Decimal("0.001"), Decimal("0.001"),
-)  # fmt: skip
 NOW = time.time_ns()
 BASE = NOW - NOW % MINUTE - 60 * MINUTE
 
 
 @pytest.fixture
-def running() -> Iterator[RunningSimulator]:
-    with RunningSimulator(Simulator([PERPETUAL])) as running:
-        yield running
+def running(bybit_simulator: RunningSimulator) -> RunningSimulator:
+    return bybit_simulator
 
 
 def settings(running: RunningSimulator, **more: object) -> BybitFeedSettings:
@@ -40,7 +33,7 @@ def settings(running: RunningSimulator, **more: object) -> BybitFeedSettings:
 async def feed(running: RunningSimulator) -> AsyncIterator[BybitFeed]:
     close(running, 0, 1, 2)
     feed = BybitFeed(settings(running))
-    await feed.open([PERPETUAL])
+    await feed.open([BTC])
     await until(lambda: feed.is_live)
     yield feed
     await feed.close()
@@ -134,5 +127,5 @@ async def test_bad_settings_are_named(running: RunningSimulator) -> None:
         settings(running, simulator={"rest": "http://192.0.2.1", "private": "ws://x", "public": "ws://x"})
     feed = BybitFeed(settings(running, symbols=["nousdt"]))
     with pytest.raises(ConfigError, match="nousdt is not traded; there are: btcusdt"):
-        await feed.open([PERPETUAL])
+        await feed.open([BTC])
     await feed.close()

@@ -4,7 +4,7 @@ Owns Bybit's rules as its clients meet them: signatures, windows, limits, paging
 wrong. `quarterdeck.matching` decides every fill. Must not know: the plugin that talks to it, the engine, the daemon.
 
 Reading order: settings, refusals, order, rows, account, market, gate, params, api, faults, truth, simulator, sockets,
-server.
+server; then catalog, walk, scene and cli for one that runs by itself, threaded and fixtures for tests.
 """
 
 from quarterdeck_bybit_simulator.faults import Do, Faults, Match, Rule

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -155,8 +155,21 @@ class Market:
             messages.append(self._kline(word, bar, now))
         return messages
 
+    def remember(self, event: Candle | FundingRate) -> None:
+        """Take in what has long been over: queries find it, and nobody is told."""
+        if isinstance(event, FundingRate):
+            self.funding_rate = event.rate
+            self.funding.append(event)
+            return
+        self.last = event.close
+        for _ in self._bars_of(event):
+            pass
+
     def _count_candle(self, candle: Candle, now: int) -> list[tuple[str, str, Any]]:
-        messages = []
+        return [self._kline(word, bar, now) for word, bar in self._bars_of(candle)]
+
+    def _bars_of(self, candle: Candle) -> Iterator[tuple[str, Bar]]:
+        """The bars of every interval that a candle is a part of, with it in them."""
         for word, interval in INTERVALS.items():
             if interval < candle.interval:
                 continue
@@ -168,8 +181,7 @@ class Market:
             bar.high, bar.low, bar.close = max(bar.high, candle.high), min(bar.low, candle.low), candle.close
             bar.volume += candle.volume
             bar.is_closed = candle.time >= start + interval
-            messages.append(self._kline(word, bar, now))
-        return messages
+            yield word, bar
 
     def _kline(self, word: str, bar: Bar, now: int) -> tuple[str, str, Any]:
         return f"kline.{word}.{self.instrument.venue_symbol}", "snapshot", [bar.message(word, now)]

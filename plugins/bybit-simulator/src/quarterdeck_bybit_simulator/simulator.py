@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from quarterdeck.domain.instrument import Instrument
-from quarterdeck.domain.market import MarketEvent
+from quarterdeck.domain.market import Candle, FundingRate, MarketEvent
 from quarterdeck_bybit_simulator.account import SimAccount
 from quarterdeck_bybit_simulator.api import Api
 from quarterdeck_bybit_simulator.faults import Faults
@@ -54,7 +54,7 @@ class Simulator:
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.settings = settings or SimulatorSettings()
-        self.truth = truth or Truth()
+        self.truth = Truth() if truth is None else truth  # an empty one is false
         self.faults = faults or Faults()
         self._clock = clock
         listed = list(instruments)
@@ -91,6 +91,12 @@ class Simulator:
         for topic, kind, data in market.see(event, now):
             message = {"topic": topic, "type": kind, "ts": now // MILLISECOND, "data": data, "cts": now // MILLISECOND}
             self.publish(f"{market.category}:{topic}", message, None)
+
+    def remember(self, events: Iterable[Candle | FundingRate]) -> None:
+        """Give the market a past, oldest first: candles and funding rates that queries find and nobody is told of."""
+        markets = {each.instrument.symbol: each for each in self.markets.values()}
+        for event in events:
+            markets[event.symbol].remember(event)
 
     def snapshot(self, category: str, topic: str) -> dict[str, Any] | None:
         """What a new subscriber of a public topic hears first."""
