@@ -56,7 +56,11 @@ PARTIAL: dict[type[Any], type[Message]] = {
 }
 ANSWERS: dict[type[Any], tuple[type[Message], ...]] = {
     answers.OrderCreated: (order_service_pb2.CreateOrderResponse,),
-    answers.OrderChanged: (order_service_pb2.AmendOrderResponse, order_service_pb2.CancelOrderResponse),
+    answers.OrderChanged: (
+        order_service_pb2.AmendOrderResponse,
+        order_service_pb2.CancelOrderResponse,
+        order_service_pb2.ResolveOrderResponse,
+    ),
     answers.OrdersChanged: (order_service_pb2.CancelAllOrdersResponse, order_service_pb2.ClosePositionResponse),
     answers.BotChanged: (
         bot_service_pb2.CreateBotResponse,

@@ -13,7 +13,7 @@ METHODS = {
     "events": ["list", "stream"],
     "fills": ["list"],
     "market": ["candles", "instrument", "instruments", "stream_candles", "stream_quotes"],
-    "orders": ["amend", "cancel", "cancel_all", "create", "get", "list"],
+    "orders": ["amend", "cancel", "cancel_all", "create", "get", "list", "resolve"],
     "positions": ["close", "get", "list"],
     "risk": ["engage_kill_switch", "limits", "release_kill_switch", "state"],
     "sizing": ["compute", "ratio"],

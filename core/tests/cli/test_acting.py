@@ -48,6 +48,7 @@ def deck(daemon: FakeDaemon) -> FakeDaemon:
         "CreateOrder": order_service_pb2.CreateOrderResponse(order=order("mine"), sequence=42, sizing=SIZING),
         "AmendOrder": order_service_pb2.AmendOrderResponse(order=order("mine"), sequence=43),
         "CancelOrder": order_service_pb2.CancelOrderResponse(order=order("mine"), sequence=44),
+        "ResolveOrder": order_service_pb2.ResolveOrderResponse(order=order("mine"), sequence=44),
         "CancelAllOrders": order_service_pb2.CancelAllOrdersResponse(orders=[order("mine")], sequence=45),
         "ClosePosition": order_service_pb2.ClosePositionResponse(orders=[order("out")], sequence=46),
         "CreateBot": bot_service_pb2.CreateBotResponse(bot=BOT, sequence=47),
@@ -111,6 +112,14 @@ def test_amend_and_cancel_name_the_order(deck: FakeDaemon, run: Run) -> None:
     assert amended.out.startswith("Recorded at 43: change of mine was asked for.")
     assert deck.requests["CancelOrder"][0].name == "accounts/main/orders/mine"
     assert (cancelled.json["sequence"], cancelled.json["state"]) == (44, "OPEN")
+
+
+def test_an_order_is_settled_by_hand_with_a_reason(deck: FakeDaemon, run: Run) -> None:
+    done = run("order", "resolve", "mine", "--reason", "Ann, by phone")
+    (request,) = deck.requests["ResolveOrder"]
+    assert (request.name, request.reason) == ("accounts/main/orders/mine", "Ann, by phone")
+    assert done.out.startswith("Recorded at 44: mine is settled")
+    assert run("order", "resolve", "mine").code == 2
 
 
 def test_cancel_all_and_close_list_the_orders(deck: FakeDaemon, run: Run) -> None:

@@ -492,3 +492,31 @@ def test_orders_of_every_kind_reach_the_venue_as_they_were_asked_for(desk: Desk)
     assert sent.terms is placed.terms
     assert (placed.terms.limit_price, placed.terms.trigger_price) == (d(52_000), d(51_900))
     assert (placed.terms.time_in_force, placed.terms.stop_loss) == (TimeInForce.IOC, d(50_000))
+
+
+# ---------------------------------------------------------------- settled by hand
+
+
+def test_a_person_can_settle_an_order_whose_outcome_is_unknown(desk: Desk) -> None:
+    lost = desk.send(desk.submit("0.1"))
+    desk.take(r.Unknown(lost.link_id, "timeout", desk.now))
+    (event,) = desk.take(i.ResolveOrder(lost.order_id, "Ann, seen on the venue's page"))
+    assert event == e.OrderAbsent(lost.order_id, "settled by hand: Ann, seen on the venue's page")
+    assert desk.state.exposure("btcusdt").unknown == 0
+    desk.submit("0.1")
+    desk.fill(lost)  # it was there after all
+    assert desk.state.positions["btcusdt"].quantity == d("0.1")
+    assert len(desk.anomalies) == 1
+
+
+def test_nothing_else_is_settled_by_hand(desk: Desk) -> None:
+    working = desk.work(desk.submit("0.1", type=OrderType.LIMIT, limit_price="49000"))
+    with pytest.raises(RefusedByState) as refused:
+        desk.take(i.ResolveOrder(working.order_id, "me"))
+    assert refused.value.reason == "ORDER_STATE"
+    desk.take(r.Canceled(working.link_id, "asked", desk.now))
+    with pytest.raises(RefusedByState) as refused:
+        desk.take(i.ResolveOrder(working.order_id, "me"))
+    assert refused.value.reason == "ORDER_CLOSED"
+    with pytest.raises(NotFound):
+        desk.take(i.ResolveOrder("nobody", "me"))

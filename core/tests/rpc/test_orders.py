@@ -9,6 +9,8 @@ import pytest
 
 from core.tests.rpc.calls import MAIN, amount, failure, rid
 from core.tests.rpc.deck import FakeDeck
+from quarterdeck.domain.report import Unknown
+from quarterdeck.engine.inputs import Sending
 from quarterdeck.v1.order_pb2 import Order
 from quarterdeck.v1.order_service_pb2 import (
     AmendOrderRequest,
@@ -19,6 +21,7 @@ from quarterdeck.v1.order_service_pb2 import (
     GetOrderRequest,
     ListFillsRequest,
     ListOrdersRequest,
+    ResolveOrderRequest,
 )
 from quarterdeck.v1.order_service_pb2_grpc import OrderServiceStub
 
@@ -269,6 +272,21 @@ def test_a_page_token_is_bound_to_its_query(grpc_stub: OrderServiceStub) -> None
     assert failure(grpc_stub.ListOrders, other).reason == "PAGE_TOKEN_MISMATCH"
     fills = ListFillsRequest(parent=MAIN, page_size=1, page_token=token)
     assert failure(grpc_stub.ListFills, fills).reason == "PAGE_TOKEN_MISMATCH"
+
+
+def test_only_what_is_in_question_is_settled_by_hand(grpc_stub: OrderServiceStub, deck: FakeDeck) -> None:
+    name = "accounts/main/orders/lost"
+    grpc_stub.CreateOrder(create("lost", limit("30000", quantity=amount("0.01")), 90))
+    wish = ResolveOrderRequest(name=name, reason="Ann, by phone", request_id=rid(91))
+    found = failure(grpc_stub.ResolveOrder, wish)
+    assert (found.code, found.reason, found.metadata["name"]) == ("FAILED_PRECONDITION", "ORDER_STATE", name)
+    lost = deck.state.order("lost")
+    assert lost is not None
+    deck.step(Sending(lost.link_id))
+    deck.step(Unknown(lost.link_id, "timeout", deck.time))
+    answer = grpc_stub.ResolveOrder(wish)
+    assert (answer.order.state, answer.sequence) == (Order.STATE_ABSENT, deck.events.head)
+    assert grpc_stub.ResolveOrder(wish).sequence == answer.sequence
 
 
 def _place(deck: FakeDeck, kind: str) -> int:

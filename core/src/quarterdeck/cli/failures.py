@@ -24,6 +24,7 @@ HINTS: Mapping[str, str] = {
     "SIZING_REFUSED": "`quarterdeck size` shows how a size is found.",
     "TRADING_HALTED": "`quarterdeck risk state` shows why; `quarterdeck risk release` lets trading go on.",
     "ORDER_CLOSED": "`quarterdeck order get` shows what became of it.",
+    "ORDER_STATE": "`quarterdeck order get` shows how it is.",
     "NO_POSITION": "`quarterdeck positions` lists what is held.",
     "BOT_STATE": "`quarterdeck bot list` shows what the bots do.",
     "POSITION_COMPACTED": "Begin later: the error says where the history begins now.",

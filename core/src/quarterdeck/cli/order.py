@@ -133,6 +133,20 @@ def cancel(cli: Cli, order: OrderId, request_id: RequestId = None) -> None:
 
 
 @command(app)
+def resolve(
+    cli: Cli,
+    order: OrderId,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Who says so, and how they know.")],
+    request_id: RequestId = None,
+) -> None:
+    """Settle an order whose outcome is unknown as never having arrived, because you know that it did not."""
+    with cli.daemon() as daemon:
+        changed = daemon.orders.resolve(order, reason, request_id=request_id)
+    said = f"Recorded at {changed.sequence}: {changed.order.id} is settled and counts no more."
+    cli.out.answer(one(changed.order, sequence=changed.sequence), said)
+
+
+@command(app)
 def cancel_all(cli: Cli, symbol: SymbolFilter = "", bot: BotFilter = "", request_id: RequestId = None) -> None:
     """Ask for every working entry and exit to be canceled; stops and take-profits stay."""
     with cli.daemon() as daemon:

@@ -42,6 +42,7 @@ from quarterdeck.engine.inputs import (
     CreateBot,
     EngageKillSwitch,
     Request,
+    ResolveOrder,
     StartBot,
     SubmitOrder,
 )
@@ -56,8 +57,8 @@ from quarterdeck.rpc.facade import DaemonState, DaemonStatus, PluginInfo, Reconc
 #: Unknown orders named in the status.
 NAMED = 20
 
-#: What can be asked of a venue that is reached, though the start goes on: it takes risk off.
-_TAKING_OFF = (CancelOrder, CancelAllOrders, ClosePosition)
+#: What can be asked once the venue is reached, though the start goes on: it takes risk off.
+_TAKING_OFF = (CancelOrder, CancelAllOrders, ClosePosition, ResolveOrder)
 
 
 class Phase(StrEnum):
@@ -282,7 +283,7 @@ class DaemonDeck:
             return await self.reconciler.run()
         except Exception as error:
             why = f"the venue can't be asked: {type(error).__name__}: {error}"[:300]
-            raise Unavailable("NOT_READY", why, {"state": self._state()}) from error
+            raise Unavailable("EXCHANGE_UNAVAILABLE", why, {"exchange": self.config.exchange.plugin}) from error
 
     def _state(self) -> DaemonState:
         if self.loop.broken.done() and _is_fenced(self.loop.broken.result()):

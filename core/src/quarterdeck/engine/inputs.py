@@ -45,6 +45,14 @@ class CancelOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class ResolveOrder:
+    """A person who knows says that an order whose outcome is unknown never arrived. `reason` says who, and how."""
+
+    order_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class AmendOrder:
     """Change a working order; a field that is None stays."""
 
@@ -199,6 +207,7 @@ Command = (
     SubmitOrder
     | CancelOrder
     | AmendOrder
+    | ResolveOrder
     | CancelAllOrders
     | ClosePosition
     | CreateBot

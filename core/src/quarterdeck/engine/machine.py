@@ -158,6 +158,8 @@ class Machine:
                 orders.submit(turn, item, view, deciders)
             case i.CancelOrder():
                 orders.cancel(turn, item)
+            case i.ResolveOrder():
+                orders.resolve(turn, item)
             case i.AmendOrder():
                 orders.amend(turn, item, view, deciders)
             case i.CancelAllOrders():

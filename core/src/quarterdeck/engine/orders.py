@@ -11,7 +11,7 @@ from quarterdeck.domain.sizing import Sizing
 from quarterdeck.engine import events as e
 from quarterdeck.engine.effects import AmendAtVenue, CancelAtVenue, QueueOrder, SendOrder
 from quarterdeck.engine.fold import amended
-from quarterdeck.engine.inputs import AmendOrder, CancelAllOrders, CancelOrder, ClosePosition, SubmitOrder
+from quarterdeck.engine.inputs import AmendOrder, CancelAllOrders, CancelOrder, ClosePosition, ResolveOrder, SubmitOrder
 from quarterdeck.engine.pipeline import Deciders, evaluate, recheck
 from quarterdeck.engine.state import State
 from quarterdeck.engine.turn import Turn
@@ -126,6 +126,24 @@ def cancel(turn: Turn, command: CancelOrder) -> None:
         RefusedByState: it has ended already.
     """
     request_cancel(turn, _open_order(turn, command.order_id))
+
+
+def resolve(turn: Turn, command: ResolveOrder) -> None:
+    """Believe a person that an order whose outcome is unknown never arrived.
+
+    Raises:
+        NotFound: no such order in memory.
+        RefusedByState: it has ended already, or its outcome is not in question.
+    """
+    order = _open_order(turn, command.order_id)
+    if order.state is not OrderState.UNKNOWN:
+        raise RefusedByState(
+            "ORDER_STATE",
+            f"order {order.order_id} is {order.state}; only one whose outcome is UNKNOWN can be settled by hand",
+            {"name": order.order_id, "state": order.state},
+        )
+    settled = e.OrderAbsent(order.order_id, f"settled by hand: {command.reason}")
+    turn.emit(settled, order.correlation_id, order.last_sequence)
 
 
 def cancel_all(turn: Turn, command: CancelAllOrders) -> None:

@@ -64,6 +64,7 @@ TABLE: Mapping[str, Row] = {
     "SIZING_REFUSED": Row(StatusCode.FAILED_PRECONDITION, _REFUSED),
     "TRADING_HALTED": Row(StatusCode.FAILED_PRECONDITION, ("state", "since", "sequence")),
     "ORDER_CLOSED": Row(StatusCode.FAILED_PRECONDITION, ("name", "state"), "{account}/orders/"),
+    "ORDER_STATE": Row(StatusCode.FAILED_PRECONDITION, ("name", "state"), "{account}/orders/"),
     "NO_POSITION": Row(StatusCode.FAILED_PRECONDITION, ("name",), "{account}/positions/"),
     "BOT_STATE": Row(StatusCode.FAILED_PRECONDITION, ("name", "state"), "bots/"),
     "UNSUPPORTED": Row(StatusCode.FAILED_PRECONDITION, ("feature",)),

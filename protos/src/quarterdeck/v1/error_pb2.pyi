@@ -108,6 +108,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The journal is damaged: the daemon shows what is intact of it, records nothing and trades nothing. FAILED_PRECONDITION;
     `headSequence`, the last intact event. Stop; a person has to decide.
     """
+    ERROR_REASON_ORDER_STATE: _ErrorReason.ValueType  # 32
+    """The order's state does not allow this. FAILED_PRECONDITION; `name`, `state`. Read the order again."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, for programs.
@@ -205,4 +207,6 @@ ERROR_REASON_JOURNAL_DAMAGED: ErrorReason.ValueType  # 31
 """The journal is damaged: the daemon shows what is intact of it, records nothing and trades nothing. FAILED_PRECONDITION;
 `headSequence`, the last intact event. Stop; a person has to decide.
 """
+ERROR_REASON_ORDER_STATE: ErrorReason.ValueType  # 32
+"""The order's state does not allow this. FAILED_PRECONDITION; `name`, `state`. Read the order again."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

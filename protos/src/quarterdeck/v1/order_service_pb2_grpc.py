@@ -69,6 +69,11 @@ class OrderServiceStub:
                 request_serializer=quarterdeck_dot_v1_dot_order__service__pb2.CancelOrderRequest.SerializeToString,
                 response_deserializer=quarterdeck_dot_v1_dot_order__service__pb2.CancelOrderResponse.FromString,
                 _registered_method=True)
+        self.ResolveOrder = channel.unary_unary(
+                '/quarterdeck.v1.OrderService/ResolveOrder',
+                request_serializer=quarterdeck_dot_v1_dot_order__service__pb2.ResolveOrderRequest.SerializeToString,
+                response_deserializer=quarterdeck_dot_v1_dot_order__service__pb2.ResolveOrderResponse.FromString,
+                _registered_method=True)
         self.CancelAllOrders = channel.unary_unary(
                 '/quarterdeck.v1.OrderService/CancelAllOrders',
                 request_serializer=quarterdeck_dot_v1_dot_order__service__pb2.CancelAllOrdersRequest.SerializeToString,
@@ -141,6 +146,17 @@ class OrderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResolveOrder(self, request, context):
+        """Settles an order whose state is UNKNOWN as never having arrived: for a person who knows, when the exchange can't be asked.
+        It becomes ABSENT and counts no more. Should it trade after all, the trade is booked and trading reduced.
+
+        FAILED_PRECONDITION with ORDER_STATE if its outcome is not in question, with ORDER_CLOSED if it is over; NOT_FOUND with
+        ORDER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CancelAllOrders(self, request, context):
         """Asks for every working entry and exit that matches to be taken off the exchange. Nothing to cancel is no error.
 
@@ -191,6 +207,11 @@ def add_OrderServiceServicer_to_server(servicer, server):
                     servicer.CancelOrder,
                     request_deserializer=quarterdeck_dot_v1_dot_order__service__pb2.CancelOrderRequest.FromString,
                     response_serializer=quarterdeck_dot_v1_dot_order__service__pb2.CancelOrderResponse.SerializeToString,
+            ),
+            'ResolveOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveOrder,
+                    request_deserializer=quarterdeck_dot_v1_dot_order__service__pb2.ResolveOrderRequest.FromString,
+                    response_serializer=quarterdeck_dot_v1_dot_order__service__pb2.ResolveOrderResponse.SerializeToString,
             ),
             'CancelAllOrders': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelAllOrders,
@@ -370,6 +391,33 @@ class OrderService:
             '/quarterdeck.v1.OrderService/CancelOrder',
             quarterdeck_dot_v1_dot_order__service__pb2.CancelOrderRequest.SerializeToString,
             quarterdeck_dot_v1_dot_order__service__pb2.CancelOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quarterdeck.v1.OrderService/ResolveOrder',
+            quarterdeck_dot_v1_dot_order__service__pb2.ResolveOrderRequest.SerializeToString,
+            quarterdeck_dot_v1_dot_order__service__pb2.ResolveOrderResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -63,6 +63,13 @@ class OrderServiceStub:
 
     FAILED_PRECONDITION with ORDER_CLOSED; NOT_FOUND with ORDER_NOT_FOUND.
     """
+    ResolveOrder: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.ResolveOrderRequest, _order_service_pb2.ResolveOrderResponse]
+    """Settles an order whose state is UNKNOWN as never having arrived: for a person who knows, when the exchange can't be asked.
+    It becomes ABSENT and counts no more. Should it trade after all, the trade is booked and trading reduced.
+
+    FAILED_PRECONDITION with ORDER_STATE if its outcome is not in question, with ORDER_CLOSED if it is over; NOT_FOUND with
+    ORDER_NOT_FOUND.
+    """
     CancelAllOrders: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.CancelAllOrdersRequest, _order_service_pb2.CancelAllOrdersResponse]
     """Asks for every working entry and exit that matches to be taken off the exchange. Nothing to cancel is no error.
 
@@ -108,6 +115,13 @@ class OrderServiceAsyncStub(OrderServiceStub):
     """Asks for an order to be taken off the exchange. The answer comes as an event, since a fill may win the race.
 
     FAILED_PRECONDITION with ORDER_CLOSED; NOT_FOUND with ORDER_NOT_FOUND.
+    """
+    ResolveOrder: _aio.UnaryUnaryMultiCallable[_order_service_pb2.ResolveOrderRequest, _order_service_pb2.ResolveOrderResponse]  # type: ignore[assignment]
+    """Settles an order whose state is UNKNOWN as never having arrived: for a person who knows, when the exchange can't be asked.
+    It becomes ABSENT and counts no more. Should it trade after all, the trade is booked and trading reduced.
+
+    FAILED_PRECONDITION with ORDER_STATE if its outcome is not in question, with ORDER_CLOSED if it is over; NOT_FOUND with
+    ORDER_NOT_FOUND.
     """
     CancelAllOrders: _aio.UnaryUnaryMultiCallable[_order_service_pb2.CancelAllOrdersRequest, _order_service_pb2.CancelAllOrdersResponse]  # type: ignore[assignment]
     """Asks for every working entry and exit that matches to be taken off the exchange. Nothing to cancel is no error.
@@ -187,6 +201,19 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         """Asks for an order to be taken off the exchange. The answer comes as an event, since a fill may win the race.
 
         FAILED_PRECONDITION with ORDER_CLOSED; NOT_FOUND with ORDER_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def ResolveOrder(
+        self,
+        request: _order_service_pb2.ResolveOrderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_service_pb2.ResolveOrderResponse, _abc.Awaitable[_order_service_pb2.ResolveOrderResponse]]:
+        """Settles an order whose state is UNKNOWN as never having arrived: for a person who knows, when the exchange can't be asked.
+        It becomes ABSENT and counts no more. Should it trade after all, the trade is booked and trading reduced.
+
+        FAILED_PRECONDITION with ORDER_STATE if its outcome is not in question, with ORDER_CLOSED if it is over; NOT_FOUND with
+        ORDER_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

@@ -83,7 +83,8 @@ class SystemServiceServicer:
         """Compares the journal with what the exchange holds, now, and brings it to where the exchange is. It happens by itself at
         each start, every so often, and after anything odd.
 
-        UNAVAILABLE with NOT_READY when the exchange can't be asked; then nothing has changed.
+        UNAVAILABLE with EXCHANGE_UNAVAILABLE when the exchange can't be asked, with NOT_READY before it was reached for the first
+        time; then nothing has changed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

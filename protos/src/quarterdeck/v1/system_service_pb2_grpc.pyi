@@ -44,7 +44,8 @@ class SystemServiceStub:
     """Compares the journal with what the exchange holds, now, and brings it to where the exchange is. It happens by itself at
     each start, every so often, and after anything odd.
 
-    UNAVAILABLE with NOT_READY when the exchange can't be asked; then nothing has changed.
+    UNAVAILABLE with EXCHANGE_UNAVAILABLE when the exchange can't be asked, with NOT_READY before it was reached for the first
+    time; then nothing has changed.
     """
     ListPlugins: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.ListPluginsRequest, _system_service_pb2.ListPluginsResponse]
     """Lists what the loaded plugins offer, by kind and name. INVALID_ARGUMENT with PAGE_TOKEN_MISMATCH for a token of another
@@ -67,7 +68,8 @@ class SystemServiceAsyncStub(SystemServiceStub):
     """Compares the journal with what the exchange holds, now, and brings it to where the exchange is. It happens by itself at
     each start, every so often, and after anything odd.
 
-    UNAVAILABLE with NOT_READY when the exchange can't be asked; then nothing has changed.
+    UNAVAILABLE with EXCHANGE_UNAVAILABLE when the exchange can't be asked, with NOT_READY before it was reached for the first
+    time; then nothing has changed.
     """
     ListPlugins: _aio.UnaryUnaryMultiCallable[_system_service_pb2.ListPluginsRequest, _system_service_pb2.ListPluginsResponse]  # type: ignore[assignment]
     """Lists what the loaded plugins offer, by kind and name. INVALID_ARGUMENT with PAGE_TOKEN_MISMATCH for a token of another
@@ -105,7 +107,8 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         """Compares the journal with what the exchange holds, now, and brings it to where the exchange is. It happens by itself at
         each start, every so often, and after anything odd.
 
-        UNAVAILABLE with NOT_READY when the exchange can't be asked; then nothing has changed.
+        UNAVAILABLE with EXCHANGE_UNAVAILABLE when the exchange can't be asked, with NOT_READY before it was reached for the first
+        time; then nothing has changed.
         """
 
     @_abc_1.abstractmethod

@@ -10,7 +10,7 @@ from quarterdeck.domain.errors import NotFound
 from quarterdeck.domain.order import Order, OrderRole, OrderType
 from quarterdeck.domain.risk import Refused
 from quarterdeck.engine.events import OrderRefused, Recorded
-from quarterdeck.engine.inputs import CancelAllOrders, CancelOrder, ClosePosition, SubmitOrder
+from quarterdeck.engine.inputs import CancelAllOrders, CancelOrder, ClosePosition, ResolveOrder, SubmitOrder
 from quarterdeck.rpc import names, pages
 from quarterdeck.rpc.convert.orders import amend_order, fill_message, order_message, submit_order, write_draft
 from quarterdeck.rpc.convert.sizing import write_sizing
@@ -36,6 +36,8 @@ from quarterdeck.v1.order_service_pb2 import (
     ListFillsResponse,
     ListOrdersRequest,
     ListOrdersResponse,
+    ResolveOrderRequest,
+    ResolveOrderResponse,
 )
 from quarterdeck.v1.order_service_pb2_grpc import OrderServiceServicer
 
@@ -147,6 +149,13 @@ class OrderServicer(Servicer, OrderServiceServicer):
         recorded = await self._deck.submit(CancelOrder(order_id), identity(request))
         sequence = place_of(recorded, await self._settled())
         return CancelOrderResponse(order=await self._order(order_id), sequence=sequence)
+
+    @override
+    async def ResolveOrder(self, request: ResolveOrderRequest, context: Context) -> ResolveOrderResponse:
+        order_id = names.id_within(request.name, self._account, names.ORDERS, "name")
+        recorded = await self._deck.submit(ResolveOrder(order_id, request.reason), identity(request))
+        sequence = place_of(recorded, await self._settled())
+        return ResolveOrderResponse(order=await self._order(order_id), sequence=sequence)
 
     @override
     async def CancelAllOrders(self, request: CancelAllOrdersRequest, context: Context) -> CancelAllOrdersResponse:

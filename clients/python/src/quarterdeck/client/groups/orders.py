@@ -118,6 +118,14 @@ class Orders(Group[L]):
         return Unary(request, resource(OrderChanged))
 
     @rpc
+    def resolve(self, order: str, reason: str, *, request_id: str | None = None) -> Unary[OrderChanged]:
+        """Settle an `UNKNOWN` order as never having arrived. For a person who knows; `reason` says who, and how."""
+        request = pb.ResolveOrderRequest(
+            name=order_name(self.account, order), reason=reason, request_id=request_id or new_request_id()
+        )
+        return Unary(request, resource(OrderChanged))
+
+    @rpc
     def cancel_all(self, *, instrument: str = "", bot: str = "", request_id: str | None = None) -> Unary[OrdersChanged]:
         """Ask for every working entry and exit that matches to be taken off the exchange. Protection stays."""
         request = pb.CancelAllOrdersRequest(
