@@ -9,16 +9,19 @@ import sqlite3
 from base64 import b64decode
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.tests.cli.conftest import Run
 from core.tests.daemon.journal.trading import Chance, fold_entry, write
 from quarterdeck.daemon.journal import Journal, Projections, load_state, save_state
+from quarterdeck.daemon.journal.archive import Archive
 from quarterdeck.daemon.journal.chain import genesis, link
 from quarterdeck.daemon.journal.signing import SigningKey
 from quarterdeck.daemon.notary import Notary
 from quarterdeck.domain.amounts import use_money_context
+from quarterdeck.engine.fold import fold
 
 COUNT = 60
 
@@ -105,6 +108,37 @@ def test_a_journal_in_use_can_be_looked_at(run: Run, path: Path) -> None:
     assert run("journal", "verify", "--url", str(path), "--json").json["entries"] == 70
     write(journal, Chance(5).trade(71)[70:])
     assert run("journal", "verify", "--url", str(path), "--json").json["entries"] == 71
+    journal.close()
+
+
+def test_a_daemon_that_writes_meanwhile_is_not_taken_for_damage(
+    run: Run, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between any two looks everything moves on: events, signed heads, tables, the anchor file."""
+    journal = Journal.open(f"sqlite:///{path}", "main")
+    notary = Notary(journal, SigningKey.open(path.with_name("key")), path.with_name("anchor.jsonl"))
+    projections = Projections(journal)
+    state = load_state(journal, fold_entry, projections)
+    events = iter(Chance(5).trade(200)[60:])
+    looks = 0
+    reading = Archive.reading
+
+    def moving(archive: Archive) -> Any:
+        nonlocal looks
+        looks += 1
+        if looks < 50:
+            recorded = next(events)
+            write(journal, [recorded])
+            fold(state, recorded)
+        save_state(journal, state, projections).result()
+        notary.sign()
+        notary.close()
+        return reading(archive)
+
+    monkeypatch.setattr(Archive, "reading", moving)
+    done = run("journal", "verify", "--url", str(path), "--anchor", str(path.with_name("anchor.jsonl")), "--json")
+    assert (done.code, done.json["damaged"]) == (0, [])
+    assert looks > 5
     journal.close()
 
 

@@ -45,9 +45,9 @@ def follows(previous: bytes, row: Any) -> bool:  # noqa: ANN401 - whatever a dam
 
     Its values may be of any type, as SQLite keeps no column to one.
     """
-    *entry, found = row
+    sequence, time, account, name, body, found = row
     try:
-        return len(previous) == HASH_SIZE and bool(link(previous, *entry) == found)
+        return len(previous) == HASH_SIZE and bool(link(previous, sequence, time, account, name, body) == found)
     except (TypeError, ValueError, AttributeError, OverflowError, StructError):
         return False
 

@@ -202,7 +202,8 @@ class Journal:
         for row in walk(self.reading, start):
             if isinstance(row, Finding):
                 raise JournalDamaged(f"{self._database.name}: {row}")
-            yield Entry(row.sequence, row.time, row.type, row.body)
+            sequence, time, _, name, body, _ = row
+            yield Entry(sequence, time, name, body)
 
     def save_snapshot(self, new: Snapshot) -> Future[None]:
         """Keep a snapshot, and drop the oldest. It may be lost by a power failure: entries are what is durable."""

@@ -22,6 +22,8 @@ from quarterdeck.daemon.journal.signing import PublicKey
 #: Opens a connection that sees one moment of the database.
 Reading = Callable[[], AbstractContextManager[Connection]]
 
+AnyRow = Row[*tuple[Any, ...]]
+
 #: Entries read at once: a query's own cost vanishes among them, and its transaction is over soon.
 PAGE = 2_000
 
@@ -123,7 +125,7 @@ def newest_signed(connection: Connection) -> int:
     return connection.scalar(_LAST_HEAD) or 0
 
 
-def _rows(read: Reading, after: int) -> Iterator[Row[Any] | Finding]:
+def _rows(read: Reading, after: int) -> Iterator[AnyRow | Finding]:
     """Every entry after a sequence, in order and with its hash, in short transactions; what can't be read is found."""
     failures, last = 0, after  # failures in a row
     limit = PAGE
@@ -143,15 +145,15 @@ def _rows(read: Reading, after: int) -> Iterator[Row[Any] | Finding]:
         if not page:
             return
         for row in page:
-            if row.sequence <= last:
-                yield Finding("event", last + 1, f"can't be read: {row.sequence} comes after {last}")
+            if row[0] <= last:
+                yield Finding("event", last + 1, f"can't be read: {row[0]} comes after {last}")
                 return
             yield row
-            last = row.sequence
+            last = row[0]
         after, failures = last, 0
 
 
-def walk(read: Reading, start: Head) -> Iterator[Row[Any] | Finding]:
+def walk(read: Reading, start: Head) -> Iterator[AnyRow | Finding]:
     """Every entry after a head, each held against the chain; in place of those that do not fit, what is wrong."""
     previous: bytes | None
     expected, previous = start.sequence + 1, start.hash
@@ -160,16 +162,17 @@ def walk(read: Reading, start: Head) -> Iterator[Row[Any] | Finding]:
             yield row
             expected, previous = row.sequence + 1, None
             continue
-        if row.sequence != expected:
-            upto = f" up to {row.sequence - 1}" if row.sequence > expected + 1 else ""
-            yield Finding("event", expected, f"is missing{upto}: {row.sequence} follows")
+        sequence = row[0]  # by place: asking for a name costs as much as hashing
+        if sequence != expected:
+            upto = f" up to {sequence - 1}" if sequence > expected + 1 else ""
+            yield Finding("event", expected, f"is missing{upto}: {sequence} follows")
             yield row
         elif previous is None or follows(previous, row):
             yield row
         else:
             yield Finding("event", expected, "is not what was written: its hash does not follow from it")
-        expected = row.sequence + 1
-        previous = row.hash
+        expected = sequence + 1
+        previous = row[5]
 
 
 class _Heads:
@@ -242,13 +245,14 @@ class Verifier:
                 self._found(*row)
                 continue
             report.entries += 1
-            signed = heads.at(row.sequence)
+            sequence, _, _, _, _, found = row
+            signed = heads.at(sequence)
             if signed is not None:
-                self._check_head(signed, row.hash)
+                self._check_head(signed, found)
             if not self._is_broken:
-                report.intact = row.sequence
+                report.intact = sequence
             if report.entries % PAGE == 0:
-                self._progress(row.sequence)
+                self._progress(sequence)
         with self._read() as connection:
             last = newest(connection)
             report.head = stored(connection, self._journal_id, last)
@@ -273,9 +277,8 @@ class Verifier:
     # ------------------------------------------------------------ what stands beside them
 
     def _check_beside(self) -> None:
-        last = self.report.head.sequence
-        with self._read() as connection:
-            signed = newest_signed(connection)
+        with self._read() as connection:  # of one moment: a daemon may be writing
+            last, signed = newest(connection), newest_signed(connection)
             if signed > last:
                 self._found("signed_head", signed, f"entries up to {signed} were there, {last} is the last now")
             for name, sequence in connection.execute(_CURSORS):
@@ -290,17 +293,14 @@ class Verifier:
                     self._found("snapshot", row.sequence, "is not what was written: its digest is another")
 
     def _check_anchors(self, anchors: Iterable[Anchor]) -> None:
-        report, last = self.report, self.report.head.sequence
-        count = 0
-        with self._read() as connection:
-            for anchor in anchors:
-                if anchor.journal_id != self._journal_id:
-                    continue
-                count += 1
-                self._check_anchor(connection, anchor, last)
-        if not count:
+        ours = [anchor for anchor in anchors if anchor.journal_id == self._journal_id]
+        if not ours:
             self._found("anchor", 0, "the anchor file says nothing of this journal")
-        report.anchors_checked = count
+        with self._read() as connection:  # of a later moment than the anchors: a daemon may be writing
+            last = newest(connection)
+            for anchor in ours:
+                self._check_anchor(connection, anchor, last)
+        self.report.anchors_checked = len(ours)
 
     def _check_anchor(self, connection: Connection, anchor: Anchor, last: int) -> None:
         sequence, key = anchor.signed.sequence, anchor.key
