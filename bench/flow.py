@@ -14,13 +14,15 @@ from statistics import median
 from typing import Any
 
 from bench.control import ACCOUNT, STREAM, config
-from bench.load import write_frames
+from bench.load import cpu_of, write_frames
 from bench.processes import Process, load, start_daemon
+from quarterdeck.client import SyncClient
 from quarterdeck.v1 import event_service_pb2
 
 ROUNDS = 3
 EVENTS = 100_000
 CANDLES = 100_000
+OPEN_ORDERS = 100
 
 # A market at full speed that ends after so many candles, and a bot that trades it without the losses ending it.
 MARKET = """\
@@ -61,6 +63,8 @@ def run(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     figures["flow"] = _flow(folder / "flow")
     say(f"restart with {EVENTS:,} events")
     figures["restart"] = _restart(folder / "restart")
+    say(f"restart with {OPEN_ORDERS} open orders")
+    figures["restart_with_open_orders"] = _recovery(folder / "recovery")
     say(f"resume of {EVENTS:,} events")
     figures["resume"] = _resume(folder / "restart")
     return figures
@@ -141,6 +145,37 @@ def _restart(folder: Path) -> dict[str, Any]:
     )
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return figures
+
+
+def _recovery(folder: Path) -> dict[str, float]:
+    """Kill a daemon whose orders work, and start another: how long until it takes orders again, imports included."""
+    daemon = start_daemon(folder, config("sqlite:///flow.db"))
+    with SyncClient.connect(daemon.address) as client:
+        for number in range(OPEN_ORDERS):
+            client.orders.create(
+                order_id=f"open-{number}",
+                instrument="btcusdt",
+                side="BUY",
+                type="LIMIT",
+                quantity="0.001",
+                limit_price="59000",
+                stop_loss="57000",
+            )
+        while sum(one.state == "OPEN" for one in client.orders.list(open_only=True)) < OPEN_ORDERS:
+            time.sleep(0.05)
+    seconds, cpu = [], []
+    for _ in range(ROUNDS):
+        daemon.kill()
+        begun = time.perf_counter()
+        daemon = start_daemon(folder, config("sqlite:///flow.db"))
+        seconds.append(time.perf_counter() - begun)
+        cpu.append(cpu_of(daemon.process.pid))
+    with SyncClient.connect(daemon.address) as client:
+        working = sum(1 for _ in client.orders.list(open_only=True))
+    daemon.stop()
+    if working < OPEN_ORDERS:
+        raise RuntimeError(f"{working} of {OPEN_ORDERS} orders work after {ROUNDS} restarts")
+    return {"orders": working, "seconds": round(median(seconds), 3), "cpu_s": round(median(cpu), 3)}
 
 
 def _resume(folder: Path) -> dict[str, Any]:

@@ -73,7 +73,8 @@ def start_daemon(folder: Path, config: str) -> Process:
     arguments = [str(command), "serve", "--config", str(path), "--listen", address]
     log = (folder / "daemon.log").open("w")
     process = subprocess.Popen(arguments, cwd=folder, stdout=log, stderr=log, text=True)
-    with grpc.insecure_channel(address) as channel:
+    impatient = [(f"grpc.{which}_reconnect_backoff_ms", 20) for which in ("initial", "min", "max")]
+    with grpc.insecure_channel(address, options=impatient) as channel:
         status = system_service_pb2_grpc.SystemServiceStub(channel).GetStatus
         for _ in range(6_000):
             if process.poll() is not None:
