@@ -169,6 +169,11 @@ def _copy(journal: Journal | Archive, scratch: Journal, until: int) -> int:
     for row in walk(journal.reading, beginning(journal.reading, journal.journal_id)):
         if isinstance(row, Finding) or row.sequence > until or not _is_readable(row.body):
             break
+        if not scratch.head and not page and row.sequence > 1:
+            raise ConfigError(
+                f"the journal {journal.name} is damaged, and of one that begins with event {row.sequence} nothing can "
+                "be shown: see `quarterdeck journal verify`, and put a backup in its place"
+            )
         page.append(Entry(row.sequence, row.time, row.type, row.body))
         if len(page) == PAGE:
             scratch.append_threadsafe(page).result()
