@@ -14,8 +14,9 @@ from quarterdeck.daemon.resolver import Resolver
 from quarterdeck.domain.capabilities import Capabilities
 from quarterdeck.domain.market import HOUR, SECOND
 from quarterdeck.domain.order import Order, OrderRole, OrderState
+from quarterdeck.domain.report import StreamDown, StreamUp
 from quarterdeck.domain.risk import TradingState
-from quarterdeck.engine.obstacles import UNRECONCILED
+from quarterdeck.engine.obstacles import UNHEARD, UNRECONCILED
 from quarterdeck.plugin import Activity, VenueOrder, VenuePosition
 
 
@@ -254,3 +255,33 @@ async def test_somebody_elses_order_calls_for_a_look(bridge: Bridge, venue: Venu
     assert theirs is not None
     assert theirs.role is OrderRole.EXTERNAL
     assert made._wanted.is_set()
+
+
+async def test_a_venue_that_can_not_be_heard_keeps_new_risk_away_until_both_have_agreed(
+    bridge: Bridge, venue: Venue
+) -> None:
+    made = reconciler(bridge, venue)
+    made.hear_stream(StreamDown("the line broke", bridge.clock.now()))
+    await bridge.loop.idle()
+    assert "the line broke" in bridge.machine.obstacles[UNHEARD].detail
+    await made.run()
+    await bridge.loop.idle()
+    assert UNHEARD in bridge.machine.obstacles, "agreed while nothing could be heard"
+    made.hear_stream(StreamUp(bridge.clock.now()))
+    await bridge.loop.idle()
+    assert UNHEARD in bridge.machine.obstacles, "not agreed yet"
+    await made.run()
+    await bridge.loop.idle()
+    assert UNHEARD not in bridge.machine.obstacles
+
+
+async def test_an_agreement_that_a_break_overtook_does_not_count(bridge: Bridge, venue: Venue) -> None:
+    made = reconciler(bridge, venue)
+    made.hear_stream(StreamDown("the line broke", bridge.clock.now()))
+    under_way = asyncio.ensure_future(made.run())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # it has begun to look
+    made.hear_stream(StreamUp(bridge.clock.now()))
+    await under_way
+    await bridge.loop.idle()
+    assert UNHEARD in bridge.machine.obstacles

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from quarterdeck.domain.order import OrderType
-from quarterdeck.domain.report import Filled, Opened
+from quarterdeck.domain.report import Filled, Opened, StreamDown, StreamUp
 from quarterdeck_exchange_bybit import BybitExchange, line
 from quarterdeck_exchange_bybit import exchange as exchange_module
 from quarterdeck_exchange_bybit.rest import Unreachable
@@ -31,6 +31,7 @@ def connections(desk: Any) -> int:
 async def test_a_dropped_socket_is_built_anew(desk: Any, wait: Any) -> None:
     desk.running.call(desk.running.server.drop_all)
     await wait(lambda: connections(desk) == 2 and desk.exchange.is_live)
+    assert [type(one) for one in desk.heard] == [StreamDown, StreamUp]
     await desk.place("a1-x")
     await wait(lambda: desk.of(Filled, "a1-x"))
 

@@ -43,7 +43,7 @@ from quarterdeck.domain.amounts import use_money_context
 from quarterdeck.domain.errors import ConfigError
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import SECOND
-from quarterdeck.domain.report import Report
+from quarterdeck.domain.report import Report, StreamDown, StreamUp
 from quarterdeck.domain.risk import TradingState
 from quarterdeck.engine.effects import Effect
 from quarterdeck.engine.ids import LinkIds
@@ -324,7 +324,10 @@ class Core:
     def _hear(self, report: Report) -> None:
         """Take the venue's word, and note when it was heard."""
         self.deck.heard_at = asyncio.get_running_loop().time()
-        self._loop.post(report)
+        if isinstance(report, StreamDown | StreamUp):
+            self._reconciler.hear_stream(report)
+        else:
+            self._loop.post(report)
 
     async def _agree(self) -> None:
         """Until the two agree, or it is known in what they do not, nothing else happens."""

@@ -22,7 +22,7 @@ from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.resolver import Resolver
 from quarterdeck.domain.market import HOUR, MINUTE, SECOND
 from quarterdeck.domain.order import UNRESOLVED_STATES, Order, OrderRole
-from quarterdeck.domain.report import Filled, FundingSettled
+from quarterdeck.domain.report import Filled, FundingSettled, StreamDown, StreamUp
 from quarterdeck.domain.venue import VenueAccount, VenueOrder, VenuePosition, VenueSnapshot
 from quarterdeck.engine.events import (
     BalanceAdjusted,
@@ -35,7 +35,7 @@ from quarterdeck.engine.events import (
 )
 from quarterdeck.engine.inputs import Agreement, ClearObstacle, Reconcile, SetObstacle
 from quarterdeck.engine.machine import Machine
-from quarterdeck.engine.obstacles import UNRECONCILED, Obstacle
+from quarterdeck.engine.obstacles import UNHEARD, UNRECONCILED, Obstacle
 from quarterdeck.engine.state import State
 from quarterdeck.plugin.exchange import EmbeddedExchange, Exchange
 from quarterdeck.rpc.facade import Reconciled
@@ -86,6 +86,9 @@ class Reconciler:
         self._wanted = asyncio.Event()
         self._heard: list[str] | None = None
         """Ids of what moved the account since a look began."""
+        self._is_deaf = False
+        self._breaks = 0
+        """How often the venue's stream went down or came up."""
         self._agreed_at = 0
         self.agreed_at: float | None = None
         """Event loop's time at which journal and venue were last found to agree."""
@@ -135,6 +138,15 @@ class Reconciler:
             elif kind is TradingStateChanged and event.automatic:  # type: ignore[union-attr]  # the same
                 self._wanted.set()
 
+    def hear_stream(self, news: StreamDown | StreamUp) -> None:
+        """The venue can't be heard, which keeps new risk away until both have agreed after it can be again."""
+        self._breaks += 1
+        self._is_deaf = isinstance(news, StreamDown)
+        if isinstance(news, StreamDown):
+            self._loop.post(SetObstacle(Obstacle(UNHEARD, f"the venue can't be heard: {news.reason}"[:500])))
+        else:
+            self._wanted.set()
+
     async def quiet(self) -> None:
         """Ask no more."""
         if self._running is not None:
@@ -145,7 +157,7 @@ class Reconciler:
 
     async def _run(self) -> Reconciled:
         now = asyncio.get_running_loop().time
-        begin = now()
+        begin, breaks = now(), self._breaks
         try:
             booked = adjusted = looks = 0
             before: tuple[str, ...] = ()
@@ -167,7 +179,7 @@ class Reconciler:
             self._heard = None
         for link_id in agreement.asked:
             self._resolver.ask(link_id)
-        self._conclude(agreement, snapshot.time)
+        self._conclude(agreement, snapshot.time, was_heard=not self._is_deaf and breaks == self._breaks)
         return Reconciled(
             agreement.differences,
             len(snapshot.orders),
@@ -180,7 +192,7 @@ class Reconciler:
             int((now() - begin) * SECOND),
         )
 
-    def _conclude(self, agreement: Agreement, time: int) -> None:
+    def _conclude(self, agreement: Agreement, time: int, *, was_heard: bool) -> None:
         if agreement.differences:
             log.warning("unreconciled", differences=agreement.differences)
             self._hinder("; ".join(agreement.differences))
@@ -189,6 +201,8 @@ class Reconciler:
         self.agreed_at = asyncio.get_running_loop().time()
         if UNRECONCILED in self._machine.obstacles:
             self._loop.post(ClearObstacle(UNRECONCILED))
+        if was_heard and UNHEARD in self._machine.obstacles:
+            self._loop.post(ClearObstacle(UNHEARD))
 
     def _hinder(self, why: str) -> None:
         self._loop.post(SetObstacle(Obstacle(UNRECONCILED, why[:500])))

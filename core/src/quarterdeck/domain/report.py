@@ -202,6 +202,21 @@ class BalanceChanged:
     time: int
 
 
+@dataclass(frozen=True, slots=True)
+class StreamDown:
+    """The venue's own reports can't be heard from now on, or not all of them."""
+
+    reason: str
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamUp:
+    """Reports are heard again; what happened meanwhile has not been told."""
+
+    time: int
+
+
 #: What a place request can end in. A venue that works an order at once may say so instead of only having taken it.
 Outcome = Acked | Opened | Rejected | Unknown | NotSent
 
@@ -223,4 +238,6 @@ Report = (
     | ChildOpened
     | FundingSettled
     | BalanceChanged
+    | StreamDown
+    | StreamUp
 )

@@ -32,6 +32,9 @@ CRASHES = "CRASHES"
 #: The venue holds something else than the journal, and nobody knows why; or it can't be asked.
 UNRECONCILED = "UNRECONCILED"
 
+#: The venue can't be heard, or could not and has not been agreed with since.
+UNHEARD = "UNHEARD"
+
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:

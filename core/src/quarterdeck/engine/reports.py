@@ -315,6 +315,10 @@ def _balance(turn: Turn, report: r.BalanceChanged) -> None:
         turn.emit(e.BalanceAdjusted(report.currency, report.amount, wallet, report.reason, report.change_id))
 
 
+def _no_fact(_turn: Turn, _report: r.Report) -> None:
+    """Whether the venue can be heard is for the shell to see to; it is no fact of the account."""
+
+
 _APPLY: dict[type[Any], Callable[[Turn, Any], None]] = {
     r.Acked: _acked,
     r.Opened: _opened,
@@ -332,4 +336,6 @@ _APPLY: dict[type[Any], Callable[[Turn, Any], None]] = {
     r.ChildOpened: _child_opened,
     r.FundingSettled: _funding,
     r.BalanceChanged: _balance,
+    r.StreamDown: _no_fact,
+    r.StreamUp: _no_fact,
 }

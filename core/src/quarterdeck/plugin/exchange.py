@@ -60,7 +60,11 @@ class Exchange(Protocol):
         """What it can do."""
 
     async def open(self, deliver: Deliver) -> None:
-        """Connect, and from now on hand every report to `deliver`, from the event loop's thread."""
+        """Connect, and from now on hand every report to `deliver`, from the event loop's thread.
+
+        Up when this returns. When the venue can't be heard any more it says `StreamDown`, and `StreamUp` when it can:
+        the daemon then agrees with it anew, as nobody has told what happened meanwhile.
+        """
 
     async def close(self) -> None:
         """Let go of everything. Working orders stay at the venue."""

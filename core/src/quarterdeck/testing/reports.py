@@ -41,6 +41,8 @@ from quarterdeck.domain.report import (
     Opened,
     Rejected,
     Report,
+    StreamDown,
+    StreamUp,
     Triggered,
     Unknown,
 )
@@ -103,6 +105,8 @@ class ReportReader:
                 self._fund(report)
             case BalanceChanged():
                 self._change_balance(report)
+            case StreamDown() | StreamUp():
+                pass  # what was missed meanwhile is found by asking
             case _:
                 assert_never(report)
 

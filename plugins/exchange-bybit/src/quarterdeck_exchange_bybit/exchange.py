@@ -26,6 +26,8 @@ from quarterdeck.domain.report import (
     Outcome,
     Rejected,
     Report,
+    StreamDown,
+    StreamUp,
     Unknown,
 )
 from quarterdeck.domain.venue import Activity
@@ -388,10 +390,11 @@ class BybitExchange:
         role = news.role or (OrderRole.EXTERNAL if self._links.is_external(link) else None)
         if role is None or link in self._links.trailing:
             return
-        known = self._introduced.get(link)
+        key = link or news.order.exchange_order_id
+        known = self._introduced.get(key)
         is_open = news.state in (OrderState.OPEN, OrderState.PARTIALLY_FILLED)
-        if known is None or (is_open and known != news.order.terms):
-            self._introduced[link] = news.order.terms
+        if is_open and known != news.order.terms or (known is None and role is not OrderRole.EXTERNAL):
+            self._introduced[key] = news.order.terms
             self._deliver(opened_by_venue(news, role))
 
     def _hear_execution(self, execution: Execution) -> None:
@@ -429,10 +432,13 @@ class BybitExchange:
     def _came_up(self) -> None:
         self._awaited.clear()
         self._up.set()
+        if self._was_up:
+            self._deliver(StreamUp(self._clock.now()))
         self._was_up = True
 
     def _went_down(self, reason: str) -> None:
         self._up.clear()
+        self._deliver(StreamDown(reason, self._clock.now()))
 
     async def _watch(self) -> None:
         """Keep the clock, and see that the stream is not mute: pings prove nothing."""

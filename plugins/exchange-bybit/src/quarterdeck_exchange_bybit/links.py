@@ -1,4 +1,7 @@
-"""Owns which of our names an order at Bybit goes by: what Bybit opens itself has no link id, only Bybit's own."""
+"""Owns which of our names an order at Bybit goes by: what Bybit opens itself has no link id, only Bybit's own.
+
+What somebody else placed without a name keeps none.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,6 @@ from quarterdeck_exchange_bybit.codec.orders import OrderRow
 #: What every link id of ours begins with; whether it is really ours is for the core to prove.
 OURS = "a1-"
 
-#: What an order that somebody else placed without a name is called here.
-EXTERNAL = "ext-"
-
-_LENGTH = 36
 _KEPT = 20_000
 
 
@@ -62,9 +61,11 @@ class Links:
             return known
         if is_trailing and symbol in self._trailing:
             return self._trailing[symbol]
-        return f"{EXTERNAL}{order_id.replace('-', '')}"[:_LENGTH]
+        return ""
 
     def _keep(self, order_id: str, link_id: str) -> None:
+        if not link_id:
+            return
         self._link_of[order_id] = link_id
         self._order_of[link_id] = order_id
         while len(self._link_of) > _KEPT:
