@@ -256,3 +256,29 @@ def test_history_is_told_as_far_as_it_is_remembered(monkeypatch: pytest.MonkeyPa
     assert list(desk.venue.history(second.time + 1)) == [third]
     with pytest.raises(LookupError, match=f"before {second.time} is forgotten"):
         desk.venue.history(second.time)
+
+
+def test_money_taken_out_brings_the_liquidation_near() -> None:
+    desk = Desk(balances={"USDT": 1_000})
+    desk.candle(100, 100, 100, 100)
+    desk.place("a", BUY, 10)
+    desk.candle(100, 100, 100, 100)
+    desk.venue.deposit("USDT", Decimal(-900))
+    # 100 - 10 (100 - p) = 0.1 p  =>  p = 90.90..., on the tick 90.5
+    assert desk.venue.liquidation_price("btcusdt") == Decimal("90.5")
+    assert prices(desk.candle(100, 100, 80, 80))
+    desk.venue.deposit("EUR", Decimal(5))
+    assert desk.venue.balances()["EUR"] == 5
+
+
+def test_leverage_can_be_changed_within_what_the_instrument_allows() -> None:
+    desk = Desk(balances={"USDT": 100})
+    desk.candle(100, 100, 100, 100)
+    desk.venue.set_leverage("btcusdt", Decimal(1))
+    assert kinds(desk.place("a", BUY, 10)) == ["Rejected"]
+    desk.venue.set_leverage("btcusdt", Decimal(10))
+    assert kinds(desk.place("b", BUY, 10))[0] == "Acked"
+    with pytest.raises(ValueError, match="from 1 to"):
+        desk.venue.set_leverage("btcusdt", Decimal(1_000))
+    with pytest.raises(ValueError, match="not traded here"):
+        desk.venue.set_leverage("nothing", Decimal(1))

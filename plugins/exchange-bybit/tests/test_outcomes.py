@@ -11,7 +11,7 @@ import pytest
 from quarterdeck.domain.market import Side
 from quarterdeck.domain.order import OrderState, OrderType
 from quarterdeck.domain.report import Acked, Canceled, CancelRejected, ChildOpened, Filled, NotSent, Rejected, Unknown
-from quarterdeck.plugin import CancelOrder
+from quarterdeck.plugin import CancelOrder, unnamed_link
 from quarterdeck_exchange_bybit.codec import codes
 
 CREATE = "/v5/order/create"
@@ -143,7 +143,7 @@ async def test_what_others_do_is_told_with_their_role(desk: Any, wait: Any) -> N
     desk.running.call(lambda: desk.running.simulator.trade_elsewhere(10_000_001, "btcusdt", "Buy", Decimal("0.2")))
     await wait(lambda: desk.of(Filled))
     (fill,) = desk.of(Filled)
-    assert fill.link_id == ""
+    assert fill.link_id == unnamed_link(fill.exchange_order_id)
     assert desk.of(ChildOpened) == []  # it was over when it was first heard of
     (position,) = await desk.exchange.positions()
     assert position.quantity == Decimal("0.2")

@@ -10,6 +10,11 @@ from quarterdeck.domain.order import OrderState, OrderTerms
 from quarterdeck.domain.report import BalanceChanged, Filled, FundingSettled
 
 
+def unnamed_link(exchange_order_id: str) -> str:
+    """What stands for the link id of an order whose owner gave it none, in reports and everywhere else here."""
+    return f"x-order-{exchange_order_id}"
+
+
 @dataclass(frozen=True, slots=True)
 class VenueOrder:
     """An order as the venue describes it when asked.

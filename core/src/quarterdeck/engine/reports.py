@@ -22,6 +22,7 @@ from quarterdeck.domain.order import (
     state_after_fill,
 )
 from quarterdeck.domain.position import Position, changes_by_fill
+from quarterdeck.domain.venue import unnamed_link
 from quarterdeck.engine import events as e
 from quarterdeck.engine.fold import amended
 from quarterdeck.engine.orders import STEM_LENGTH, WITHOUT_LINK, request_cancel
@@ -198,7 +199,7 @@ def _described(report: r.Filled) -> str:
 
 def order_link(link_id: str, exchange_order_id: str) -> str:
     """What we call an order of somebody else's: by its own link id if it has one."""
-    return link_id or f"{WITHOUT_LINK}order-{exchange_order_id}"
+    return link_id or unnamed_link(exchange_order_id)
 
 
 def trade_link(report: r.Filled) -> str:

@@ -208,11 +208,18 @@ class Venue:
         if not 1 <= leverage <= book.instrument.max_leverage:
             raise ValueError(f"leverage of {symbol} must be from 1 to {book.instrument.max_leverage}, was {leverage}")
         book.leverage = leverage
+        self._wake_all()
 
     def deposit(self, currency: str, amount: Decimal) -> None:
         """Move money in from elsewhere, or out when the amount is negative."""
         balances = self._account.balances
         balances[currency] = balances.get(currency, ZERO) + amount
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        """What the account can carry has changed, so where positions would be liquidated is worked out anew."""
+        for book in self._books.values():
+            book.wake_time = 0
 
     # --- what it holds
 

@@ -9,7 +9,7 @@ Reading order: hookspecs, exchange, feed, loader.
 from quarterdeck.domain.capabilities import Capabilities
 from quarterdeck.domain.deciders import AccountView, RiskRule, Scaler, Sizer, Strategy
 from quarterdeck.domain.errors import ConfigError
-from quarterdeck.domain.venue import Activity, VenueAccount, VenueOrder, VenuePosition
+from quarterdeck.domain.venue import Activity, VenueAccount, VenueOrder, VenuePosition, unnamed_link
 from quarterdeck.plugin.exchange import (
     AmendOrder,
     CancelOrder,
@@ -44,4 +44,5 @@ __all__ = [
     "VenueOrder",
     "VenuePosition",
     "hookimpl",
+    "unnamed_link",
 ]

@@ -369,6 +369,12 @@ class BybitExchange:
             self._suspect(f"order status {news.status!r} is not known")
             return
         self._introduce(news)
+        if (
+            self._links.is_external(news.order.link_id)
+            and news.role is None
+            and news.order.link_id not in self._introduced
+        ):
+            return  # somebody else's, over before it was heard of: its executions tell all there is to tell
         self._note_cut(news)
         for report in order_reports(news):
             self._deliver(report)
@@ -390,11 +396,10 @@ class BybitExchange:
         role = news.role or (OrderRole.EXTERNAL if self._links.is_external(link) else None)
         if role is None or link in self._links.trailing:
             return
-        key = link or news.order.exchange_order_id
-        known = self._introduced.get(key)
+        known = self._introduced.get(link)
         is_open = news.state in (OrderState.OPEN, OrderState.PARTIALLY_FILLED)
-        if is_open and known != news.order.terms or (known is None and role is not OrderRole.EXTERNAL):
-            self._introduced[key] = news.order.terms
+        if (is_open and known != news.order.terms) or (known is None and role is not OrderRole.EXTERNAL):
+            self._introduced[link] = news.order.terms
             self._deliver(opened_by_venue(news, role))
 
     def _hear_execution(self, execution: Execution) -> None:

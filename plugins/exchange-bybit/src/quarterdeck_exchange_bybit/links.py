@@ -1,13 +1,11 @@
-"""Owns which of our names an order at Bybit goes by: what Bybit opens itself has no link id, only Bybit's own.
-
-What somebody else placed without a name keeps none.
-"""
+"""Owns which of our names an order at Bybit goes by: what Bybit opens itself has no link id, only Bybit's own."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection
 
+from quarterdeck.plugin import unnamed_link
 from quarterdeck_exchange_bybit.codec.orders import OrderRow
 
 #: What every link id of ours begins with; whether it is really ours is for the core to prove.
@@ -61,11 +59,9 @@ class Links:
             return known
         if is_trailing and symbol in self._trailing:
             return self._trailing[symbol]
-        return ""
+        return unnamed_link(order_id)
 
     def _keep(self, order_id: str, link_id: str) -> None:
-        if not link_id:
-            return
         self._link_of[order_id] = link_id
         self._order_of[link_id] = order_id
         while len(self._link_of) > _KEPT:
