@@ -78,6 +78,7 @@ class Reconciler:
     ) -> None:
         self._machine = machine
         self._exchange = exchange
+        self._is_embedded = isinstance(exchange, EmbeddedExchange)
         self._loop = loop
         self._clock = clock
         self._resolver = resolver
@@ -210,7 +211,7 @@ class Reconciler:
     @property
     def _out_of_sight(self) -> float:
         """Seconds until what was there and could not be seen can be."""
-        if isinstance(self._exchange, EmbeddedExchange):
+        if self._is_embedded:
             return 0.0
         return self._exchange.capabilities.visibility / SECOND + SOON
 
@@ -245,7 +246,7 @@ class Reconciler:
     def _since(self) -> int:
         """From when on the history is read. What is older is known, and what is forgotten can't be told from new."""
         state = self._machine.state
-        if isinstance(self._exchange, EmbeddedExchange):
+        if self._is_embedded:
             return state.activity_time
         known = self._agreed_at - MARGIN if self._agreed_at else state.activity_time - START_MARGIN
         forgotten = state.forgotten_time + SKEW if state.forgotten_time else 0
