@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -29,14 +31,44 @@ def new_postgresql_server() -> Any:  # noqa: ANN401 - the package has no types
     return get_server(tempfile.mkdtemp(prefix="qd-pg-"), cleanup_mode="delete")
 
 
+class PostgresqlServer:
+    """A server that can be stopped and started again; for its user to `close`. The package's own way may crash."""
+
+    def __init__(self) -> None:
+        self._server = new_postgresql_server()
+        self.url: str = self._server.get_uri()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def stop(self) -> None:
+        """Cut every connection and end it."""
+        if self._process is None:
+            self._server.stop()
+        else:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(30)
+
+    def start(self) -> None:
+        """Have it run again. Returns before it takes connections."""
+        folder = str(self._server.pgdata)
+        command = [str(self._server.bin_path / "postgres"), "-D", folder, "-h", "", "-k", folder]
+        with (self._server.pgdata / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, user=self._server.system_user)  # noqa: S603 - the server
+
+    def close(self) -> None:
+        """End it and throw everything away."""
+        if self._process is not None and self._process.poll() is None:
+            self.stop()
+        self._server.cleanup()
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """The URL of a server that lives as long as the session."""
-    server = new_postgresql_server()
+    server = PostgresqlServer()
     try:
-        yield server.get_uri()
+        yield server.url
     finally:
-        server.cleanup()
+        server.close()
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ class Core:
         events = EventLog(journal)
         self._loop = loop = Loop(machine, Records(journal, events, config.account.id), clock)
         window = parts.exchange.capabilities.admission_window / SECOND
-        ttl = interval_ns(config.journal.lease) / SECOND
+        ttl = None if isinstance(clock, ReplayClock) else interval_ns(config.journal.lease) / SECOND
         self.lease = Lease(journal, loop, machine.obstacles, ttl, window, self._agree_again)
         """The right to send."""
         self._resolver = Resolver(machine.state, parts.exchange, loop, clock, may_send=self.lease.may_send)
@@ -128,7 +128,7 @@ class Core:
         )
         market_data = MarketData()
         self._feed_link = FeedLink(parts.feed, parts.exchange, loop, clock, market_data)
-        self.pulse = Pulse(loop, lambda: journal.head)
+        self.pulse = Pulse(loop, lambda: journal.head, lambda: bool(self.lease.trouble))
         """Whether it is alive. It beats while the daemon runs."""
         self.deck = DaemonDeck(
             config=config,
@@ -146,6 +146,7 @@ class Core:
             pulse=self.pulse,
             unclean_start=not machine.state.clean,
             lease_remaining=lambda: self.lease.remaining,
+            journal_trouble=lambda: self.lease.trouble,
             reconciler=self._reconciler,
             doctor=Doctor(machine, loop, journal, keeper, self.pulse, parts.exchange, clock, steady_drift()),
             damage=opened.intake.damage,
@@ -343,7 +344,7 @@ class Core:
         """After a time in which another daemon could have traded."""
         if self.deck.phase is not Phase.RUNNING:
             raise RuntimeError(f"the daemon is {self.deck.phase.lower()}")
-        await self._agree()
+        await self._reconciler.run()
 
     async def _halt_again(self) -> None:
         """A kill switch that was pulled, now or by an earlier daemon, takes off whatever works yet."""

@@ -47,7 +47,7 @@ from quarterdeck.engine.inputs import (
     SubmitOrder,
 )
 from quarterdeck.engine.machine import Machine
-from quarterdeck.engine.obstacles import STARTING, SYNCING
+from quarterdeck.engine.obstacles import JOURNAL, STARTING, SYNCING, Obstacle
 from quarterdeck.engine.pipeline import Evaluation, core_limits, evaluate
 from quarterdeck.engine.state import REQUESTS_KEPT, State
 from quarterdeck.engine.view import View
@@ -102,6 +102,8 @@ class DaemonDeck:
     """Event loop's time of the venue's latest word."""
     unclean_start: bool = False
     """Whether the daemon before this one ended without recording it."""
+    journal_trouble: Callable[[], str] = str
+    """Why the journal's database is waited for; empty if it is not."""
     lease_remaining: Callable[[], float | None] = _no_lease
     """Seconds for which orders may be sent without the lease being renewed; None without one that runs out."""
     damage: Sequence[str] = ()
@@ -292,6 +294,8 @@ class DaemonDeck:
             return DaemonState.SAFE
         if self.state.trading_state is TradingState.HALTED:
             return DaemonState.KILLED
+        if self.journal_trouble():
+            return DaemonState.SAFE
         obstacles = self.machine.obstacles
         if SYNCING in obstacles or (self.phase is Phase.STARTING and STARTING not in obstacles):
             return DaemonState.SYNCING
@@ -301,7 +305,10 @@ class DaemonDeck:
     def _reasons(self) -> list[str]:
         reasons = list(self.damage)
         reasons += [] if self.state.trading_state is TradingState.ACTIVE else [self.state.trading_reason]
-        reasons += [str(obstacle) for obstacle in self.machine.obstacles.values()]
+        obstacles = dict(self.machine.obstacles)
+        if trouble := self.journal_trouble():  # the machine hears of it when the commit that waits has ended
+            obstacles[JOURNAL] = Obstacle(JOURNAL, trouble)
+        reasons += [str(obstacle) for obstacle in obstacles.values()]
         return reasons + [one for one in self.loop.anomalies if one not in reasons]
 
     def plugins(self) -> Sequence[PluginInfo]:

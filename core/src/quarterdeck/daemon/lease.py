@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 
 import structlog
 
@@ -19,6 +19,9 @@ from quarterdeck.engine.inputs import ClearObstacle, SetObstacle
 from quarterdeck.engine.obstacles import JOURNAL, LEASE, Obstacle
 
 log = structlog.get_logger(__name__)
+
+#: How long a lease that needs no proof in time is taken to be, in seconds.
+UNHURRIED = 30.0
 
 #: Seconds a new leader waits beyond what it has to.
 EXTRA = 1.0
@@ -30,7 +33,9 @@ def uptime() -> float:
 
 
 class Lease:
-    """Held since the journal was opened. `ttl` and `window` in seconds.
+    """Held since the journal was opened. `ttl` and `window` in seconds; without a `ttl` it holds as long as the fence.
+
+    That is for replays: nothing of them reaches anybody else, and their time is not the world's.
 
     `window` is how long the venue may take a request in after it was sent. `agree` is done, and has to succeed, before
     the gate opens again after a time in which somebody else could have led.
@@ -41,9 +46,9 @@ class Lease:
         journal: Journal,
         loop: Loop,
         obstacles: Mapping[str, Obstacle],
-        ttl: float,
+        ttl: float | None,
         window: float,
-        agree: Callable[[], Awaitable[None]],
+        agree: Callable[[], Coroutine[None, None, None]],
     ) -> None:
         self._journal = journal
         self._loop = loop
@@ -54,23 +59,28 @@ class Lease:
         """What time is measured by, in seconds."""
         self._proved = self.now()
         self._must_agree = False
+        self._asking: asyncio.Future[None] | None = None
+        self.trouble = ""
+        """Why the journal's database is waited for; empty if it is not. Until it is back nothing is decided."""
         self._call = asyncio.get_running_loop().call_soon_threadsafe
         self._window = window
         journal.on_trouble(self._hear)
 
     @property
-    def remaining(self) -> float:
-        """Seconds for which it holds without another proof."""
-        return self._proved + self.ttl - self.now()
+    def remaining(self) -> float | None:
+        """Seconds for which it holds without another proof; None if it needs none."""
+        return None if self.ttl is None else self._proved + self.ttl - self.now()
 
     def may_send(self) -> bool:
         """Whether a request that leaves now is taken in by the venue, if ever, before anybody else may send."""
-        return self.remaining > 0
+        remaining = self.remaining
+        return remaining is None or remaining > 0
 
     @property
     def to_wait(self) -> float:
         """Seconds until the daemon that led before can't have anything under way any more; 0 if it has ended."""
-        return self.ttl + self._window + EXTRA if self._journal.predecessor_may_live else 0.0
+        may_live = self.ttl is not None and self._journal.predecessor_may_live
+        return (self.ttl or 0.0) + self._window + EXTRA if may_live else 0.0
 
     async def begin(self) -> None:
         """Prove it for the first time: reading the journal may have taken long.
@@ -86,7 +96,7 @@ class Lease:
     async def keep(self) -> None:
         """Prove it again and again; ends when another process has taken over, and the daemon with it."""
         while True:
-            await asyncio.sleep(self.ttl / 3)
+            await asyncio.sleep((self.ttl or UNHURRIED) / 3)
             try:
                 await self.prove()
             except Fenced as fenced:
@@ -109,17 +119,29 @@ class Lease:
                 self._expired(str(lost))
             return
         if self._must_agree:
-            try:
-                await self._agree()
-            except Exception as error:  # noqa: BLE001 - whatever keeps us from agreeing keeps the gate closed
-                self._expired(f"the venue can't be agreed with: {error!r}"[:300])
-                return
-            self._must_agree = False
-            self._loop.post(ClearObstacle(LEASE))
-            log.info("lease_held_again")
+            await self._ask()
+
+    async def _ask(self) -> None:
+        """Have the two agree; if that takes long it goes on while the lease is proved again."""
+        if self._asking is None:
+            self._asking = asyncio.ensure_future(self._agree())
+        asking = self._asking
+        await asyncio.wait({asking}, timeout=(self.ttl or UNHURRIED) / 3)
+        if not asking.done() or asking.cancelled():
+            return
+        self._asking = None
+        if (failure := asking.exception()) is not None:
+            log.warning("lease_not_agreed", error=repr(failure)[:500])
+            return
+        self._must_agree = False
+        self._loop.post(ClearObstacle(LEASE))
+        log.info("lease_held_again")
 
     def _expired(self, why: str) -> None:
         self._must_agree = True
+        if self._asking is not None:  # what it finds is of a time before
+            self._asking.cancel()
+            self._asking = None
         if LEASE not in self._obstacles:
             log.error("lease_expired", why=why)
             self._loop.post(SetObstacle(Obstacle(LEASE, f"another daemon may lead; {why}")))
@@ -129,6 +151,7 @@ class Lease:
 
     def _troubled(self, why: str | None) -> None:
         """The writer waits for its database, or has it again."""
+        self.trouble = why or ""
         if why is None:
             log.info("journal_is_back")
             self._loop.post(ClearObstacle(JOURNAL))

@@ -28,11 +28,13 @@ class Works(Protocol):
 class Pulse:
     """Beats on the event loop it watches: if that hangs, nothing here moves, and nobody is told that all is well."""
 
-    def __init__(self, works: Works, head: Callable[[], int]) -> None:
+    def __init__(self, works: Works, head: Callable[[], int], is_waiting: Callable[[], bool] = lambda: False) -> None:
+        """While `is_waiting`, commits take as long as they take: the journal's server is away."""
         self.every = BEAT
         """Seconds between two beats."""
         self._works = works
         self._head = head
+        self._is_waiting = is_waiting
         self._lags: deque[float] = deque([0.0], maxlen=REMEMBERED)
         self._seen = head()
         self._stuck_since: float | None = None
@@ -51,7 +53,7 @@ class Pulse:
     @property
     def is_alive(self) -> bool:
         """Whether commits end: False while one has been under way for too long."""
-        return self._stuck_since is None or self._last - self._stuck_since < STUCK_AFTER
+        return self._stuck_since is None or self._is_waiting() or self._last - self._stuck_since < STUCK_AFTER
 
     async def beat(self) -> None:
         """Beat for ever."""

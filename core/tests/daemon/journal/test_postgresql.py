@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from conftest import new_postgresql_server
+from conftest import PostgresqlServer
 from core.tests.daemon.journal.outside import execute, outside, rows
 from core.tests.daemon.journal.test_journal import entries
 from quarterdeck.daemon.journal import Journal, JournalBroken, database, opening, postgresql
@@ -170,17 +170,15 @@ def test_renewing_proves_that_the_lock_is_held(journal: Journal, url: str) -> No
 
 
 @pytest.fixture
-def server() -> Iterator[Any]:
+def server() -> Iterator[PostgresqlServer]:
     """A server of this test's own, to stop and to start."""
-    server = new_postgresql_server()
+    server = PostgresqlServer()
     yield server
-    with suppress(Exception):
-        server.ensure_postgres_running()
-    server.cleanup()
+    server.close()
 
 
-def test_a_server_that_is_restarted_is_waited_for(server: Any) -> None:
-    url = f"{server.get_uri()}&schema=one"
+def test_a_server_that_is_restarted_is_waited_for(server: PostgresqlServer) -> None:
+    url = f"{server.url}&schema=one"
     journal = Journal.open(url, "main", patience=30)
     heard: list[str | None] = []
     journal.on_trouble(heard.append)
@@ -191,7 +189,7 @@ def test_a_server_that_is_restarted_is_waited_for(server: Any) -> None:
     assert not waiting.done()
     assert heard
     assert heard[-1] is not None
-    server.ensure_postgres_running()
+    server.start()
     waiting.result(timeout=20)
     assert heard[-1] is None
     assert [entry.sequence for entry in journal.iterate(0)] == [1, 2, 3]
@@ -204,8 +202,8 @@ def test_a_server_that_is_restarted_is_waited_for(server: Any) -> None:
     assert isinstance(lost.exception(), JournalBroken)
 
 
-def test_a_server_that_stays_away_breaks_the_journal(server: Any) -> None:
-    journal = Journal.open(f"{server.get_uri()}&schema=one", "main", patience=0.3)
+def test_a_server_that_stays_away_breaks_the_journal(server: PostgresqlServer) -> None:
+    journal = Journal.open(f"{server.url}&schema=one", "main", patience=0.3)
     server.stop()
     with pytest.raises(JournalBroken, match="the journal failed: postgresql://"):
         journal.append_threadsafe(entries(1)).result(timeout=20)
