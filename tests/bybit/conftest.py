@@ -145,9 +145,13 @@ def ship(tmp_path: Path) -> Iterator[Ship]:
         ship = Ship(running, DaemonProcess(tmp_path, config))
         now = time.time_ns()
         first = now - now % MINUTE - 10 * MINUTE
-        for number in range(10):
-            candle = Candle("btcusdt", MINUTE, first + number * MINUTE, 50_000, 50_010, 49_990, 50_000, 1.0)
-            running.call(lambda candle=candle: running.simulator.show(candle))
+
+        def past() -> None:
+            for number in range(10):
+                opened = first + number * MINUTE
+                running.simulator.show(Candle("btcusdt", MINUTE, opened, 50_000, 50_010, 49_990, 50_000, 1.0))
+
+        running.call(past)
         beat = threading.Event()
 
         def move() -> None:

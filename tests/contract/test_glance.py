@@ -18,7 +18,7 @@ from tests.contract.test_corpus import cases
 
 glance_at_order = glance_at(CreateOrderRequest)
 
-USUAL = {
+USUAL: dict[str, Any] = {
     "parent": "accounts/main",
     "orderId": "o-1",
     "requestId": "0d9bcf0e-6f5a-4f6f-8a57-6d9df7a5b7e3",
@@ -75,7 +75,7 @@ def test_it_agrees_with_the_corpus(type_name: str, case: dict[str, Any]) -> None
 
 @given(changes, st.sets(st.sampled_from(sorted(USUAL["order"]))))
 def test_it_takes_no_order_that_is_refused(change: dict[str, Any], left_out: set[str]) -> None:
-    order = {name: value for name, value in USUAL["order"].items() if name not in left_out}  # type: ignore[attr-defined]
+    order = {name: value for name, value in USUAL["order"].items() if name not in left_out}
     given_order = {**order, **change.get("order", {})}
     message = ParseDict({**USUAL, **change, "order": given_order}, CreateOrderRequest())
     assert glance_at_order is not None
