@@ -16,7 +16,7 @@ from typing import NamedTuple
 from quarterdeck.daemon.journal import Entry, Journal
 from quarterdeck.daemon.keeper import Keeper
 from quarterdeck.domain.market import Side
-from quarterdeck.domain.order import CLOSED_STATES, TRANSITIONS, OrderRole, OrderState
+from quarterdeck.domain.order import CLOSED_STATES, TRANSITIONS, UNRESOLVED_STATES, OrderRole, OrderState
 from quarterdeck.domain.risk import TradingState
 from quarterdeck.engine import events as e
 from quarterdeck.engine.checks import Verdict, check_state
@@ -260,9 +260,17 @@ def _plain(value: object) -> object:
 
 
 def check_recovered(first: Told, again: Told) -> None:
-    """I21: a start after a start finds everything settled: it records that it began, and nothing else."""
+    """I21: a start after a start finds everything settled: it records that it began, and nothing else.
+
+    A kill switch that flattens goes on doing so. Killed while it does, another start may go on with exits, never more.
+    """
     new = again.events[len(first.events) :]
     assert again.events[: len(first.events)] == first.events, "history changed"
     others = [one.event for one in new if not isinstance(one.event, e.DaemonStarted)]
+    if any(order.state in UNRESOLVED_STATES for order in first.state.open_orders.values()):
+        assert first.state.trading_state is TradingState.HALTED, "I21: a start left an order whose outcome is unknown"
+        roles = {event.role for event in others if isinstance(event, e.OrderPrepared)}
+        assert roles <= {OrderRole.EXIT}, f"I21: another start prepared {roles}"
+        return
     assert not others, f"I21: another start recorded {others}"
     assert account(again.state) == account(first.state), "I21: another start changed the account"
