@@ -63,6 +63,10 @@ bench: $(READY) ## Measure against a bare server in the same run: a table and JS
 sim: $(READY) ## Run the core in fresh simulated worlds where everything fails, for two minutes
 	$(BIN)/quarterdeck simulate --limit 120
 
+.PHONY: mutants
+mutants: $(READY) ## Plant faults in the core, each of which the simulation has to find
+	$(BIN)/python -m pytest -q -rP core/tests/simulation/test_mutants.py
+
 ##@ Check
 
 .PHONY: test

@@ -7,17 +7,20 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from quarterdeck.daemon import core, keeper, order_link, records
+from quarterdeck.daemon import keeper, order_link, records, resolver
+from quarterdeck.daemon import reconcile as daemon_reconcile
 from quarterdeck.daemon.event_log import EventLog
-from quarterdeck.daemon.journal import Entry, Snapshot, writer
-from quarterdeck.daemon.journal.snapshots import dump_state, state_format
+from quarterdeck.daemon.journal import Entry, snapshots, writer
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.domain import report as r
 from quarterdeck.domain.order import OrderState
-from quarterdeck.engine import fold, orders, pipeline, reports
+from quarterdeck.engine import fold, ids, orders, pipeline, reports
+from quarterdeck.engine import reconcile as engine_reconcile
 from quarterdeck.engine.effects import CancelAtVenue
 from quarterdeck.plugin.exchange import PlaceOrder
 from quarterdeck.rpc.convert.envelope import encode, event_type
+from quarterdeck.rpc.tape import Tape
+from quarterdeck.simulation import disk
 
 
 class Mutant(NamedTuple):
@@ -133,19 +136,125 @@ def _forgets_requests() -> Iterator[None]:
 
 
 @contextmanager
-def _snapshot_unsettled() -> Iterator[None]:
-    def save(journal: Any, state: Any, projections: Any) -> Any:
-        projections.flush(state)
-        return journal.save_snapshot(Snapshot(max(1, state.sequence - 2), state_format(), dump_state(state)))
+def _partial_snapshot() -> Iterator[None]:
+    """What a state remembers of booked trades is left out of its snapshot."""
+    real = snapshots.dump_state
 
-    with patch.object(keeper, "save_state", save):
+    def dump(state: Any) -> bytes:
+        trades, state.trades = state.trades, {}
+        try:
+            return real(state)
+        finally:
+            state.trades = trades
+
+    with patch.object(snapshots, "dump_state", dump):
         yield
 
 
 @contextmanager
 def _repeats_link_ids() -> Iterator[None]:
-    """The epoch stands still, so a daemon that begins from an old copy mints the same ids again."""
-    with patch.object(core, "_epoch", lambda *_: 1):
+    """Ids carry neither epoch nor content: a daemon that begins from an old copy mints the same ones again."""
+
+    def mint(self: Any, number: int, role: Any, _: Any) -> str:
+        return f"a1-{self.deployment}-000001-{ids.base32(number, 10)}-{role[0]}-00000"
+
+    with patch.object(ids.LinkIds, "mint", mint), patch.object(ids, "_check", lambda *_: "00000"):
+        yield
+
+
+@contextmanager
+def _failed_query_is_absence() -> Iterator[None]:
+    real = resolver.Resolver._ask
+
+    async def ask(self: Any, order: Any, absence: Any, now: Any) -> bool:
+        try:
+            return await real(self, order, absence, now)
+        except (ConnectionError, TimeoutError):
+            self._loop.post(self._absent(order))
+            return True
+
+    with patch.object(resolver.Resolver, "_ask", ask):
+        yield
+
+
+@contextmanager
+def _absent_at_once() -> Iterator[None]:
+    with patch.object(resolver._Absence, "is_proved", lambda *_: True):
+        yield
+
+
+@contextmanager
+def _believes_the_first_look() -> Iterator[None]:
+    """What the venue's history does not explain is booked at once, though it may only be old."""
+    real = daemon_reconcile.Reconciler._show
+
+    async def show(self: Any, snapshot: Any, *, adjust: bool = False) -> Any:
+        return await real(self, snapshot, adjust=True)
+
+    with patch.object(daemon_reconcile.Reconciler, "_show", show):
+        yield
+
+
+@contextmanager
+def _ignores_others() -> Iterator[None]:
+    """Trades that somebody else made on the account are not booked."""
+    real = reports._APPLY[r.Filled]
+
+    def filled(turn: Any, report: Any) -> None:
+        if report.link_id:
+            real(turn, report)
+
+    with patch.dict(reports._APPLY, {r.Filled: filled}):
+        yield
+
+
+@contextmanager
+def _missing_is_cancelled() -> Iterator[None]:
+    """An order that the venue does not list is taken for cancelled, without asking."""
+    real = engine_reconcile._missing
+
+    def missing(turn: Any, item: Any) -> Any:
+        for link in list(real(turn, item)):
+            reports.apply_report(turn, r.Canceled(link.link_id, "not listed", item.snapshot.time))
+        return ()
+
+    with patch.object(engine_reconcile, "_missing", missing):
+        yield
+
+
+@contextmanager
+def _never_reconciles_again() -> Iterator[None]:
+    """The venue is looked at when the daemon starts, and never afterwards."""
+
+    async def keep(self: Any, every: float) -> None:
+        return
+
+    with patch.object(daemon_reconcile.Reconciler, "keep", keep):
+        yield
+
+
+@contextmanager
+def _sync_skipped() -> Iterator[None]:
+    """The journal's entries are written without waiting for the disk."""
+    real = disk.SimulatedDatabase.transaction
+
+    def transaction(self: Any, *, synced: bool) -> Any:
+        return real(self, synced=False)
+
+    with patch.object(disk.SimulatedDatabase, "transaction", transaction):
+        yield
+
+
+@contextmanager
+def _stream_skips() -> Iterator[None]:
+    """A stream that catches up from the journal begins one event too late."""
+    real = Tape.read
+
+    async def read(self: Any, after: int, limit: int) -> Any:
+        frames = await real(self, after, limit)
+        return frames[1:] if len(frames) > 3 else frames
+
+    with patch.object(Tape, "read", read):
         yield
 
 
@@ -182,10 +291,9 @@ def _cancels_without_a_record() -> Iterator[None]:
 MUTANTS = {
     "resend": Mutant("an order whose outcome is unknown is sent again without asking", _resends, "I03"),
     "fill-twice": Mutant("a fill that is reported twice is booked twice", _fill_twice, "I04 I05"),
-    "publish-early": Mutant(
-        "events are shown to readers before they are on the disk", _publishes_before_commit, "I09 I10"
-    ),
+    "publish-early": Mutant("events are shown to readers before they are on the disk", _publishes_before_commit, "I10"),
     "act-early": Mutant("requests leave before the events that say so are on the disk", _acts_before_commit, "I01"),
+    "no-sync": Mutant("the journal does not wait for the disk", _sync_skipped, "I10 I11", "power-loss"),
     "leak": Mutant("a cancelled order goes on counting against risk", _leaks_reservations, "I25"),
     "kill-ignored": Mutant(
         "an order that was announced leaves though trading was halted meanwhile",
@@ -193,13 +301,29 @@ MUTANTS = {
         "I07",
         "kill-at-the-last-moment",
     ),
-    "cancel-dropped": Mutant("the venue's word that an order is cancelled is dropped", _drops_cancel_answers, "I08"),
+    "failed-query": Mutant(
+        "a question that fails makes an unknown order absent", _failed_query_is_absence, "I23", "queries-fail"
+    ),
+    "absent-early": Mutant("an order is absent the first time it is not found", _absent_at_once, "I23", "appears-late"),
+    "stale-believed": Mutant(
+        "a difference is believed at the first look", _believes_the_first_look, "I24", "stale-read"
+    ),
+    "missing-cancelled": Mutant(
+        "an order that is not listed is taken for cancelled",
+        _missing_is_cancelled,
+        "I05 I06 I08 I23",
+        "missing-from-the-list",
+    ),
+    "others-ignored": Mutant("trades of others on the account are not booked", _ignores_others, "I04 I05"),
+    "never-again": Mutant("the venue is looked at only at the start", _never_reconciles_again, "I04 I05 I08 I21"),
+    "cancel-dropped": Mutant("the venue's word that an order has ended is dropped", _drops_cancel_answers, "I08"),
+    "cancel-unrecorded": Mutant("a cancel leaves without a record of it", _cancels_without_a_record, "I01"),
     "request-forgotten": Mutant("request ids are forgotten when the daemon starts again", _forgets_requests, "I11 I25"),
-    "snapshot-unsettled": Mutant("a snapshot holds more than its sequence says", _snapshot_unsettled, "I22 I25"),
+    "snapshot-partial": Mutant("a snapshot forgets which trades are booked", _partial_snapshot, "I05 I25"),
     "ids-repeated": Mutant(
         "a daemon that begins from an old copy mints link ids again", _repeats_link_ids, "I02 I03", "backup-restore"
     ),
     "append-lost": Mutant("the last entry of a larger commit is not written", _loses_an_append, "I10 I22"),
     "lot-forgotten": Mutant("sizes are not rounded down to the lot", _rounds_off_the_lot, "I16"),
-    "cancel-unrecorded": Mutant("a cancel leaves without a record of it", _cancels_without_a_record, "I01"),
+    "stream-skips": Mutant("a stream that catches up skips an event", _stream_skips, "I09 I22", "resume"),
 }

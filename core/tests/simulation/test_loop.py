@@ -103,3 +103,25 @@ def test_timers_of_one_moment_fire_in_an_order_of_the_seed() -> None:
 
     assert order(1) == order(1)
     assert len({tuple(order(seed)) for seed in range(10)}) > 3
+
+
+def test_a_paused_process_goes_on_where_it_was() -> None:
+    loop, seen = VirtualLoop(Random(1)), list[float]()
+    process = Process("one")
+
+    async def body() -> None:
+        while True:
+            await asyncio.sleep(1)
+            seen.append(loop.time())
+
+    async def main() -> None:
+        _ = loop.start(process, body())
+        await asyncio.sleep(1.5)
+        process.is_paused = True
+        await asyncio.sleep(10)
+        loop.resume(process)
+        await asyncio.sleep(0.5)
+
+    loop.run(main())
+    loop.close()
+    assert seen == [1, 11.5]

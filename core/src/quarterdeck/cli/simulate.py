@@ -48,7 +48,7 @@ def simulate(
         _list(cli)
         return
     choice = Choice(_scenario(scenario), _faults(faults))
-    chosen = range(1, scenarios()[scenario].seeds + 1) if scenario and seeds is None else _seeds(seeds)
+    chosen = scenarios()[scenario].runs if scenario and seeds is None else _seeds(seeds)
     cli.out.note(f"Seeds {chosen[0]}..{chosen[-1]}.")
     totals, began = Totals(), time.monotonic()
     for result in run_seeds(chosen, choice, jobs):

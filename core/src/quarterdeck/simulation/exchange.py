@@ -45,23 +45,28 @@ class Wire:
         return round((0.003 + 0.08 * self._dice.random() ** 3) * SECOND)
 
     def request(self, serve: Callable[[], T], answer: Callable[[T | Exception], None]) -> None:
-        """Carry a request to the venue and its answer back, as far as they get."""
+        """Carry a request about an order to the venue and its answer back, as far as they get."""
         faults = self.faults
         if self.is_out or faults.strikes("lose-request"):
             return
         delay = self.latency()
         if faults.strikes("slow-request"):
             delay += round(faults.dice("slow-request").random() * 1.2 * self.venue.window)
-        self.loop.outside(delay, self._serve, serve, answer)
+        self.loop.outside(delay, self._serve, serve, answer, "lose-response")
 
-    def _serve(self, serve: Callable[[], T], answer: Callable[[T | Exception], None]) -> None:
+    def question(self, serve: Callable[[], T], answer: Callable[[T | Exception], None]) -> None:
+        """Carry a question to the venue and its answer back, as far as they get."""
+        if not self.is_out:
+            self.loop.outside(self.latency(), self._serve, serve, answer, "lose-query")
+
+    def _serve(self, serve: Callable[[], T], answer: Callable[[T | Exception], None], lost: str) -> None:
         if self.is_out:
             return
         try:
             result: T | Exception = serve()
         except Exception as error:  # noqa: BLE001 - what the venue answers, whatever it is
             result = error
-        if not self.faults.strikes("lose-response"):
+        if not self.faults.strikes(lost):
             self.loop.outside(self.latency(), answer, result)
 
     def _report(self, report: Report) -> None:
@@ -156,7 +161,7 @@ class SimulatedExchange:
             Sent(self._venue.now, self.process.name, kind, link_id, self._disk.head, signed, terms)
         )
 
-    async def _ask(self, serve: Callable[[], T]) -> T:
+    async def _ask(self, serve: Callable[[], T], *, is_question: bool = False) -> T:
         self.process.check()
         loop = self._wire.loop
         waiting: asyncio.Future[T] = loop.create_future()
@@ -169,7 +174,10 @@ class SimulatedExchange:
                     waiting.set_result(result)
 
         timeout = loop.call_later(PATIENCE, answer, TimeoutError("no answer"))
-        self._wire.request(serve, answer)
+        if is_question:
+            self._wire.question(serve, answer)
+        else:
+            self._wire.request(serve, answer)
         try:
             return await waiting
         finally:
@@ -216,4 +224,4 @@ class SimulatedExchange:
                 at -= round(faults.dice("stale-query").random() * self._venue.visibility)
             return look(at)
 
-        return await self._ask(serve)
+        return await self._ask(serve, is_question=True)

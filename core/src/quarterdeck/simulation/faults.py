@@ -24,9 +24,11 @@ class Fault(NamedTuple):
 
 FAULTS: Mapping[str, Fault] = {
     # the way to the venue
-    "lose-request": Fault("a request never arrives", 0.15),
-    "lose-response": Fault("a request is carried out and the answer never arrives", 0.15),
-    "slow-request": Fault("a request is under way for seconds, and may be taken in after its sender gave up", 0.1),
+    "lose-request": Fault("a request about an order never arrives", 0.15),
+    "lose-response": Fault("a request about an order is carried out and the answer never arrives", 0.15),
+    "slow-request": Fault(
+        "a request about an order is under way for seconds, and may be taken in after its sender gave up", 0.1
+    ),
     "refuse": Fault("the venue refuses an order it could take", 0.05),
     "ack-then-reject": Fault("the venue acknowledges an order and rejects it afterwards", 0.1),
     "outage": Fault("nothing arrives in either direction for a while", 0.7, timed=True),
@@ -38,6 +40,7 @@ FAULTS: Mapping[str, Fault] = {
     "late-report": Fault("a report comes seconds late, and after later ones", 0.1),
     "repeat-report": Fault("a report comes more than once", 0.15),
     # what the venue answers
+    "lose-query": Fault("a question is never answered", 0.1),
     "fail-query": Fault("a question fails", 0.15),
     "stale-query": Fault("an answer is some seconds old", 0.1),
     "hide-order": Fault("an order that was taken in can't be found for a while", 0.2),
@@ -55,10 +58,11 @@ FAULTS: Mapping[str, Fault] = {
     "fail-after-commit": Fault("a commit fails, but it is on the disk", 0.004),
     "slow-commit": Fault("a commit takes up to seconds", 0.03),
     # the process
-    "restart": Fault("the process is asked to stop, does, and is started again", 0.5, timed=True),
-    "crash": Fault("the process is killed at some moment", 1.0, timed=True),
-    "crash-at-failpoint": Fault("the process is killed at a failpoint", 1.5, timed=True),
-    "power-loss": Fault("the machine loses power: what was not synced is gone", 0.5, timed=True),
+    "restart": Fault("the process is asked to stop, does, and is started again", 0.3, timed=True),
+    "crash": Fault("the process is killed at some moment", 0.6, timed=True),
+    "pause": Fault("the process stands still for a while, and time does not", 0.5, timed=True),
+    "crash-at-failpoint": Fault("the process is killed at a failpoint", 1.0, timed=True),
+    "power-loss": Fault("the machine loses power: what was not synced is gone", 0.3, timed=True),
 }
 
 

@@ -21,6 +21,7 @@ from quarterdeck.engine.fold import fold
 from quarterdeck.engine.state import State
 from quarterdeck.rpc.convert.envelope import decode
 from quarterdeck.simulation.market import INSTRUMENTS
+from quarterdeck.simulation.venue import FOREIGN
 from quarterdeck.simulation.world import Evidence
 from quarterdeck.testing.stream_laws import LAWS, broken_laws, durable_before_visible
 
@@ -283,6 +284,21 @@ def i23_unknown_stays_unknown(case: Case) -> Violations:
                 yield f"{event.order_id} is {type(event).__name__} at {recorded.sequence}, yet it was taken in"
 
 
+def i24_venue_made_facts(case: Case) -> Violations:
+    """What others did is booked as theirs; and nothing is made up: the venue's history explains everything here."""
+    roles = {r.event.order_id: r.event.role for r in case.events if isinstance(r.event, e.OrderAdopted)}
+    booked = {r.event.trade_id: r.event.order_id for r in case.events if isinstance(r.event, e.OrderFilled)}
+    for one in case.truth.moved:
+        if isinstance(one.what, Filled) and one.what.link_id.startswith(FOREIGN):
+            order_id = booked.get(one.what.trade_id)
+            if order_id is not None and roles.get(order_id) is not OrderRole.EXTERNAL:
+                yield f"trade {one.what.trade_id} was made by somebody else and is booked to {order_id}"
+    for recorded in case.events:
+        event = recorded.event
+        if isinstance(event, e.PositionAdjusted) or (isinstance(event, e.BalanceAdjusted) and event.unexplained):
+            yield f"{event} at {recorded.sequence} was not called for"
+
+
 def i25_replay(case: Case) -> Violations:
     """Folding the journal again gives the live state."""
     state = State()
@@ -313,6 +329,7 @@ INVARIANTS: tuple[Callable[[Case], Violations], ...] = (
     i21_recovery_again,
     i22_convergence,
     i23_unknown_stays_unknown,
+    i24_venue_made_facts,
     i25_replay,
 )
 

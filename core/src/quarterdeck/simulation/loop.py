@@ -46,6 +46,9 @@ class Process:
     def __init__(self, name: str) -> None:
         self.name = name
         self.is_alive = True
+        self.is_paused = False
+        """Stopped as by SIGSTOP: time goes on without it, and what is due waits until it goes on."""
+        self.waiting: list[_Handle] = []
         self.context = contextvars.Context()
         self.context.run(PROCESS.set, self)
 
@@ -113,6 +116,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Call back within a process, soon."""
         self.call_soon(callback, *args, context=process.context)
 
+    def resume(self, process: Process) -> None:
+        """Let a paused process go on."""
+        process.is_paused = False
+        self._ready += process.waiting
+        process.waiting.clear()
+
     def outside(self, delay: int, callback: Callable[..., object], *args: object) -> None:
         """Call back in `delay` nanoseconds, in the world: what is on its way when a process ends still arrives."""
         self._at(self.now + max(0, delay), _Handle(0.0, callback, args, self, self._world))
@@ -155,6 +164,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         while self._ready:
             handle = self._ready.popleft()
             if handle.callback is None or (handle.process is not None and not handle.process.is_alive):
+                continue
+            if handle.process is not None and handle.process.is_paused:
+                handle.process.waiting.append(handle)
                 continue
             callback, args = handle.callback
             self.turns += 1

@@ -60,10 +60,10 @@ def plan_of(seed: int, only: Collection[str] | None = None) -> Plan:
     return Plan(
         seed,
         rates,
-        hours=draw.choice((0.5, 1.0, 2.0, 4.0)),
+        hours=draw.choice((1.0, 2.0, 4.0)),
         callers=draw.randint(1, 3),
         readers=draw.choice((0, 1, 1, 2)),
-        wishes_per_hour=draw.choice((2.0, 5.0, 12.0)),
+        wishes_per_hour=draw.choice((2.0, 5.0, 10.0)),
         window=draw.choice((2, 5)) * SECOND,
         visibility=draw.choice((0, 5, 15)) * SECOND,
     )
@@ -78,7 +78,9 @@ class Scenario(BaseModel):
     summary: str
     expected: str
     seeds: Annotated[int, Field(ge=1, le=1000)] = 3
-    sweep: bool = Field(default=False, description="each seed kills the process at another failpoint or hit of it")
+    sweep: bool = Field(
+        default=False, description="kill the process at every failpoint in turn, `seeds` says up to which hit of it"
+    )
     hours: float = Field(default=0.5, gt=0)
     callers: int = 2
     readers: int = 1
@@ -90,6 +92,11 @@ class Scenario(BaseModel):
     steps: tuple[Step, ...] = ()
     recorded: tuple[str, ...] = Field(default=(), description="events that at least one of the seeds must record")
     never: tuple[str, ...] = Field(default=(), description="events that no seed may record")
+
+    @property
+    def runs(self) -> range:
+        """The seeds to run."""
+        return range(1, self.seeds * (len(NAMES) if self.sweep else 1) + 1)
 
     def plan(self, name: str, seed: int) -> Plan:
         """The run of one seed."""

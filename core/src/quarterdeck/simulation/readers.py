@@ -41,6 +41,8 @@ class Streams:
             await self._servicer.StreamEvents(request, cast("Context", wire))
         except QuarterdeckError as error:
             wire.errors.append(error.reason)
+        except Exception as error:  # noqa: BLE001 - a stream has nothing else to raise
+            asyncio.get_running_loop().call_exception_handler({"message": "a stream failed", "exception": error})
 
 
 class _Wire:

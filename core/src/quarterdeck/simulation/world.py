@@ -15,7 +15,7 @@ from uuid import UUID
 import structlog
 
 from quarterdeck.daemon import failpoints
-from quarterdeck.daemon.config import BotSection, Config, Mode, OnStop, PluginChoice
+from quarterdeck.daemon.config import BotSection, Config, Mode, OnStop, PluginChoice, ReconcileSection
 from quarterdeck.daemon.core import Core
 from quarterdeck.daemon.deck import DaemonDeck
 from quarterdeck.daemon.journal import Entry, Journal
@@ -82,7 +82,7 @@ class Node:
         world = self._world
         parts = _parts(self._exchange, self.feed)
         self.core = core = await Core.open(CONFIG, parts, clock=world, journal=self._journal)
-        core.tick_seconds = core.pulse.every = 60.0
+        core.tick_seconds = core.pulse.every = 120.0
         core.lease.ttl = 3_600.0
         self.streams = Streams(core.deck)
         await core.take_up(persistently=True)
@@ -196,6 +196,8 @@ class World:
         self.faults.are_on = False
         self.wire.is_out = False
         self._armed = None
+        if self.process is not None and self.process.is_paused:
+            self.loop.resume(self.process)
 
     async def _evidence(self, callers: list[Caller], readers: list[Reader], mark: int) -> Evidence:
         node = self.node
@@ -342,6 +344,13 @@ class World:
                     break
                 await asyncio.sleep(1)
 
+    async def _do_pause(self, seconds: float) -> None:
+        process = self.process
+        if process is not None:
+            process.is_paused = True
+            await asyncio.sleep(seconds)
+            self.loop.resume(process)
+
     async def _do_restart(self) -> None:
         await self._restart(self.dice)
 
@@ -425,6 +434,15 @@ class World:
         node.stopping = self.loop.start(node.process, node.stop(dice.choice(list(OnStop))))
         return True
 
+    async def _pause(self, dice: Random) -> bool:
+        process = self.process
+        if process is None or not process.is_alive or process.is_paused:
+            return False
+        process.is_paused = True
+        await asyncio.sleep(dice.choice((5, 60, 600)) * (0.5 + dice.random()))
+        self.loop.resume(process)
+        return True
+
     async def _power_loss(self, dice: Random) -> bool:
         self._power_lost = True
         return await self._crash(dice)
@@ -464,13 +482,14 @@ CONFIG = Config(
     mode=Mode.TESTNET,
     exchange=PluginChoice(plugin="simulated"),
     feed=PluginChoice(plugin="simulated"),
+    reconcile=ReconcileSection(every="300s"),
     bots=tuple(
         BotSection(
             id=f"bot-{instrument.base.lower()}",
             strategy="sma-cross",
             instrument=instrument.symbol,
             interval="1m",
-            settings={"fast": 3, "slow": 8, "allow_short": True, "stop_percent": 0.8},
+            settings={"fast": 4, "slow": 12, "allow_short": True, "stop_percent": 0.8},
         )
         for instrument in INSTRUMENTS
     ),
