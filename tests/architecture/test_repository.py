@@ -59,7 +59,7 @@ def test_what_a_change_must_pass_are_the_everyday_recipes() -> None:
     commands = [line for line in lines if line and not line.startswith(("#", "set ", "cd "))]
     targets = [command.removeprefix("make ") for command in commands]
     assert set(targets) <= MAKE_TARGETS
-    assert targets == ["setup", "lint", "types", "gen-check", "test"]
+    assert targets == ["setup", "lint", "types", "gen-check", "sim", "test"]
 
 
 def test_links_between_documents_lead_somewhere() -> None:
