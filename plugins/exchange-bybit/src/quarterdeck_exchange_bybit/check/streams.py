@@ -1,0 +1,55 @@
+"""Owns the questions about the private stream and what Bybit does when it is gone."""
+
+from __future__ import annotations
+
+import asyncio
+
+from quarterdeck_exchange_bybit.check.desk import Desk
+from quarterdeck_exchange_bybit.check.report import Answer, Question, settled, unknown
+from quarterdeck_exchange_bybit.codec.codes import Verdict
+
+#: Seconds beyond its window in which disconnection protection has to have acted.
+_LATE = 5.0
+
+
+async def _stream(desk: Desk) -> Answer:
+    return settled(desk.is_listening, "order, execution, position and wallet were subscribed to")
+
+
+async def _dcp_is_off(desk: Desk) -> Answer:
+    infos = list((await desk.rest.read("query_dcp_info")).rows("dcpInfos"))
+    on = [info for info in infos if info.text_or("dcpStatus") == "ON"]
+    text = ", ".join(f"{info.text_or('product')} {info.raw('timeWindow')} s" for info in on)
+    return settled(not on, f"it is on: {text}; a lost stream cancels orders" if on else "it is off")
+
+
+async def _dcp_keeps_stops(desk: Desk) -> Answer:
+    written = await desk.rest.write("set_dcp", {"product": "DERIVATIVES", "timeWindow": desk.dcp_window}, reduces=True)
+    if written.verdict is not Verdict.TAKEN:
+        return unknown(f"it is not available: {written.code} {written.text}")
+    await desk.hang_up()
+    try:
+        if not await desk.listen("dcp.future"):
+            return unknown("dcp.future can't be subscribed to")
+        plain, waiting = desk.new_link(), desk.new_link()
+        for terms, link in ((desk.resting(), plain), (desk.conditional(), waiting)):
+            written = await desk.place(terms, link)
+            if written.verdict is not Verdict.TAKEN:
+                return unknown(f"an order was refused: {written.code} {written.text}")
+        await desk.hang_up()
+        await asyncio.sleep(desk.dcp_window + _LATE)
+    finally:
+        if not desk.is_listening:
+            await desk.hang_up()
+            await desk.listen()
+    left = {row.text_or("orderLinkId") for row in await desk.open_orders()}
+    if plain in left:
+        return unknown(f"nothing was canceled {desk.dcp_window + _LATE:g} s after the stream had ended")
+    return settled(waiting in left, "the conditional order stayed" if waiting in left else "it went with the plain one")
+
+
+QUESTIONS = (
+    Question("stream", "The private topics can be subscribed to", _stream),
+    Question("dcp-off", "Disconnection protection is off: the plugin neither needs nor sets it", _dcp_is_off),
+    Question("dcp-stops", "Disconnection protection leaves conditional orders", _dcp_keeps_stops, needs="dcp"),
+)
