@@ -180,7 +180,7 @@ async def test_what_is_reported_during_the_look_and_not_in_it_overtakes_it(bridg
 
     venue = Reports()
     found = await reconciler(bridge, venue).run()
-    assert (found.differences, found.adjusted, bridge.state.fill_count) == ((), 0, 1)
+    assert (found.differences, found.adjusted, bridge.state.fill_count, found.looks) == ((), 0, 1, 1)
 
 
 # ---------------------------------------------------------------- a venue that can't tell
