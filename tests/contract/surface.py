@@ -56,8 +56,8 @@ class Method:
 
     @property
     def reads(self) -> bool:
-        """Answers once and changes nothing."""
-        return self.name.startswith(("Get", "List", "Compute", "Diagnose"))
+        """Answers once, and asking again is the same as asking once."""
+        return self.name.startswith(("Get", "List", "Compute", "Diagnose", "Reconcile"))
 
     @property
     def mutates(self) -> bool:

@@ -404,7 +404,7 @@ def test_a_refusal_of_the_daemon_is_told_with_its_reason_and_data(daemon: FakeDa
 
 def test_a_reconciliation_says_what_still_differs(world: FakeDaemon, run: Run) -> None:
     answer = system_service_pb2.ReconcileResponse(order_count=3, booked_count=2, look_count=1)
-    answer.time.FromSeconds(1)
+    answer.look_time.FromSeconds(1)
     answer.duration.FromSeconds(1)
     world.answers["Reconcile"] = lambda _: answer
     done = run("reconcile", "--json")

@@ -20,5 +20,5 @@ def test_a_reconciliation_tells_what_was_found(grpc_stub: SystemServiceStub, dec
     counts = (found.order_count, found.position_count, found.booked_count, found.adjusted_count, found.asked_count)
     assert (counts, found.look_count) == ((3, 2, 1, 0, 4), 6)
     assert found.duration.ToTimedelta().total_seconds() == 5
-    assert found.time.ToNanoseconds() == deck.time
+    assert found.look_time.ToNanoseconds() == deck.time
     assert found.snapshot_sequence == deck.events.head

@@ -172,7 +172,7 @@ class ReconcileResponse(_message.Message):
     ADJUSTED_COUNT_FIELD_NUMBER: _builtins.int
     ASKED_COUNT_FIELD_NUMBER: _builtins.int
     LOOK_COUNT_FIELD_NUMBER: _builtins.int
-    TIME_FIELD_NUMBER: _builtins.int
+    LOOK_TIME_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
     SNAPSHOT_SEQUENCE_FIELD_NUMBER: _builtins.int
     order_count: _builtins.int
@@ -194,7 +194,7 @@ class ReconcileResponse(_message.Message):
         """What still differs, in words. While there is any, no order that adds risk is taken."""
 
     @_builtins.property
-    def time(self) -> _timestamp_pb2.Timestamp:
+    def look_time(self) -> _timestamp_pb2.Timestamp:
         """When the look began that held."""
 
     @_builtins.property
@@ -211,13 +211,13 @@ class ReconcileResponse(_message.Message):
         adjusted_count: _builtins.int = ...,
         asked_count: _builtins.int = ...,
         look_count: _builtins.int = ...,
-        time: _timestamp_pb2.Timestamp | None = ...,
+        look_time: _timestamp_pb2.Timestamp | None = ...,
         duration: _duration_pb2.Duration | None = ...,
         snapshot_sequence: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "look_time", b"look_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjusted_count", b"adjusted_count", "asked_count", b"asked_count", "booked_count", b"booked_count", "differences", b"differences", "duration", b"duration", "look_count", b"look_count", "order_count", b"order_count", "position_count", b"position_count", "snapshot_sequence", b"snapshot_sequence", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjusted_count", b"adjusted_count", "asked_count", b"asked_count", "booked_count", b"booked_count", "differences", b"differences", "duration", b"duration", "look_count", b"look_count", "look_time", b"look_time", "order_count", b"order_count", "position_count", b"position_count", "snapshot_sequence", b"snapshot_sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

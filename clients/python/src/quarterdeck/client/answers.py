@@ -101,6 +101,6 @@ class Reconciliation:
     adjusted_count: int
     asked_count: int
     look_count: int
-    time: datetime
+    look_time: datetime
     duration: timedelta
     snapshot_sequence: int

@@ -69,7 +69,7 @@ def reconciled_message(found: Reconciled, sequence: int) -> ReconcileResponse:
         look_count=found.looks,
         snapshot_sequence=sequence,
     )
-    set_time(message.time, found.time)
+    set_time(message.look_time, found.time)
     set_span(message.duration, found.duration)
     return message
 
