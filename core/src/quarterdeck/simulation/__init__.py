@@ -4,6 +4,6 @@ Owns the simulation: the real engine, journal, loop, order link and reconciliati
 a disk, a network and callers that lose, delay, double, reorder and lie, and a process that is killed at any moment. The
 same seed is the same run. Must not know: the command line, any plugin by name beyond the bundled defaults' own.
 
-Reading order: loop (time and processes), faults, market, truth, venue, exchange, disk, callers, world (one run),
-invariants (what must hold), runner (many runs).
+Reading order: loop (time and processes), faults, market, truth, venue, exchange, disk, callers, readers, plan,
+world (one run), nemesis (trouble), invariants (what must hold), runner (many runs).
 """

@@ -14,6 +14,7 @@ from multiprocessing import get_context
 from quarterdeck.domain.market import HOUR
 from quarterdeck.simulation.invariants import check
 from quarterdeck.simulation.loop import Stuck
+from quarterdeck.simulation.nemesis import Nemesis
 from quarterdeck.simulation.plan import Plan, plan_of, scenarios, without
 from quarterdeck.simulation.world import Evidence, World
 
@@ -70,7 +71,7 @@ def run(plan: Plan) -> Result:
     world = World(plan)
     evidence: Evidence | None = None
     try:
-        evidence = world.run()
+        evidence = world.run(Nemesis(world).troubles())
         violations = check(evidence)
     except Stuck as stuck:
         violations = [f"I22: {stuck}"]
