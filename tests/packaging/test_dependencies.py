@@ -29,7 +29,11 @@ UNSEEN: dict[str, set[str]] = {
 }
 
 # Modules that need an extra: the extra, by the package that imports it.
-EXTRAS = {"quarterdeck.testing": "testing", "quarterdeck_bybit_simulator": "testing"}
+EXTRAS = {
+    "quarterdeck.testing": "testing",
+    "quarterdeck_bybit_simulator": "testing",
+    "quarterdeck_exchange_bybit": "data",
+}
 
 
 @cache
