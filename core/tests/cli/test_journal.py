@@ -285,6 +285,17 @@ def test_a_backup_is_a_journal_and_can_be_put_back(run: Run, path: Path, tmp_pat
     assert "is not empty" in refused.err
 
 
+def test_a_compacted_journal_begins_later(run: Run, path: Path) -> None:
+    url = f"sqlite:///{path}"
+    assert run("journal", "compact", "--url", url).code == 1
+    done = run("journal", "compact", "--keep-events", "20", "--url", url)
+    assert (done.code, done.out) == (0, "Removed 40 events. The journal begins with 41 now.\n")
+    found = run("journal", "verify", "--url", url, "--json").json
+    assert (found["first"], found["entries"], found["damaged"]) == (41, 20, [])
+    again = run("journal", "compact", "--keep-events", "20", "--url", url, "--json").json
+    assert again == {"removed": 0, "oldest": 41}
+
+
 def test_a_damaged_journal_is_not_backed_up(run: Run, path: Path, tmp_path: Path) -> None:
     edit(path, "UPDATE event SET body = x'00' WHERE sequence = 30")
     done = run("journal", "backup", str(tmp_path / "backup.db"), "--url", str(path))

@@ -22,15 +22,16 @@ from quarterdeck.cli.problem import FAILED, Problem
 from quarterdeck.client.events import read_event
 from quarterdeck.daemon.config import Config, load
 from quarterdeck.daemon.journal import Journal, JournalDamaged, discard_derived
-from quarterdeck.daemon.journal.archive import Archive
+from quarterdeck.daemon.journal.archive import Archive, Chained
 from quarterdeck.daemon.journal.heads import anchors_in
 from quarterdeck.daemon.journal.transfer import Copied, Damaged, back_up
 from quarterdeck.daemon.journal.transfer import restore as put_back
 from quarterdeck.daemon.journal.verification import Finding, Report
-from quarterdeck.daemon.keeper import fold_all
+from quarterdeck.daemon.keeper import Keeper, fold_all
+from quarterdeck.domain.amounts import use_money_context
 from quarterdeck.v1.event_pb2 import Envelope
 
-app = group("Verify, show, export, back up, restore and rebuild a journal, without a daemon.")
+app = group("Verify, show, copy, export, compact and rebuild a journal, without a daemon.")
 
 Url = Annotated[
     str | None,
@@ -207,6 +208,40 @@ def restore(
             fold_all(restored)
             name = restored.name
     _say_copied(cli, copied, name, f"Restored {figures.count(copied.entries, 'event')} to {name}.")
+
+
+@command(app, asks_daemon=False)
+def compact(
+    cli: Cli,
+    *,
+    keep_events: Annotated[int, typer.Option(min=0, metavar="N", help="Keep the newest N events; 0 does not ask.")] = 0,
+    keep_days: Annotated[int, typer.Option(min=0, metavar="N", help="Keep the events of N days; 0 does not ask.")] = 0,
+    url: Url = None,
+    config: ConfigFile = None,
+) -> None:
+    """Remove a journal's oldest events, for good, and keep the state they lead to. No daemon may be using it.
+
+    Tables for SQL keep what they have. Whoever reads events is told where they begin. Make a backup first.
+    """
+    if not keep_events and not keep_days:
+        raise Problem("Say what to keep: --keep-events or --keep-days.", code="INVALID_ARGUMENT")
+    where = _url(url, config)
+    with _opened(where, None) as archive:
+        first = next(archive.entries(0, 1), None)
+    removed, oldest = 0, 1
+    if isinstance(first, Chained):
+        use_money_context()
+        journal = Journal.open(where, first.account)
+        try:
+            keeper = Keeper(journal)
+            keeper.load()
+            removed, oldest = keeper.compact(keep_events, keep_days), journal.oldest
+        except JournalDamaged as error:
+            raise Problem(f"The journal is damaged: {error}. Nothing was removed.", code="DATA_LOSS") from None
+        finally:
+            journal.close()
+    said = f"Removed {figures.count(removed, 'event')}. The journal begins with {oldest:,} now."
+    cli.out.answer({"removed": removed, "oldest": oldest}, said)
 
 
 @contextmanager

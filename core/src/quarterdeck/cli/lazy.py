@@ -33,7 +33,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "demo": Entry("demo", "Run a daemon with a paper exchange and a bot, and watch it trade."),
         "serve": Entry("serve", "Run the daemon until it is told to stop."),
         "config": Entry("config", "Write, check and show a configuration."),
-        "journal": Entry("journal", "Verify, show, export, back up, restore and rebuild a journal, without a daemon."),
+        "journal": Entry("journal", "Verify, show, copy, export, compact and rebuild a journal, without a daemon."),
         "plugin": Entry("plugin", "Begin a plugin of your own."),
     },
     "Look": {

@@ -118,6 +118,8 @@ class JournalSection(Section):
     patience: Interval = "1m"
     lease: Interval = "10s"
     standby: bool = False
+    keep_events: Annotated[int, Field(ge=0, strict=True)] = 0
+    keep_days: Annotated[int, Field(ge=0, strict=True)] = 0
     reserve_mib: Annotated[int, Field(ge=0, le=65_536, strict=True)] = 16
 
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import structlog
-from sqlalchemy import text, update
+from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from quarterdeck.daemon.config import Check, Config, JournalSection
@@ -24,7 +24,7 @@ from quarterdeck.daemon.journal.archive import Archive
 from quarterdeck.daemon.journal.database import cause
 from quarterdeck.daemon.journal.heads import anchors_in
 from quarterdeck.daemon.journal.opening import file_of
-from quarterdeck.daemon.journal.schema import meta
+from quarterdeck.daemon.journal.schema import base, meta
 from quarterdeck.daemon.journal.snapshots import state_format
 from quarterdeck.daemon.journal.verification import Finding, Verifier, beginning, malformed, newest_signed, stored, walk
 from quarterdeck.daemon.keeper import Keeper
@@ -90,7 +90,9 @@ def take_in(journal: Journal, config: Config, notary: MakeNotary) -> Intake:
             undo.callback(signs.close)
         keeper = Keeper(journal, signs)
         try:
-            return Intake(journal, keeper, keeper.load(), undo=undo)
+            state = keeper.load()
+            keeper.compact(config.journal.keep_events, config.journal.keep_days)
+            return Intake(journal, keeper, state, undo=undo)
         except (JournalDamaged, ValueError) as error:
             problems = [str(error)]
     return _quarantine(journal, config.account.id, problems)
@@ -152,7 +154,7 @@ def _quarantine(journal: Journal | Archive, account: str, problems: Sequence[str
     undo.callback(partial(shutil.rmtree, folder, ignore_errors=True))
     url = f"sqlite:///{folder}/journal.db"
     scratch = Journal.open(url, account, sync=False)
-    scratch.write(0, lambda connection: connection.execute(update(meta).values(journal_id=journal.journal_id))).result()
+    scratch.write(0, partial(_begin_as, journal)).result()
     scratch.close()
     scratch = Journal.open(url, account, sync=False)
     undo.callback(scratch.close)
@@ -161,6 +163,14 @@ def _quarantine(journal: Journal | Archive, account: str, problems: Sequence[str
     state = keeper.load()
     log.error("journal_damaged", intact=last, signed=report.signed, problems=list(problems))
     return Intake(scratch, keeper, state, _told(problems, last, report.signed), undo)
+
+
+def _begin_as(journal: Journal | Archive, connection: Connection) -> None:
+    """The id and the base of a journal, in another."""
+    connection.execute(update(meta).values(journal_id=journal.journal_id))
+    with journal.reading() as source:
+        for row in source.execute(select(base)).mappings():
+            connection.execute(insert(base).values(dict(row)))
 
 
 def _copy(journal: Journal | Archive, scratch: Journal, until: int) -> int:

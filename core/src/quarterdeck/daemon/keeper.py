@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
@@ -20,7 +21,8 @@ from quarterdeck.daemon.journal import (
     save_state,
 )
 from quarterdeck.daemon.journal.archive import Archive
-from quarterdeck.daemon.journal.snapshots import state_format
+from quarterdeck.daemon.journal.compaction import compact, cut
+from quarterdeck.daemon.journal.snapshots import base_state, state_format
 from quarterdeck.daemon.journal.verification import Finding
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.notary import Notary
@@ -60,6 +62,14 @@ class Keeper:
         self._snapshot_sequence = state.sequence
         self.kept_sequence = self._journal.kept(state_format())
         return state
+
+    def compact(self, keep_events: int, keep_days: int) -> int:
+        """Forget what need not be kept, see `compaction.cut`; returns how many entries. Once loaded. Blocks.
+
+        Raises:
+            JournalDamaged: one of them is not what was written; nothing was removed.
+        """
+        return compact(self._journal, cut(self._journal, time.time_ns(), keep_events, keep_days), _fold_entry)
 
     def note(self, state: State, events: Sequence[Recorded]) -> None:
         """Note what durable events changed."""
@@ -103,7 +113,7 @@ def fold_all(archive: Archive) -> State:
         JournalDamaged: an entry is not what was written, or can't be read.
     """
     use_money_context()
-    state = State()
+    state = base_state(archive.reading)
     for entry in archive.entries(0):
         if isinstance(entry, Finding):
             raise JournalDamaged(str(entry))

@@ -82,7 +82,8 @@ class Journal:
         with database.reading() as connection:
             last = connection.scalar(select(func.max(event.c.sequence))) or 0
             head = stored(connection, self.journal_id, last)
-            self.oldest: int = connection.scalar(select(func.min(event.c.sequence))) or last + 1
+            first = connection.scalar(select(func.min(event.c.sequence))) or head.sequence + 1
+            self.oldest: int = max(first, base(connection, self.journal_id).sequence + 1)
             """The first entry that is kept; the one after the head if none is."""
         return head
 
@@ -130,6 +131,10 @@ class Journal:
     def epoch(self) -> int:
         """The number of this leadership: one more than that of whoever had the journal open before."""
         return self._database.epoch
+
+    def forget(self, until: int) -> None:
+        """Hand out nothing up to a sequence any more: it is being compacted."""
+        self.oldest = max(self.oldest, until + 1)
 
     @property
     def predecessor_may_live(self) -> bool:

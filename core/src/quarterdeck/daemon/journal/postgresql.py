@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import unquote
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, inspect
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from quarterdeck.daemon.journal.advisory import AdvisoryLock
@@ -87,7 +87,8 @@ class PostgresDatabase(Database):
         """Copies of the tables that can't be built again, in the same schema: `before_0002_event` and so on."""
         with self.transaction(synced=True) as connection:
             connection.exec_driver_sql("SET LOCAL statement_timeout TO 0")
-            for table in ("meta", "event"):
+            tables = set(inspect(connection).get_table_names())
+            for table in tables & {"meta", "event", "base"}:
                 kept = f"before_{version:04}_{table}"
                 connection.exec_driver_sql(f"DROP TABLE IF EXISTS {kept}")
                 connection.exec_driver_sql(f"CREATE TABLE {kept} AS TABLE {table}")

@@ -96,6 +96,12 @@ class Projections:
                 self._symbols[event.symbol] = None
                 self._is_ledger_touched = True
 
+    def adopt(self, state: State) -> None:
+        """Note all that a state still knows, for tables that can't be made from entries any more."""
+        self._orders.update(state.closed_orders | state.open_orders)
+        self._symbols.update(dict.fromkeys(state.positions))
+        self._is_ledger_touched = True
+
     def flush(self, state: State) -> Future[None]:
         """Bring the tables to where the state is. The future is done when readers see it.
 

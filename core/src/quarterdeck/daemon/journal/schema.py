@@ -1,6 +1,6 @@
 """Owns the tables: the log itself, and the projections that stand beside it for whoever likes SQL.
 
-Everything but `meta`, `event` and `lease` can be thrown away and built again from the events.
+Everything but `meta`, `event`, `base` and `lease` can be thrown away and built again from the events.
 """
 
 from __future__ import annotations
@@ -195,6 +195,16 @@ snapshot = Table(
     metadata,
     _key("sequence"),
     _text("format"),
+    _bytes("body"),
+    _bytes("digest"),
+)
+
+base = Table(
+    "base",
+    metadata,
+    _key("sequence"),
+    Column("version", Integer, nullable=False),
+    _bytes("hash"),
     _bytes("body"),
     _bytes("digest"),
 )

@@ -26,7 +26,7 @@ from quarterdeck.domain.errors import ConfigError
 PAGE = 1_000
 
 #: What can't be made again, in the order it is written.
-TRUTH = (schema.signing_key, schema.event, schema.signed_head, schema.snapshot)
+TRUTH = (schema.base, schema.signing_key, schema.event, schema.signed_head, schema.snapshot)
 
 
 class Damaged(Exception):

@@ -36,6 +36,8 @@ ENTRIES = text(
 )
 _HASH = text("SELECT hash FROM event WHERE sequence = :sequence")
 _FIRST = text("SELECT min(sequence) FROM event")
+_BASE = text("SELECT sequence, hash FROM base ORDER BY sequence DESC LIMIT 1")
+_BASES = text("SELECT sequence, hash, 'base ' || version AS format, body, digest FROM base")
 _LAST = text("SELECT max(sequence) FROM event")
 _HEADS = text(
     "SELECT sequence, hash, time, key_id, signature FROM signed_head WHERE sequence > :after ORDER BY sequence "
@@ -80,7 +82,13 @@ class Report:
 
 
 def base(connection: Connection, journal_id: UUID) -> Head:
-    """What the oldest entry follows: the journal's beginning, or the signed head up to which it was compacted."""
+    """What the oldest entry follows: the journal's beginning, or the base up to which it was compacted.
+
+    Entries up to a base are on their way out. Who took them out otherwise, up to a signed head, has lost their state.
+    """
+    compacted = connection.execute(_BASE).first()
+    if compacted is not None:
+        return Head(*compacted)
     first = connection.scalar(_FIRST)
     if first is None or first <= 1:
         return genesis(journal_id)
@@ -286,6 +294,9 @@ class Verifier:
                     self._found(
                         "projection_cursor", sequence, f"{name!r} is ahead of the journal, which ends at {last}"
                     )
+            for row in connection.execute(_BASES):
+                if not is_sealed(row, row.hash):
+                    self._found("base", row.sequence, "is not what was written: its digest is another")
             for row in connection.execute(_SNAPSHOTS):
                 if row.sequence > last:
                     self._found("snapshot", row.sequence, f"is ahead of the journal's last, {last}")
