@@ -54,7 +54,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "order": Entry("order", "Create, change, cancel and read orders."),
         "close": Entry("close", "Close a position, or one bot's share of it."),
         "bot": Entry("bot", "Create and run bots."),
-        "reconcile": Entry("reconcile", "Compare the journal with what the exchange holds, now, and bring it to where the exchange is."),
+        "reconcile": Entry("reconcile", "Compare the journal with what the exchange holds, now, and agree with it."),
         "risk": Entry("risk", "Show the limits; halt trading and release it."),
     },
     "Prove": {

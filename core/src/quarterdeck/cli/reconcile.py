@@ -17,7 +17,7 @@ PATIENCE = Options(timeout=300.0, attempt_timeout=300.0)
 
 @command(app)
 def reconcile(cli: Cli) -> None:
-    """Compare the journal with what the exchange holds, now, and bring it to where the exchange is."""
+    """Compare the journal with what the exchange holds, now, and agree with it."""
     with cli.daemon() as daemon:
         daemon.system.status()  # whether anybody answers is known sooner
     with SyncClient.connect(cli.address, account=cli.account, options=PATIENCE) as daemon:
