@@ -2,7 +2,7 @@
 
 Owns everything that is particular to Bybit. Must not know: the engine, the daemon, other plugins.
 
-Reading order: codec, settings, credentials, server_clock, budget, rest, line, account, links, exchange, feed; then
+Reading order: codec, settings, credentials, server_clock, budget, rest, line, account, links, ear, exchange, feed; then
 check with cli (is all of that true?) and data (Bybit's past in files).
 """
 

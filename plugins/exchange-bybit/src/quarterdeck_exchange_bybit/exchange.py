@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 
 import structlog
@@ -13,10 +12,9 @@ import structlog
 from quarterdeck.domain.amounts import ZERO
 from quarterdeck.domain.instrument import Instrument, InstrumentKind
 from quarterdeck.domain.market import DAY, SECOND
-from quarterdeck.domain.order import CLOSED_STATES, OrderRole, OrderState, OrderTerms, OrderType
+from quarterdeck.domain.order import OrderType
 from quarterdeck.domain.report import (
     Acked,
-    Amended,
     AmendRejected,
     BalanceChanged,
     CancelRejected,
@@ -45,21 +43,17 @@ from quarterdeck_exchange_bybit.budget import Budget
 from quarterdeck_exchange_bybit.codec import codes
 from quarterdeck_exchange_bybit.codec.account import read_balances, read_position
 from quarterdeck_exchange_bybit.codec.codes import Verdict
-from quarterdeck_exchange_bybit.codec.executions import Execution, read_execution
-from quarterdeck_exchange_bybit.codec.frames import Topic
 from quarterdeck_exchange_bybit.codec.listing import LINEAR, SPOT, Listing, category_of
 from quarterdeck_exchange_bybit.codec.orders import (
     OrderRow,
     amend_params,
     cancel_params,
     create_params,
-    opened_by_venue,
-    order_reports,
-    read_order,
     trailing_params,
 )
 from quarterdeck_exchange_bybit.codec.row import MILLISECOND, Malformed, Row
 from quarterdeck_exchange_bybit.credentials import load_credentials
+from quarterdeck_exchange_bybit.ear import Ear, activity_id
 from quarterdeck_exchange_bybit.line import Line
 from quarterdeck_exchange_bybit.links import Links
 from quarterdeck_exchange_bybit.rest import Rest, Unreachable, Written
@@ -100,15 +94,12 @@ class BybitExchange:
         self._account = Account(settings, self._rest, self._clock)
         self._listing: Listing | None = None
         self._links = Links()
+        self._heard_by: Ear | None = None
         self._deliver: Deliver = _nobody
         self._line: Line | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._was_up = False
         self._up = asyncio.Event()
-        self._awaited: dict[str, float] = {}
-        self._told: dict[str, None] = {}
-        self._introduced: dict[str, OrderTerms] = {}
-        self._quantities: dict[str, Decimal] = {}
 
     @property
     def capabilities(self) -> Capabilities:
@@ -142,6 +133,7 @@ class BybitExchange:
         listing = Listing(await self._account.instruments())
         await self._account.set_modes(listing)
         self._listing = listing
+        self._heard_by = Ear(listing, self._links, self._suspect)
         return tuple(listing)
 
     async def open(self, deliver: Deliver) -> None:
@@ -150,7 +142,7 @@ class BybitExchange:
         Raises:
             Unreachable: they did not come up.
         """
-        self._deliver = deliver
+        self._deliver = self._ear.deliver = deliver
         if self._line is None:
             self._line = Line(
                 "private",
@@ -158,7 +150,7 @@ class BybitExchange:
                 "private",
                 _TOPICS,
                 self._clock,
-                self._hear,
+                self._ear.hear,
                 credentials=self._credentials,
                 up=self._came_up,
                 down=self._went_down,
@@ -172,7 +164,10 @@ class BybitExchange:
             raise Unreachable(f"the private stream did not come up within {OPEN_SECONDS:g} s") from error
 
     async def close(self) -> None:
-        """Let go of everything. Orders and stops stay at Bybit."""
+        """Let go of everything. Orders and stops stay at Bybit, and nothing is told any more."""
+        self._deliver = _nobody
+        if self._heard_by is not None:
+            self._heard_by.deliver = _nobody
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -195,12 +190,12 @@ class BybitExchange:
             return NotSent(
                 link, "Bybit attaches protection to spot orders only if they have a limit", self._clock.now()
             )
-        self._quantities[link] = terms.quantity
+        self._ear.note_quantity(link, terms.quantity)
         params = create_params(instrument, terms, link)
         written = await self._rest.write("place_order", params, reduces=terms.reduce_only)
         outcome = self._outcome(link, written)
         if isinstance(outcome, Acked):
-            self._await(link)
+            self._ear.expect(link, time.monotonic())
         return outcome
 
     async def _place_trailing(self, order: PlaceOrder, instrument: Instrument) -> Outcome:
@@ -238,7 +233,7 @@ class BybitExchange:
         if written.verdict is not Verdict.TAKEN:
             self._deliver(CancelRejected(order.link_id, _reason(written), self._clock.now()))
         else:
-            self._await(order.link_id)
+            self._ear.expect(order.link_id, time.monotonic())
 
     async def amend(self, order: AmendOrder) -> None:
         """Ask for a change; the stream tells what came of it."""
@@ -269,7 +264,7 @@ class BybitExchange:
         found: list[OrderRow] = []
         for method in ("get_open_orders", "get_order_history"):
             rows = await self._rest.pages(method, **where, **target, limit=50)
-            found += [self._order(row, where["category"]) for row in rows]
+            found += [self._ear.order(row, where["category"]) for row in rows]
         known = [each.order for each in found if each.state is not None and each.order.link_id == link_id]
         return max(known, key=lambda each: each.update_time, default=None)
 
@@ -286,8 +281,8 @@ class BybitExchange:
                 for row in await self._rest.pages(
                     "get_open_orders", category=category, orderFilter=wanted, openOnly=0, limit=50, **scope
                 ):
-                    if self._is_ours(row, category):
-                        read = self._order(row, category)
+                    if self._ear.is_ours(row, category):
+                        read = self._ear.order(row, category)
                         rows[read.order.exchange_order_id] = read
         return [
             row.order
@@ -304,7 +299,7 @@ class BybitExchange:
         if LINEAR not in self._categories:
             return []
         rows = await self._rest.pages("get_positions", category=LINEAR, settleCoin=self._settings.settle, limit=200)
-        read = [read_position(row, self._listed, LINEAR) for row in rows if self._is_ours(row, LINEAR)]
+        read = [read_position(row, self._listed, LINEAR) for row in rows if self._ear.is_ours(row, LINEAR)]
         hedged = [each.position.symbol for each in read if each.side_index]
         if hedged:
             raise Unreachable(f"{', '.join(hedged)} is in hedge mode, which is not traded in here")
@@ -324,7 +319,7 @@ class BybitExchange:
         rows = await self._rest.pages(
             "get_executions", category=category, symbol=instrument.venue_symbol, **target, limit=100
         )
-        read = [self._execution(row, category).report for row in rows]
+        read = [self._ear.execution(row, category).report for row in rows]
         return _in_order(each for each in read if isinstance(each, Filled) and each.link_id == link_id)
 
     async def history(self, since: int) -> Sequence[Activity]:
@@ -336,9 +331,9 @@ class BybitExchange:
             window = {"startTime": start // MILLISECOND, "endTime": min(start + _WEEK, now + SECOND) // MILLISECOND}
             for category in self._categories:
                 for row in await self._rest.pages("get_executions", category=category, limit=100, **window):
-                    if self._is_ours(row, category):
-                        report = self._execution(row, category).report
-                        found[_activity_id(report)] = report
+                    if self._ear.is_ours(row, category):
+                        report = self._ear.execution(row, category).report
+                        found[activity_id(report)] = report
             for row in await self._rest.pages("get_transaction_log", accountType="UNIFIED", limit=50, **window):
                 change = _transfer(row)
                 if change is not None:
@@ -346,96 +341,14 @@ class BybitExchange:
             start += _WEEK
         return sorted(found.values(), key=lambda each: each.time)
 
-    # ------------------------------------------------------------ the stream
-
-    def _hear(self, topic: Topic) -> None:
-        """One message of a private topic; what Bybit says of instruments that are not traded here is not ours."""
-        kind = topic.kind
-        if kind not in ("order", "execution"):
-            return  # positions and wallets follow from fills; what does not is found by agreeing with Bybit
-        for row in topic.message.rows("data"):
-            category = row.text_or("category") or LINEAR
-            if not self._is_ours(row, category):
-                continue
-            if kind == "order":
-                self._hear_order(self._order(row, category))
-            else:
-                self._hear_execution(self._execution(row, category))
-
-    def _hear_order(self, news: OrderRow) -> None:
-        self._awaited.pop(news.order.link_id, None)
-        if news.state is None:
-            log.error("bybit_unknown_status", status=news.status, order=news.order.link_id)
-            self._suspect(f"order status {news.status!r} is not known")
-            return
-        self._introduce(news)
-        if (
-            self._links.is_external(news.order.link_id)
-            and news.role is None
-            and news.order.link_id not in self._introduced
-        ):
-            return  # somebody else's, over before it was heard of: its executions tell all there is to tell
-        self._note_cut(news)
-        for report in order_reports(news):
-            self._deliver(report)
-
-    def _note_cut(self, news: OrderRow) -> None:
-        """Bybit cuts a reduce-only order down to the position, and fills it whole without another word."""
-        order = news.order
-        known = self._quantities.get(order.link_id)
-        if known is not None and order.terms.quantity != known and news.state is not OrderState.CANCELED:
-            self._deliver(Amended(order.link_id, order.update_time, order.terms.quantity))
-        if news.state in CLOSED_STATES:
-            self._quantities.pop(order.link_id, None)
-        elif order.link_id in self._quantities:
-            self._quantities[order.link_id] = order.terms.quantity
-
-    def _introduce(self, news: OrderRow) -> None:
-        """Tell of an order that nobody here placed: once, and again when more of it is covered."""
-        link = news.order.link_id
-        role = news.role or (OrderRole.EXTERNAL if self._links.is_external(link) else None)
-        if role is None or link in self._links.trailing:
-            return
-        known = self._introduced.get(link)
-        is_open = news.state in (OrderState.OPEN, OrderState.PARTIALLY_FILLED)
-        if (is_open and known != news.order.terms) or (known is None and role is not OrderRole.EXTERNAL):
-            self._introduced[link] = news.order.terms
-            self._deliver(opened_by_venue(news, role))
-
-    def _hear_execution(self, execution: Execution) -> None:
-        self._remember(_activity_id(execution.report))
-        for report in execution.reports:
-            self._deliver(report)
-
-    def _order(self, row: Row, category: str) -> OrderRow:
-        """A row, under the name its order has here."""
-        read = read_order(row, self._listed, category)
-        link = self._links.learn(read)
-        return read if link == read.order.link_id else replace(read, order=replace(read.order, link_id=link))
-
-    def _execution(self, row: Row, category: str) -> Execution:
-        read = read_execution(row, self._listed, category)
-        if not isinstance(read.report, Filled) or read.takeover is not None:
-            return read
-        link = self._links.of_order(read.order_id, read.link_id, read.stop_type, read.report.symbol)
-        return read if link == read.link_id else replace(read, link_id=link, report=replace(read.report, link_id=link))
-
     # ------------------------------------------------------------ whether the stream tells everything
-
-    def _await(self, link: str) -> None:
-        self._awaited.setdefault(link, time.monotonic())
-
-    def _remember(self, activity: str) -> None:
-        self._told[activity] = None
-        while len(self._told) > 10_000:
-            del self._told[next(iter(self._told))]
 
     def _suspect(self, reason: str) -> None:
         if self._line is not None:
             self._line.suspect(reason)
 
     def _came_up(self) -> None:
-        self._awaited.clear()
+        self._ear.forget_expectations()
         self._up.set()
         if self._was_up:
             self._deliver(StreamUp(self._clock.now()))
@@ -459,27 +372,31 @@ class BybitExchange:
                 log.exception("bybit_watch_raised")
 
     async def _listen_for_silence(self) -> None:
-        now = time.monotonic()
-        late = [link for link, since in self._awaited.items() if now - since > MUTE_SECONDS]
+        late = self._ear.overdue(time.monotonic() - MUTE_SECONDS)
         if late:
-            self._awaited.clear()
-            self._suspect(f"nothing was heard of {late[0]} for {MUTE_SECONDS:g} s")
+            self._ear.forget_expectations()
+            self._suspect(f"nothing was heard of {late} for {MUTE_SECONDS:g} s")
             return
         since = (self._clock.now() - 60 * SECOND) // MILLISECOND
         until = self._clock.now() - int(MUTE_SECONDS * SECOND)
         for category in self._categories:
             result = await self._rest.read("get_executions", category=category, startTime=since, limit=20)
             for row in result.rows("list"):
-                if not self._is_ours(row, category):
+                if not self._ear.is_ours(row, category):
                     continue
-                report = self._execution(row, category).report
-                if report.time < until and _activity_id(report) not in self._told:
-                    self._remember(_activity_id(report))
+                report = self._ear.execution(row, category).report
+                if report.time < until and self._ear.remember(activity_id(report)):
                     if self._was_up:
-                        self._suspect(f"the stream has not told of {_activity_id(report)}")
+                        self._suspect(f"the stream has not told of {activity_id(report)}")
                     return
 
     # ------------------------------------------------------------ what is traded
+
+    @property
+    def _ear(self) -> Ear:
+        if self._heard_by is None:
+            raise Unreachable("the instruments have not been asked for yet")
+        return self._heard_by
 
     @property
     def _listed(self) -> Listing:
@@ -494,21 +411,12 @@ class BybitExchange:
     def _instrument(self, symbol: str) -> Instrument:
         return self._listed[symbol]
 
-    def _is_ours(self, row: Row, category: str) -> bool:
-        return self._listed.find(category, row.text_or("symbol")) is not None
-
 
 def _reason(written: Written) -> str:
     if not written.left:
         return f"not sent: {written.text}"[:200]
     known = "the outcome is not known: " if written.verdict is Verdict.UNKNOWN else ""
     return f"{known}{written.code} {written.text}"[:200]
-
-
-def _activity_id(activity: Activity) -> str:
-    if isinstance(activity, Filled):
-        return activity.trade_id
-    return activity.change_id if isinstance(activity, BalanceChanged) else activity.funding_id
 
 
 def _in_order(fills: Iterable[Filled]) -> list[Filled]:
