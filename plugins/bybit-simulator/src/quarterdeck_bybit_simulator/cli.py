@@ -40,6 +40,9 @@ def bybit_sim(  # noqa: PLR0913, PLR0917 - one parameter per option
     link_ids: Annotated[LinkIds | None, typer.Option(help="How long a link id stays taken.")] = None,
     faults: Annotated[Path | None, typer.Option(metavar="FILE", help="What goes wrong: JSON or TOML rules.")] = None,
     truth: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to write down all that happens.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write a configuration for a daemon that trades there.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object once it listens.")] = False,
 ) -> None:
     """Run a Bybit V5 of your own on this machine until it is interrupted."""
@@ -53,34 +56,41 @@ def bybit_sim(  # noqa: PLR0913, PLR0917 - one parameter per option
     wants_json = as_json or bool(getattr(context.obj, "as_json", False))
     use_money_context()
     try:
-        asyncio.run(_serve(wanted, port, truth, as_json=wants_json))
+        asyncio.run(_serve(wanted, port, truth, config, as_json=wants_json))
     except* ConfigError as group:
         raise group.exceptions[0] from None
     except* OSError as group:
         raise ConfigError(f"port {port}: {group.exceptions[0]}") from None
 
 
-async def _serve(scene: Scene, port: int, path: Path | None, *, as_json: bool) -> None:
+async def _serve(scene: Scene, port: int, truth: Path | None, config: Path | None, *, as_json: bool) -> None:
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None, "asyncio.run made one"
     for each in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(each, task.cancel)
-    simulator = simulator_of(scene, Truth(path))
+    simulator = simulator_of(scene, Truth(truth))
     with suppress(asyncio.CancelledError):
         async with SimulatorServer(simulator, port=port) as server, asyncio.TaskGroup() as group:
             market = group.create_task(move(simulator, scene))
             await asyncio.sleep(0)  # its past is there before anybody asks
             if not market.done():
-                _tell(scene, server, as_json=as_json)
+                snippet = _snippet(scene, server)
+                if config is not None:
+                    await asyncio.to_thread(config.write_text, snippet, encoding="utf-8")
+                _tell(scene, server, snippet, as_json=as_json)
     if not as_json:
         typer.echo(f"Ended. {len(simulator.truth)} facts, {simulator.faults.used} faults.")
 
 
-def _tell(scene: Scene, server: SimulatorServer, *, as_json: bool) -> None:
+def _snippet(scene: Scene, server: SimulatorServer) -> str:
+    symbols = json.dumps([instrument.symbol for instrument, _ in scene.listing])
+    return _SNIPPET.format(rest=server.rest_url, socket=server.socket_url, symbols=symbols)
+
+
+def _tell(scene: Scene, server: SimulatorServer, snippet: str, *, as_json: bool) -> None:
     owner = scene.accounts[0]
     symbols = [instrument.symbol for instrument, _ in scene.listing]
-    snippet = _SNIPPET.format(rest=server.rest_url, socket=server.socket_url, symbols=json.dumps(symbols))
     if as_json:
         facts = {"rest": server.rest_url, "sockets": server.socket_url, "symbols": symbols, "config": snippet}
         key = {"api_key": owner.api_key, "api_secret": owner.api_secret, "user_id": owner.user_id}

@@ -118,7 +118,8 @@ def _read(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
 def simulator_of(scene: Scene, truth: Truth | None = None) -> Simulator:
     """The simulator of a scene, its market not yet moving."""
     members = tuple(
-        Member(each.api_key, each.api_secret, each.user_id, tuple(each.balances.items())) for each in scene.accounts
+        Member(each.api_key, each.api_secret, each.user_id, tuple(each.balances.items()), addresses=("127.0.0.1",))
+        for each in scene.accounts
     )
     settings = SimulatorSettings(
         members=members,
