@@ -318,6 +318,12 @@ class Api:
                 "NFT": [],
                 "Affiliate": [],
                 "Earn": [],
+                "FiatP2P": [],
+                "FiatConvertBroker": [],
+                "FiatGlobalPay": [],
+                "FiatBitPay": [],
+                "BitCard": [],
+                "ByXPost": [],
             },
             "ips": list(member.addresses),
             "type": 1,
@@ -336,6 +342,9 @@ class Api:
             "parentUid": "0",
             "kycLevel": "LEVEL_1",
             "kycRegion": "",
+            "userIDInt64": str(member.user_id),
+            "inviterIDInt64": "0",
+            "affiliateIDInt64": "0",
         }
 
     def _dcp(self, account: SimAccount, params: Params) -> Result:

@@ -60,6 +60,17 @@ class Bar:
         }
 
 
+#: What tickers say of futures with an end; empty for perpetuals.
+_OF_FUTURES = {
+    "basis": "",
+    "basisRate": "",
+    "basisRateYear": "",
+    "deliveryFeeRate": "",
+    "deliveryTime": "0",
+    "predictedDeliveryPrice": "",
+}
+
+
 def digits(value: float) -> str:
     """An observation in plain digits."""
     return f"{value:.8f}".rstrip("0").rstrip(".") or "0"
@@ -135,7 +146,6 @@ class Market:
             "L": "PlusTick",
             "i": f"{self.instrument.symbol}-{event.time}-{number}",
             "BT": False,
-            "RPI": False,
             "seq": number,
         }
 
@@ -236,7 +246,6 @@ class Market:
         """The ticker, whole."""
         row = {
             "symbol": self.instrument.venue_symbol,
-            "tickDirection": "PlusTick",
             "price24hPcnt": "0",
             "lastPrice": digits(self.last),
             "prevPrice24h": digits(self.last),
@@ -253,6 +262,7 @@ class Market:
             return row | {"usdIndexPrice": digits(self.last)}
         every = 8 * 60 * MINUTE
         return row | {
+            "tickDirection": "PlusTick",
             "prevPrice1h": digits(self.last),
             "markPrice": digits(self.last),
             "indexPrice": digits(self.last),
@@ -261,6 +271,11 @@ class Market:
             "fundingRate": digits(self.funding_rate),
             "nextFundingTime": str((now - now % every + every) // MILLISECOND),
             "fundingIntervalHour": "8",
+            "fundingCap": "0.005",
+            "preOpenPrice": "",
+            "preQty": "",
+            "curPreListingPhase": "",
+            **_OF_FUTURES,
         }
 
     def instrument_row(self) -> dict[str, Any]:
@@ -271,12 +286,12 @@ class Market:
             "baseCoin": one.base,
             "quoteCoin": one.quote,
             "status": "Trading",
-            "marginTrading": "utaOnly",
             "symbolType": "",
             "priceFilter": {"tickSize": text(one.tick_size)},
         }
         if one.kind is InstrumentKind.SPOT:
             return row | {
+                "marginTrading": "utaOnly",
                 "innovation": "0",
                 "stTag": "0",
                 "lotSizeFilter": {
@@ -304,6 +319,8 @@ class Market:
             "fundingInterval": 480,
             "copyTrading": "none",
             "isPreListing": False,
+            "preListingInfo": None,
+            "riskParameters": {"priceLimitRatioX": "0.01", "priceLimitRatioY": "0.02"},
             "upperFundingRate": "0.005",
             "lowerFundingRate": "-0.005",
             "leverageFilter": {"minLeverage": "1", "maxLeverage": text(one.max_leverage), "leverageStep": "0.01"},

@@ -162,6 +162,8 @@ class SimOrder:
             "slippageTolerance": "",
             "closedPnl": "",
             "feeCurrency": "",
+            "rpiTakerAccess": False,
+            "rpiMatchedQty": "0",
             "createdTime": str(self.create_time // MILLISECOND),
             "updatedTime": str(self.update_time // MILLISECOND),
         }

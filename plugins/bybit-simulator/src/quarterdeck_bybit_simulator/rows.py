@@ -51,6 +51,8 @@ def execution_row(order: SimOrder, user_id: int, fill: Filled, sequence: int) ->
         "blockTradeId": "",
         "closedSize": "",
         "extraFees": "",
+        "execPnl": "",
+        "marketUnit": "",
         "seq": sequence,
     }
 
@@ -86,6 +88,10 @@ def funding_row(instrument: Instrument, user_id: int, paid: FundingSettled, sequ
         "underlyingPrice": "",
         "blockTradeId": "",
         "closedSize": "",
+        "extraFees": "",
+        "execPnl": "",
+        "isLeverage": "0",
+        "marketUnit": "",
         "seq": sequence,
     }
 
@@ -123,8 +129,11 @@ def position_row(
         "markPrice": "",
         "liqPrice": text(liquidation.quantize(Decimal("1E-8"))) if liquidation else "",
         "bustPrice": "",
+        "breakEvenPrice": "",
         "positionIM": "",
+        "positionIMByMp": "",
         "positionMM": "",
+        "positionMMByMp": "",
         "tpslMode": "Full",
         "takeProfit": stops.get("takeProfit", "0"),
         "stopLoss": stops.get("stopLoss", "0"),
@@ -184,5 +193,9 @@ def wallet_row(balances: Mapping[str, Decimal], equities: Mapping[str, Decimal])
         "totalPerpUPL": "0",
         "totalInitialMargin": "0",
         "totalMaintenanceMargin": "0",
+        "accountIMRateByMp": "0",
+        "accountMMRateByMp": "0",
+        "totalInitialMarginByMp": "0",
+        "totalMaintenanceMarginByMp": "0",
         "coin": coins,
     }
