@@ -77,5 +77,8 @@ def _check_mode(mode: Mode, venue: Exchange, name: str) -> None:
     """Keep simulated modes from reaching a real venue, and real ones from trading on air."""
     if mode in SIMULATED and not isinstance(venue, EmbeddedExchange):
         raise ConfigError(f"mode: {mode.value!r} trades on an embedded venue, and exchange {name!r} is a real one")
+    wanted = venue.capabilities.mode
+    if wanted and wanted != mode.value:
+        raise ConfigError(f"mode: {mode.value!r}, and exchange {name!r} is set up for {wanted!r}; make them agree")
     if mode not in SIMULATED and isinstance(venue, EmbeddedExchange):
         raise ConfigError(f"mode: {mode.value!r} needs a real venue, and exchange {name!r} is embedded; use 'paper'")

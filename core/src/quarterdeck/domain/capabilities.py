@@ -25,3 +25,5 @@ class Capabilities:
     """Nanoseconds after its sending during which a request may still be taken in; later it is turned away."""
     visibility: int = 0
     """Nanoseconds for which an order that was taken in may be missing from what the venue says when asked."""
+    mode: str = ""
+    """The daemon's mode it has to be traded in, such as `live` where money is real; empty where any will do."""

@@ -58,7 +58,7 @@ from quarterdeck_exchange_bybit.line import Line
 from quarterdeck_exchange_bybit.links import Links
 from quarterdeck_exchange_bybit.rest import Rest, Unreachable, Written
 from quarterdeck_exchange_bybit.server_clock import ServerClock
-from quarterdeck_exchange_bybit.settings import BybitSettings
+from quarterdeck_exchange_bybit.settings import MODES, BybitSettings
 
 log = structlog.get_logger(__name__)
 
@@ -108,6 +108,7 @@ class BybitExchange:
             reducing_types=frozenset({OrderType.TRAILING_STOP}),
             admission_window=self._settings.receive_window * MILLISECOND,
             visibility=VISIBILITY,
+            mode=MODES[self._settings.environment],
         )
 
     @property

@@ -24,6 +24,9 @@ class Environment(StrEnum):
     LIVE = "live"
 
 
+#: The daemon's mode that each belongs to: real money is traded only where that was said twice.
+MODES = {Environment.TESTNET: "testnet", Environment.DEMO: "exchange-demo", Environment.LIVE: "live"}
+
 #: REST, private sockets, public sockets. The demo trades made-up money on the live market.
 _HOSTS: dict[Environment, tuple[str, str, str]] = {
     Environment.TESTNET: (
