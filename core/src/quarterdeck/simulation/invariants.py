@@ -285,7 +285,11 @@ def i23_unknown_stays_unknown(case: Case) -> Violations:
 
 
 def i24_venue_made_facts(case: Case) -> Violations:
-    """What others did is booked as theirs; and nothing is made up: the venue's history explains everything here."""
+    """What others did is booked as theirs; and nothing is made up: the venue's history explains everything here.
+
+    Trades that are heard of in another order than they happened realise their profit at other times than at the venue.
+    Then the wallet is adjusted, and adjusted back when the position is closed; nothing else may be.
+    """
     roles = {r.event.order_id: r.event.role for r in case.events if isinstance(r.event, e.OrderAdopted)}
     booked = {r.event.trade_id: r.event.order_id for r in case.events if isinstance(r.event, e.OrderFilled)}
     for one in case.truth.moved:
@@ -293,9 +297,14 @@ def i24_venue_made_facts(case: Case) -> Violations:
             order_id = booked.get(one.what.trade_id)
             if order_id is not None and roles.get(order_id) is not OrderRole.EXTERNAL:
                 yield f"trade {one.what.trade_id} was made by somebody else and is booked to {order_id}"
+    latest, is_reordered = 0, False
     for recorded in case.events:
         event = recorded.event
-        if isinstance(event, e.PositionAdjusted) or (isinstance(event, e.BalanceAdjusted) and event.unexplained):
+        if isinstance(event, e.OrderFilled):
+            is_reordered |= int(event.trade_id) < latest
+            latest = max(latest, int(event.trade_id))
+        is_adjusted = isinstance(event, e.BalanceAdjusted) and event.unexplained and not is_reordered
+        if isinstance(event, e.PositionAdjusted) or is_adjusted:
             yield f"{event} at {recorded.sequence} was not called for"
 
 
