@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from quarterdeck.daemon import keeper, order_link, records, resolver
+from quarterdeck.daemon import keeper, lease, order_link, records, resolver
 from quarterdeck.daemon import reconcile as daemon_reconcile
 from quarterdeck.daemon.event_log import EventLog
 from quarterdeck.daemon.journal import Entry, snapshots, writer
+from quarterdeck.daemon.journal.database import Database
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.domain import report as r
 from quarterdeck.domain.order import OrderState
@@ -246,6 +247,16 @@ def _sync_skipped() -> Iterator[None]:
 
 
 @contextmanager
+def _fence_unchecked() -> Iterator[None]:
+    """A daemon does not look whether the journal is still its own: neither when it sends nor when it writes."""
+    with (
+        patch.object(lease.Lease, "may_send", lambda *_: True),
+        patch.object(Database, "_check_fence", lambda *_: None),
+    ):
+        yield
+
+
+@contextmanager
 def _stream_skips() -> Iterator[None]:
     """A stream that catches up from the journal begins one event too late."""
     real = Tape.read
@@ -265,7 +276,7 @@ def _loses_an_append() -> Iterator[None]:
 
     def commit(self: Any, appends: Any) -> None:
         last = appends[-1]
-        if len(last.entries) > 4:
+        if len(last.entries) > 2:
             appends = [*appends[:-1], writer._Append(last.entries[:-1], last.done)]
         real(self, appends)
 
@@ -313,6 +324,9 @@ MUTANTS = {
         _missing_is_cancelled,
         "I05 I06 I08 I23",
         "missing-from-the-list",
+    ),
+    "fence-unchecked": Mutant(
+        "a daemon that was replaced goes on", _fence_unchecked, "I01 I03 I10 I12 I22", "two-daemons"
     ),
     "others-ignored": Mutant("trades of others on the account are not booked", _ignores_others, "I04 I05"),
     "never-again": Mutant("the venue is looked at only at the start", _never_reconciles_again, "I04 I05 I08 I21"),

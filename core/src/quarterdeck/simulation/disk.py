@@ -110,9 +110,15 @@ class SimulatedDatabase(Database):
     def reconnect(self) -> None:
         """There is no connection to lose."""
 
+    def lead(self, now: int, *, alone: bool) -> None:
+        """Take the journal over. Unless `alone`, as on a server, the process before may still live."""
+        self.take(now)
+        self.predecessor_may_live = not alone and self.epoch > 1
+
     def renew(self, now: int) -> None:
-        """The disk's one process at a time is this one, as long as it runs."""
+        """Whether another process has taken the journal over shows in it."""
         self._process.check()
+        self._check_fence("SELECT holder FROM lease")
 
     def keep_before(self, version: int) -> None:
         """The schema is always of today."""

@@ -11,7 +11,7 @@ from typing import Any
 from quarterdeck.daemon import failpoints
 from quarterdeck.daemon.config import OnStop
 from quarterdeck.domain.errors import ConfigError
-from quarterdeck.domain.market import Side
+from quarterdeck.domain.market import SECOND, Side
 from quarterdeck.engine.inputs import CancelAllOrders, ClosePosition, EngageKillSwitch, ReleaseKillSwitch, Request
 from quarterdeck.simulation.callers import scripted
 from quarterdeck.simulation.faults import FAULTS
@@ -78,6 +78,23 @@ class Nemesis:
             process.is_paused = True
             await asyncio.sleep(seconds)
             self._world.loop.resume(process)
+
+    async def _do_second_daemon(self, seconds: float) -> None:
+        """The daemon stands still, another one takes over, and then the first goes on."""
+        node = self._world.node
+        if node is not None and node.process.is_alive:
+            self._world.leave(node)
+            await asyncio.sleep(seconds)
+            self._world.loop.resume(node.process)
+
+    async def _do_second_daemon_at(self, seconds: float, failpoint: str, hit: int = 1) -> None:
+        """The same, from the very moment at which the first has come to a failpoint."""
+
+        def leave(node: Node) -> None:
+            self._world.leave(node)
+            self._world.loop.outside(round(seconds * SECOND), self._world.loop.resume, node.process)
+
+        self._world.armed = (failpoint, hit, leave)
 
     async def _do_restart(self) -> None:
         await self._restart(self._world.dice)

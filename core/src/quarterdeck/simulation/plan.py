@@ -47,6 +47,8 @@ class Plan:
     window: int = 5 * SECOND
     visibility: int = 15 * SECOND
     balance: Decimal = Decimal(50_000)
+    lease: float = 3_600.0
+    """Seconds for which a process may send without proving that the journal is its own."""
     quiet: int = 10 * MINUTE
     """How long nothing goes wrong at the end, before the books are compared."""
     steps: tuple[Step, ...] = ()
@@ -88,6 +90,7 @@ class Scenario(BaseModel):
     window: float = 5.0
     visibility: float = 15.0
     balance: Decimal = Decimal(50_000)
+    lease: float = 3_600.0
     faults: dict[str, float] = Field(default_factory=dict, description="faults and how likely they are")
     steps: tuple[Step, ...] = ()
     recorded: tuple[str, ...] = Field(default=(), description="events that at least one of the seeds must record")
@@ -110,6 +113,7 @@ class Scenario(BaseModel):
             round(self.window * SECOND),
             round(self.visibility * SECOND),
             self.balance,
+            self.lease,
             steps=(*self.steps, *self._killed(seed)),
             scenario=name,
         )

@@ -80,7 +80,7 @@ class Node:
         parts = _parts(self._exchange, self.feed)
         self.core = core = await Core.open(CONFIG, parts, clock=world, journal=self._journal)
         core.tick_seconds = core.pulse.every = 120.0
-        core.lease.ttl = 3_600.0
+        core.lease.ttl = world.plan.lease
         self.streams = Streams(core.deck)
         await core.take_up(persistently=True)
         self.is_up = True
@@ -95,6 +95,7 @@ class Node:
 
     def _journal(self, config: Config) -> Journal:
         database = SimulatedDatabase(self._world.disk, self.process)
+        database.lead(self._world.now(), alone=self._world.leads_alone)
         return Journal(database, config.account.id, turns=database.turns)
 
 
@@ -121,6 +122,8 @@ class World:
         self.armed: tuple[str, int, Callable[[Node], None]] | None = None
         """A failpoint, after how many hits of it something happens, and what."""
         self._gone: asyncio.Future[None] | None = None
+        self.leads_alone = True
+        """Whether no process before the one that starts can still be there."""
         self.power_lost = False
         """The process that ends took the machine with it."""
         self.lost: list[Entry] = []
@@ -260,6 +263,13 @@ class World:
             if not self.faults.are_on:
                 self.failures.append(f"{node.process.name} ended: {error!r}")
             self.kill(node)
+
+    def leave(self, node: Node) -> None:
+        """Let another process begin, while this one stands still and is not known to have ended."""
+        node.process.is_paused = True
+        self.leads_alone = False
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
 
     def kill(self, node: Node) -> None:
         """End the process at once."""
