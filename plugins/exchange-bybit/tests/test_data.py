@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -196,3 +197,25 @@ def test_the_command(running: RunningSimulator, tmp_path: Path) -> None:
     done = subprocess.run(wrong, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "'2m' is no candle that Bybit makes" in done.stderr
+
+
+@pytest.mark.slow
+def test_an_interrupted_command_keeps_what_had_come(running: RunningSimulator, tmp_path: Path) -> None:
+    fault = {"match": {"path": "/v5/market/kline", "nth": 4}, "do": "delay_answer", "ms": 3_000}
+    running.call(lambda: running.simulator.faults.add(fault))
+    start = datetime.fromtimestamp(START / 1e9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    end = datetime.fromtimestamp(END / 1e9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    words = ["data", "download", "btcusdt", "--start", start, "--end", end, "--into", str(tmp_path)]
+    words += ["--simulator", running.server.address, "--json"]
+    program = str(Path(sys.executable).parent / "quarterdeck")
+    process = subprocess.Popen([program, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    limit = time.monotonic() + 30
+    while len(asked(running, "kline")) < 4 and time.monotonic() < limit:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) != 0
+    kept = sum(each.rows for each in verify(tmp_path))
+    assert kept >= 2_000
+    done = subprocess.run([program, *words], capture_output=True, text=True, check=True)
+    summary = json.loads(done.stdout.strip().rpartition("\n")[2])["data"]
+    assert (summary["had"], summary["had"] + summary["new"]) == (kept, MINUTES - len(MISSING))

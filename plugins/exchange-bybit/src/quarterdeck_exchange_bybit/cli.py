@@ -25,9 +25,11 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False, help="Bybit itsel
 _COLORS = {Finding.CONFIRMED: "green", Finding.DIFFERENT: "red", Finding.NOT_CHECKED: "yellow"}
 
 
-@app.callback()
-def bybit() -> None:
+@app.callback(invoke_without_command=True)
+def bybit(context: typer.Context) -> None:
     """Bybit itself, as this plugin sees it."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command("check")

@@ -31,9 +31,11 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False, help="Bybit's pas
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on the last line.")]
 
 
-@app.callback()
-def data() -> None:
+@app.callback(invoke_without_command=True)
+def data(context: typer.Context) -> None:
     """Bybit's past, in files that the file feed reads."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command()
