@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from quarterdeck.domain.market import Quote
 from quarterdeck.domain.order import OrderType
 from quarterdeck.domain.report import Filled, Opened, StreamDown, StreamUp
 from quarterdeck_exchange_bybit import BybitExchange, line
@@ -129,3 +130,24 @@ async def test_a_handler_that_raises_does_not_end_the_stream(desk: Any, wait: An
     await wait(lambda: connections(desk) >= 2)
     await desk.place("a1-y")
     await wait(lambda: desk.of(Filled, "a1-y"))
+
+
+async def test_a_stream_that_is_quicker_than_the_answer_is_not_mute(desk: Any, wait: Any) -> None:
+    desk.fault(match={"path": "/v5/order/create"}, do="delay_answer", ms=300, count=1)
+    await desk.place("a1-x")
+    await asyncio.sleep(2)  # twice as long as it may say nothing
+    assert desk.of(Filled, "a1-x")
+    assert connections(desk) == 1
+
+
+async def test_what_happened_before_it_listened_is_not_missed(running: Any, settings: Any) -> None:
+    quote = Quote("btcusdt", time.time_ns(), 50_000.0, 1e6, 50_000.1, 1e6)
+    running.call(lambda: running.simulator.show(quote))
+    running.call(lambda: running.simulator.trade_elsewhere(10_000_001, "btcusdt", "Buy", Decimal("0.2")))
+    exchange = BybitExchange(settings)
+    await exchange.instruments()
+    await exchange.open(lambda report: None)
+    await asyncio.sleep(2)
+    assert exchange._line is not None
+    assert exchange._line.connections == 1
+    await exchange.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -43,6 +44,7 @@ class Ear:
         self._quantities: dict[str, Decimal] = {}
         self._told: dict[str, None] = {}
         self._awaited: dict[str, float] = {}
+        self._heard: dict[str, float] = {}
 
     # ------------------------------------------------------------ rows
 
@@ -70,9 +72,13 @@ class Ear:
         """What an order was placed for: Bybit may cut it down."""
         self._quantities[link] = quantity
 
-    def expect(self, link: str, now: float) -> None:
-        """Bybit has taken something: the stream has to tell of that order. Times by the steady clock."""
-        self._awaited.setdefault(link, now)
+    def expect(self, link: str, sent: float) -> None:
+        """Bybit has taken what was sent then: the stream has to tell of that order, if it has not been quicker.
+
+        Times by the steady clock.
+        """
+        if self._heard.get(link, 0.0) < sent:
+            self._awaited.setdefault(link, sent)
 
     def overdue(self, before: float) -> str:
         """An order nothing was heard of though it was expected before then; empty if there is none."""
@@ -116,6 +122,9 @@ class Ear:
     def _hear_order(self, news: OrderRow) -> None:
         link = news.order.link_id
         self._awaited.pop(link, None)
+        self._heard[link] = time.monotonic()
+        while len(self._heard) > _REMEMBERED:
+            del self._heard[next(iter(self._heard))]
         if news.state is None:
             log.error("bybit_unknown_status", status=news.status, order=link)
             self._suspect(f"order status {news.status!r} is not known")

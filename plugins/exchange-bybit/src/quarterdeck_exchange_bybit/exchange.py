@@ -99,6 +99,8 @@ class BybitExchange:
         self._line: Line | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._was_up = False
+        self._up_since = 0
+        """Bybit's time from which on the stream has to have told everything."""
         self._up = asyncio.Event()
 
     @property
@@ -192,11 +194,11 @@ class BybitExchange:
                 link, "Bybit attaches protection to spot orders only if they have a limit", self._clock.now()
             )
         self._ear.note_quantity(link, terms.quantity)
-        params = create_params(instrument, terms, link)
+        params, sent = create_params(instrument, terms, link), time.monotonic()
         written = await self._rest.write("place_order", params, reduces=terms.reduce_only)
         outcome = self._outcome(link, written)
         if isinstance(outcome, Acked):
-            self._ear.expect(link, time.monotonic())
+            self._ear.expect(link, sent)
         return outcome
 
     async def _place_trailing(self, order: PlaceOrder, instrument: Instrument) -> Outcome:
@@ -229,12 +231,12 @@ class BybitExchange:
         """Ask for an order to end; the stream tells what came of it."""
         instrument = self._instrument(order.symbol)
         target = order.exchange_order_id or self._links.order_id(order.link_id)
-        params = cancel_params(instrument, order.link_id, target)
+        params, sent = cancel_params(instrument, order.link_id, target), time.monotonic()
         written = await self._rest.write("cancel_order", params, reduces=True)
         if written.verdict is not Verdict.TAKEN:
             self._deliver(CancelRejected(order.link_id, _reason(written), self._clock.now()))
         else:
-            self._ear.expect(order.link_id, time.monotonic())
+            self._ear.expect(order.link_id, sent)
 
     async def amend(self, order: AmendOrder) -> None:
         """Ask for a change; the stream tells what came of it."""
@@ -350,6 +352,7 @@ class BybitExchange:
 
     def _came_up(self) -> None:
         self._ear.forget_expectations()
+        self._up_since = self._clock.now()
         self._up.set()
         if self._was_up:
             self._deliver(StreamUp(self._clock.now()))
@@ -386,9 +389,8 @@ class BybitExchange:
                 if not self._ear.is_ours(row, category):
                     continue
                 report = self._ear.execution(row, category).report
-                if report.time < until and self._ear.remember(activity_id(report)):
-                    if self._was_up:
-                        self._suspect(f"the stream has not told of {activity_id(report)}")
+                if self._up_since < report.time < until and self._ear.remember(activity_id(report)):
+                    self._suspect(f"the stream has not told of {activity_id(report)}")
                     return
 
     # ------------------------------------------------------------ what is traded

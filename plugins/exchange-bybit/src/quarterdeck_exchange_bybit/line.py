@@ -184,7 +184,6 @@ class Line:
             raise Broken(f"not up after {PATIENCE_SECONDS:g} s") from error
         finally:
             self._generation += 1  # what still comes from the old connection is not heard
-            self._fall("closed")
             building.add_done_callback(_end_built)
 
     def _build(self, generation: int, loop: asyncio.AbstractEventLoop) -> _Wire:
