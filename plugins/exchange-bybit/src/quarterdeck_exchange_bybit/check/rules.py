@@ -21,6 +21,9 @@ from quarterdeck_exchange_bybit.server_clock import ServerClock
 
 _SHIFT = 2_000
 
+#: How far beyond the best ask an order to buy has to be, to be sure to take.
+_ACROSS = Decimal("1.002")
+
 
 async def _key(desk: Desk) -> Answer:
     key = read_key_info(await desk.rest.read("get_api_key_information"))
@@ -135,13 +138,17 @@ async def _history(desk: Desk) -> Answer:
 
 async def _post_only(desk: Desk) -> Answer:
     link = desk.new_link()
-    written = await desk.place(desk.resting(TimeInForce.POST_ONLY, Decimal("1.002")), link)
+    (ticker,) = (await desk.rest.read("get_tickers", **desk.where)).rows("list")
+    across = ticker.positive("ask1Price") / desk.last * _ACROSS  # by the book of now, wherever the last trade was
+    written = await desk.place(desk.resting(TimeInForce.POST_ONLY, across), link)
     if written.verdict is not Verdict.TAKEN:
         return different(f"refused at once with {written.code}: {written.text}")
     ended = await desk.told(
         "order",
         lambda row: row.text_or("orderLinkId") == link and row.text_or("orderStatus") in ("Cancelled", "Rejected"),
     )
+    if ended is None and await desk.open_orders(orderLinkId=link):
+        return unknown("it rests: the market has moved away from it")
     if ended is None:
         return different("acknowledged, and its end was not told")
     return settled(True, f"acknowledged, then {ended.row.text_or('orderStatus')}: {ended.row.text_or('rejectReason')}")
