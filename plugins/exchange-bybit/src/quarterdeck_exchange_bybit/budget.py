@@ -41,11 +41,10 @@ BAN = 600.0
 
 
 class Banned(Exception):
-    """Bybit has turned this address away; nothing may leave until `until`, by the steady clock."""
+    """Bybit has turned this address away; nothing may leave for so many seconds."""
 
-    def __init__(self, until: float) -> None:
-        super().__init__(f"Bybit refuses this address for another {max(0.0, until - time.monotonic()):.0f} s")
-        self.until = until
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"Bybit refuses this address for another {seconds:.0f} s")
 
 
 @dataclass(slots=True)
@@ -61,7 +60,8 @@ class Window:
         """How long until another one may leave; 0 means now."""
         while self.used and self.used[0] <= now - self.seconds:
             self.used.popleft()
-        allowed = self.limit if reduces else max(1, int(self.limit * (1 - RESERVE)))
+        # One less than allowed: Bybit's second does not begin when ours does.
+        allowed = max(1, self.limit - 1 if reduces else int(self.limit * (1 - RESERVE)))
         if self.closed_until > now:
             return self.closed_until - now
         if len(self.used) < allowed:
@@ -86,7 +86,7 @@ class Budget:
         """
         now = self._now()
         if self._banned_until > now:
-            raise Banned(self._banned_until)
+            raise Banned(self._banned_until - now)
         return max(self._window(method, category).wait(now, reduces=reduces), self._address.wait(now, reduces=reduces))
 
     async def take(self, method: str, category: str, *, reduces: bool, patience: float) -> bool:
