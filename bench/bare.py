@@ -72,7 +72,7 @@ def _postgresql(url: str) -> Callable[[list[bytes]], None]:
     database.execute("CREATE TABLE row (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body BYTEA)")
 
     def commit(rows: list[bytes]) -> None:
-        database.execute("INSERT INTO row (body) SELECT unnest(%s::bytea[])", (rows,))
+        database.execute("INSERT INTO row (body) SELECT unnest(%b::bytea[])", (rows,))
 
     return commit
 

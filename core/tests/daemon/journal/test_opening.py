@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from core.tests.daemon.journal.outside import ON_POSTGRESQL, ON_SQLITE, everything, execute
+from core.tests.daemon.journal.outside import ON_POSTGRESQL, ON_SQLITE, everything, execute, rows
 from quarterdeck.daemon.journal import Entry, Journal
 from quarterdeck.daemon.journal.migrations import SCHEMA_VERSION
 from quarterdeck.domain.errors import ConfigError
@@ -64,10 +64,20 @@ def test_no_statement_waits_for_ever_and_readers_see_one_moment(journal: Journal
         assert connection.exec_driver_sql("SHOW transaction_read_only").scalar() == "on"
 
 
+#: Has each entry's type tell how its commit is going to be.
+NOTE = """
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN NEW.type = current_setting('synchronous_commit'); RETURN NEW; END $$;
+CREATE TRIGGER note BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION note()
+"""
+
+
 @pytest.mark.parametrize("sync", [True, False])
 def test_entries_are_synced_unless_told_otherwise_and_tasks_are_not(url: str, sync: bool) -> None:
     journal = Journal.open(url, "main", sync=sync)
     asked: list[bool] = []
+    if url.startswith("postgresql"):
+        execute(url, NOTE)
     transaction = journal._database.transaction
 
     @contextmanager
@@ -80,7 +90,11 @@ def test_entries_are_synced_unless_told_otherwise_and_tasks_are_not(url: str, sy
     for number in (1, 2):
         journal.append_threadsafe([Entry(number, 1, "A", b"")]).result()
         journal.write(number, lambda _: None).result()
-    assert asked == [sync, False, sync, False]
+    if url.startswith("postgresql"):
+        assert asked == [False, False]
+        assert rows(url, "SELECT type FROM event ORDER BY sequence") == [("on" if sync else "off",)] * 2
+    else:
+        assert asked == [sync, False, sync, False]
     journal.close()
 
 

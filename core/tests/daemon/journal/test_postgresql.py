@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from copy import copy
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
 
 from conftest import PostgresqlServer
 from core.tests.daemon.journal.outside import execute, outside, rows
 from core.tests.daemon.journal.test_journal import entries
-from quarterdeck.daemon.journal import Journal, JournalBroken, database, opening, postgresql
-from quarterdeck.daemon.journal.database import Fenced
+from quarterdeck.daemon.journal import Journal, JournalBroken, opening
+from quarterdeck.daemon.journal.bulk import Bulk
+from quarterdeck.daemon.journal.database import ConnectionLost, Fenced
 from quarterdeck.daemon.journal.opening import open_readers
+from quarterdeck.daemon.journal.postgresql import PostgresDatabase
+from quarterdeck.daemon.journal.writer import Writer
 from quarterdeck.domain.errors import ConfigError
 
 
@@ -43,7 +47,7 @@ def writer_of(journal: Journal) -> int:
 
 def lock_of(journal: Journal) -> int:
     held = journal._database
-    assert isinstance(held, postgresql.PostgresDatabase)
+    assert isinstance(held, PostgresDatabase)
     return held._lock._backend
 
 
@@ -61,30 +65,60 @@ def test_a_lost_connection_is_replaced_and_nobody_notices(journal: Journal, url:
     assert all(one and "terminating connection" in one for one in heard[::2])
 
 
-@pytest.mark.parametrize("moment", ["before the commit", "after the commit"])
-def test_a_commit_whose_answer_is_lost_is_looked_up(
-    moment: str, journal: Journal, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """F47: the connection goes with the answer. In one case the entries are in, in the other they are not."""
-    original = database.block
+Insert = Callable[[PostgresDatabase], None]
+
+
+def strike(monkeypatch: pytest.MonkeyPatch, happens: Callable[[PostgresDatabase, Insert], None]) -> list[int]:
+    """Have the next insert of entries end with a dead line, whatever happens to it before; tells whether it has."""
+    original = PostgresDatabase.insert
     struck: list[int] = []
 
-    @contextmanager
-    def strike(connection: Connection, begin: str) -> Iterator[Connection]:
-        if struck or moment == "before the commit":
-            with original(connection, begin):
-                yield connection
-                if not struck:
-                    struck.append(1)
-                    raise OperationalError("COMMIT", {}, Exception("the line is dead"))
+    def insert(self: PostgresDatabase, bulk: Bulk, rows: list[Any], *, synced: bool) -> None:
+        def really(database: PostgresDatabase) -> None:
+            original(database, bulk, rows, synced=synced)
+
+        if struck:
+            really(self)
         else:
-            with original(connection, begin):
-                yield connection
             struck.append(1)
-            raise OperationalError("COMMIT", {}, Exception("the line is dead"))
+            happens(self, really)
+            raise ConnectionLost("the line is dead")
+
+    monkeypatch.setattr(PostgresDatabase, "insert", insert)
+    return struck
+
+
+class Stray:
+    """What the writer had sent on a connection that it believes is lost."""
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._connection = database._writing.connect()
+        self._mine = copy(database)
+        self._mine._writer = self._connection
+
+    def run(self, statement: str) -> None:
+        self._connection.exec_driver_sql(statement)
+
+    def arrive(self, insert: Insert) -> None:
+        insert(self._mine)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@pytest.mark.parametrize("arrives", [False, True])
+def test_a_commit_whose_answer_is_lost_is_looked_up(
+    arrives: bool, journal: Journal, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F47: the connection goes with the answer. In one case the entries are in, in the other they are not."""
+
+    def happens(database: PostgresDatabase, insert: Insert) -> None:
+        if arrives:
+            insert(database)
+        terminate(url, backend(database._writer))
 
     journal.append_threadsafe(entries(1, 2)).result()
-    monkeypatch.setattr(postgresql, "block", strike)
+    struck = strike(monkeypatch, happens)
     journal.append_threadsafe(entries(3, 50)).result()
     journal.append_threadsafe(entries(53)).result()
     assert struck == [1]
@@ -96,36 +130,88 @@ def test_a_commit_whose_answer_is_lost_is_looked_up(
 
 
 def test_the_old_transaction_has_ended_before_the_new_one_looks(
-    journal: Journal, url: str, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that still works on the old commit while we are back already: it must not come in behind our back."""
-    original = database.block
     ended = threading.Event()
-    held: list[Any] = []
+    strays: list[Stray] = []
 
-    def end() -> None:
-        held[0].execute("COMMIT")
-        ended.set()
+    def happens(database: PostgresDatabase, insert: Insert) -> None:
+        stray = Stray(database)
+        strays.append(stray)
+        stray.run("BEGIN")
+        stray.arrive(insert)
 
-    @contextmanager
-    def hang(connection: Connection, begin: str) -> Iterator[Connection]:
-        if held:
-            with original(connection, begin):
-                yield connection
-            return
-        connection.exec_driver_sql(begin)
-        yield connection
-        driver: Any = connection.connection.driver_connection
-        held.append(driver)
-        connection.connection.detach()  # so that it lives on
+        def end() -> None:
+            ended.set()
+            stray.run("COMMIT")
+
         threading.Timer(0.5, end).start()
-        raise OperationalError("COMMIT", {}, Exception("the line is dead"))
 
-    monkeypatch.setattr(postgresql, "block", hang)
+    strike(monkeypatch, happens)
     journal.append_threadsafe(entries(1, 3)).result()
     assert ended.is_set(), "it answered while the old transaction was still open"
-    held[0].close()
+    strays[0].close()
     assert [entry.sequence for entry in journal.iterate(0)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("moment", ["between look and write", "after the write"])
+def test_what_arrives_late_fails_and_changes_nothing(
+    moment: str, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old statement begins only when the new connection has looked and found nothing."""
+    late: list[tuple[Stray, Insert]] = []
+    refused: list[Future[None]] = []
+    look = Writer._is_written
+
+    def looked(self: Writer, connection: Connection, last: tuple[Any, ...]) -> bool:
+        found = look(self, connection, last)
+        if moment == "between look and write":
+            refused.append(threads.submit(late[0][0].arrive, late[0][1]))
+            time.sleep(0.3)
+        return found
+
+    strike(monkeypatch, lambda database, insert: late.append((Stray(database), insert)))
+    monkeypatch.setattr(Writer, "_is_written", looked)
+    with ThreadPoolExecutor() as threads:
+        journal.append_threadsafe(entries(1, 3)).result()
+        if moment == "after the write":
+            journal.append_threadsafe(entries(4)).result()
+            refused.append(threads.submit(late[0][0].arrive, late[0][1]))
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            refused[0].result()
+    late[0][0].close()
+    journal.append_threadsafe(entries(journal.head + 1)).result()
+    assert [entry.sequence for entry in journal.iterate(0)] == list(range(1, journal.head + 1))
+
+
+def test_what_arrives_after_a_take_over_writes_nothing(
+    journal: Journal, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late: list[tuple[Stray, Insert]] = []
+    strike(monkeypatch, lambda database, insert: late.append((Stray(database), insert)))
+    journal.append_threadsafe(entries(1, 3)).result()
+    execute(url, "DELETE FROM event")  # as if it had not been written again
+    terminate(url, lock_of(journal))
+    other = Journal.open(url, "main")
+    with pytest.raises(Fenced):
+        late[0][0].arrive(late[0][1])
+    assert rows(url, "SELECT count(*) FROM event") == [(0,)]
+    late[0][0].close()
+    other.close()
+
+
+def test_a_take_over_under_way_is_waited_for_and_fences(journal: Journal, url: str) -> None:
+    """The statement has begun, and sees the fence as it was, when the new leader commits."""
+    with outside(url) as connection:
+        connection.exec_driver_sql("DELETE FROM lease")
+        connection.exec_driver_sql("INSERT INTO lease (id, holder, epoch, renewed) VALUES (1, 'somebody', 9, 0)")
+        waiting = journal.append_threadsafe(entries(1))
+        time.sleep(0.3)
+        assert not waiting.done()
+    with pytest.raises(JournalBroken, match="taken the journal"):
+        waiting.result()
+    assert rows(url, "SELECT count(*) FROM event") == [(0,)]
 
 
 def test_a_database_that_came_back_with_less_is_not_written_to(journal: Journal, url: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Insert, Text
+from sqlalchemy import ColumnClause, Connection, Dialect, Insert, LargeBinary, Text
 
 #: Rows of one statement on SQLite.
 _ROWS = 100
@@ -31,8 +31,9 @@ class Bulk:
         kinds: list[Callable[[Any], Any] | None]
         kinds = [column.type.dialect_impl(dialect).bind_processor(dialect) for column in columns]
         if dialect.name == "postgresql":
-            arrays = ", ".join(f"%s::{_type(column.type.compile(dialect))}[]" for column in columns)
-            self._columnwise = f"{before} SELECT * FROM unnest({arrays}){conflict}{after}"  # noqa: S608 - names of ours
+            arrays = ", ".join(f"{_placeholder(column)}::{_type(column.type.compile(dialect))}[]" for column in columns)
+            self._columnwise = f"{before} SELECT * FROM unnest({arrays})"  # noqa: S608 - names of ours
+            self._conflict = conflict + after
             for at, column in enumerate(columns):
                 kinds[at] = _legible if isinstance(column.type, Text) else kinds[at]
         else:
@@ -46,13 +47,20 @@ class Bulk:
         if not rows:
             return
         if self._columnwise:
-            columns = tuple(map(list, zip(*self._bound(rows), strict=True)))
-            connection.exec_driver_sql(self._columnwise, columns)
+            connection.exec_driver_sql(self.columnwise(), self.columns(rows))
             return
         for start in range(0, len(rows), _ROWS):
             some = rows[start : start + _ROWS]
             statement = self._before + ", ".join([self._row] * len(some)) + self._after
             connection.exec_driver_sql(statement, tuple(chain.from_iterable(self._bound(some))))
+
+    def columnwise(self, where: str = "") -> str:
+        """PostgreSQL's statement for any number of rows, under a condition on none of them; it takes their columns."""
+        return f"{self._columnwise}{where}{self._conflict}"
+
+    def columns(self, rows: Sequence[Sequence[Any]]) -> tuple[list[Any], ...]:
+        """The values column by column."""
+        return tuple(map(list, zip(*self._bound(rows), strict=True)))
 
     def _bound(self, rows: Sequence[Sequence[Any]]) -> Iterable[Sequence[Any]]:
         if not self._binders:
@@ -61,6 +69,11 @@ class Bulk:
         for at, bind in self._binders:
             columns[at] = map(bind, columns[at])
         return zip(*columns, strict=True)
+
+
+def _placeholder(column: ColumnClause[Any]) -> str:
+    """Bytes go over as they are: as text each array of them is escaped, which takes longer than all the rest."""
+    return "%b" if isinstance(column.type, LargeBinary) else "%s"
 
 
 def _type(compiled: str) -> str:

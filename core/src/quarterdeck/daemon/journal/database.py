@@ -13,10 +13,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from quarterdeck.daemon.journal.bulk import Bulk
 from quarterdeck.daemon.journal.schema import lease
 from quarterdeck.domain.errors import ConfigError
 
@@ -126,6 +128,11 @@ class Database(ABC):
             ConnectionLost: at any point of the block; only where the database is another process.
             Fenced: another process has taken the journal over.
         """
+
+    def insert(self, bulk: Bulk, rows: Sequence[Sequence[Any]], *, synced: bool) -> None:
+        """A write transaction of this one insert, with the promises and the errors of `transaction`."""
+        with self.transaction(synced=synced) as connection:
+            bulk(connection, rows)
 
     def reading(self) -> AbstractContextManager[Connection]:
         """A connection that can only read, and sees one moment of the database until the block ends. For any thread."""

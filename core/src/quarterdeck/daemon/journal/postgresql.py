@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import unquote
@@ -18,6 +18,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, inspect
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from quarterdeck.daemon.journal.advisory import AdvisoryLock
+from quarterdeck.daemon.journal.bulk import Bulk
 from quarterdeck.daemon.journal.database import READERS, ConnectionLost, Database, Readers, block, cause
 from quarterdeck.domain.errors import ConfigError
 
@@ -49,6 +50,7 @@ class PostgresDatabase(Database):
         self._lock = postgresql_lock(url)
         try:
             super().__init__(_engine(url), postgresql_readers(url))
+            self._errors = self._writing.dialect.loaded_dbapi
         except BaseException:
             self._lock.release()
             raise
@@ -63,10 +65,30 @@ class PostgresDatabase(Database):
         except (InterfaceError, OperationalError) as error:
             raise ConnectionLost(f"{self.name}: {cause(error)}") from error
 
+    def insert(self, bulk: Bulk, rows: Sequence[Sequence[Any]], *, synced: bool) -> None:
+        """In one statement, which is a transaction of its own: one round trip instead of four.
+
+        It locks the fence before it makes the first row, and makes none if the fence has fallen. It goes past
+        SQLAlchemy, as on SQLite.
+        """
+        fence = "1" if synced else "set_config('synchronous_commit', 'off', true)"
+        statement = (
+            f"WITH fence AS (SELECT {fence} FROM lease WHERE holder = %s FOR NO KEY UPDATE) "  # noqa: S608 - ours
+            f"{bulk.columnwise(' WHERE EXISTS (TABLE fence)')}"
+        )
+        driver: Any = self._writer.connection.driver_connection
+        try:
+            written = driver.execute(statement, (self._holder, *bulk.columns(rows))).rowcount
+        except (self._errors.InterfaceError, self._errors.OperationalError) as error:
+            raise ConnectionLost(f"{self.name}: {cause(error)}") from error
+        if written != len(rows):
+            raise self._fenced()
+
     def reconnect(self) -> None:
         """Take the lock again if it went too, and a new connection.
 
         What the old one had under way has the row of the lease locked: the next transaction begins when it has ended.
+        An insert that has not got that far begins after it, and fails if what it would write is there.
         """
         self._lock.hold()
         try:

@@ -230,24 +230,22 @@ class Writer:
                 rows.append((sequence, time, account, name, body, last))
         if rows:
             failpoint("journal.commit")
-            self._insist(partial(self._write_rows, rows), partial(self._is_written, rows[-1]))
+            write = partial(self._database.insert, self._insert, rows, synced=self._synced)
+            self._insist(write, partial(self._write_unless_written, rows))
             self.head = Head(rows[-1][0], last)
             failpoint("journal.committed")
 
     def _perform(self, tasks: list[_Task]) -> None:
         for task in tasks:
-            self._insist(partial(self._run_task, task), lambda: False)
-
-    def _write_rows(self, rows: list[tuple[Any, ...]]) -> None:
-        with self._database.transaction(synced=self._synced) as connection:
-            self._insert(connection, rows)
+            run = partial(self._run_task, task)
+            self._insist(run, run)
 
     def _run_task(self, task: _Task) -> None:
         with self._database.transaction(synced=False) as connection:
             task.action(connection)
 
-    def _insist(self, write: Callable[[], None], is_written: Callable[[], bool]) -> None:
-        """Write; if the database is lost on the way, wait for it, find out what it has, and go on from there.
+    def _insist(self, write: Callable[[], None], write_again: Callable[[], None]) -> None:
+        """Write; if the database is lost on the way, wait for it and write what it has not got.
 
         Raises:
             ConnectionLost: it did not come back in time.
@@ -268,21 +266,28 @@ class Writer:
         for attempt in trying:
             with attempt:
                 self._database.reconnect()
-                if not is_written():
-                    write()
+                write_again()
         self.on_trouble(None)
 
-    def _is_written(self, last: tuple[Any, ...]) -> bool:
+    def _write_unless_written(self, rows: list[tuple[Any, ...]]) -> None:
+        """Write what a lost connection was given, unless it is there.
+
+        Look and write are one transaction: what is still on its way comes before both or after both, and then fails.
+        """
+        with self._database.transaction(synced=self._synced) as connection:
+            if not self._is_written(connection, rows[-1]):
+                self._insert(connection, rows)
+
+    def _is_written(self, connection: Connection, last: tuple[Any, ...]) -> bool:
         """Whether the commit whose answer was lost is in the database: its last row tells, since it is all or nothing.
 
         Raises:
             JournalLost: the database has less than it had confirmed, or something else.
         """
-        with self._database.transaction(synced=True) as connection:
-            head = connection.scalar(select(func.max(event.c.sequence))) or 0
-            if head == self.head.sequence:
-                return False
-            stored = connection.execute(select(event).where(event.c.sequence == last[0])).first()
+        head = connection.scalar(select(func.max(event.c.sequence))) or 0
+        if head == self.head.sequence:
+            return False
+        stored = connection.execute(select(event).where(event.c.sequence == last[0])).first()
         if head != last[0] or stored is None or tuple(stored) != last:
             name, confirmed = self._database.name, self.head.sequence
             raise JournalLost(f"{name} came back with {head} as its last entry, after {confirmed} was confirmed")
