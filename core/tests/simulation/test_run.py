@@ -11,7 +11,7 @@ def test_a_run_without_faults_trades_and_breaks_nothing() -> None:
         result = run(replace(plan_of(seed, ()), hours=1.0))
         assert result.violations == ()
         assert result.orders > 5
-        assert result.processes == 3  # killed twice when all was quiet
+        assert result.processes in (2, 3)  # killed once or twice when all was quiet
 
 
 def test_the_same_seed_is_the_same_run() -> None:

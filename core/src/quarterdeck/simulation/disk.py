@@ -13,7 +13,7 @@ from functools import cache
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, update
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError
 
 from quarterdeck.daemon.journal.database import Database, Readers, block
 from quarterdeck.daemon.journal.opening import make_current
@@ -46,6 +46,10 @@ class Disk:
         if self._before_unsynced is not None:
             self._raw.deserialize(self._before_unsynced)
             self._before_unsynced = None
+
+    def run(self, statement: str) -> object:
+        """Past SQLAlchemy, whose own work around a small statement is more than SQLite's; returns the first row."""
+        return self._raw.execute(statement).fetchone()
 
     def copy(self) -> bytes:
         """Everything on it."""
@@ -80,21 +84,21 @@ class SimulatedDatabase(Database):
     def transaction(self, *, synced: bool) -> Iterator[Connection]:
         """All or nothing, unless the disk fails in between: then nobody here knows which."""
         self._process.check()
-        disk, connection = self._disk, self._writer
+        disk, run = self._disk, self._disk.run
         disk.will_write(synced=synced)
         fails_before = synced and disk.faults.strikes("fail-commit")
         fails_after = synced and disk.faults.strikes("fail-after-commit")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        run("BEGIN IMMEDIATE")
         try:
             self._check_fence("SELECT holder FROM lease")
-            yield connection
+            yield self._writer
             self._process.check()
             if fails_before:
                 raise _failure("disk I/O error")
-            connection.exec_driver_sql("COMMIT")
+            run("COMMIT")
         except BaseException:
-            with suppress(SQLAlchemyError):
-                connection.exec_driver_sql("ROLLBACK")
+            with suppress(sqlite3.Error):
+                run("ROLLBACK")
             raise
         if synced:
             disk.has_synced()
@@ -109,6 +113,10 @@ class SimulatedDatabase(Database):
 
     def reconnect(self) -> None:
         """There is no connection to lose."""
+
+    def _check_fence(self, query: str) -> None:
+        if self._holder and self._disk.run(query) != (self._holder,):
+            raise self._fenced()
 
     def lead(self, now: int, *, alone: bool) -> None:
         """Take the journal over. Unless `alone`, as on a server, the process before may still live."""

@@ -67,20 +67,22 @@ class Process:
 
 
 class _Handle(asyncio.TimerHandle):
-    """A callback to come, and the process it belongs to."""
+    """A callback to come, and the process it belongs to. Made for every step of everything, so made with little."""
 
     __slots__ = ("callback", "context", "process")
 
-    def __init__(
-        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], loop: VirtualLoop, context: Context
-    ) -> None:
-        super().__init__(when, callback, args, loop, context)
+    def __init__(self, when: float, callback: Callable[..., object], args: tuple[Any, ...], context: Context) -> None:
+        self._when = when
+        self._cancelled = False
         self.process = context.get(PROCESS)
         self.callback: tuple[Callable[..., object], tuple[Any, ...]] | None = (callback, args)
         self.context = context
 
+    def __repr__(self) -> str:
+        return f"{self.callback} of {self.process}"
+
     def cancel(self) -> None:
-        super().cancel()
+        self._cancelled = True
         self.callback = None
 
 
@@ -124,7 +126,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def outside(self, delay: int, callback: Callable[..., object], *args: object) -> None:
         """Call back in `delay` nanoseconds, in the world: what is on its way when a process ends still arrives."""
-        self._at(self.now + max(0, delay), _Handle(0.0, callback, args, self, self._world))
+        self._at(self.now + max(0, delay), _Handle(0.0, callback, args, self._world))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end, and everything else meanwhile.
@@ -207,7 +209,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> asyncio.Handle:
         """As asyncio's."""
-        handle = _Handle(0.0, callback, args, self, context or contextvars.copy_context())
+        handle = _Handle(0.0, callback, args, context or contextvars.copy_context())
         if not self._is_closed:
             self._ready.append(handle)
         return handle
@@ -224,7 +226,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self, when: float, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """As asyncio's."""
-        handle = _Handle(when, callback, args, self, context or contextvars.copy_context())
+        handle = _Handle(when, callback, args, context or contextvars.copy_context())
         return handle if self._is_closed else self._at(max(self.now, round(when * SECOND)), handle)
 
     def create_future(self) -> asyncio.Future[Any]:
@@ -280,6 +282,3 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def is_closed(self) -> bool:
         """Whether it was closed."""
         return self._is_closed
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Asked for by TimerHandle; a cancelled timer is skipped when it is due."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +18,9 @@ from quarterdeck.simulation.loop import Stuck
 from quarterdeck.simulation.nemesis import Nemesis
 from quarterdeck.simulation.plan import Plan, plan_of, scenarios, without
 from quarterdeck.simulation.world import Evidence, World
+
+#: Objects made before the youngest are looked through.
+GARBAGE = 300_000
 
 #: Runs spent on making one failure small.
 SHRINKS = 40
@@ -123,13 +127,21 @@ def run_seed(seed: int, choice: Choice = ANY) -> Result:
     return run(choice.plan(seed))
 
 
+def tidy_less() -> None:
+    """Look through memory for garbage hardly ever: a run makes many objects and few cycles, and is over soon."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
+
+
 def run_seeds(seeds: Sequence[int], choice: Choice = ANY, jobs: int = 1) -> Iterator[Result]:
     """Run seeds, in their order."""
     work: Callable[[int], Result] = partial(run_seed, choice=choice)
     if jobs == 1:
+        tidy_less()
         yield from map(work, seeds)
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=tidy_less) as pool:
         try:
             yield from pool.map(work, seeds, chunksize=4)
         finally:

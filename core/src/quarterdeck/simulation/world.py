@@ -187,7 +187,7 @@ class World:
         self._is_frozen = True
         await asyncio.sleep(60)
         mark = self.disk.head
-        for _ in range(2):
+        for _ in range(self.dice.choice((1, 1, 2))):
             if self.node is not None:
                 self.kill(self.node)
             await asyncio.sleep(90)
