@@ -383,6 +383,16 @@ def test_closing_works_while_trading_is_halted_and_no_price_was_seen(desk: Desk)
     assert closing.state is OrderState.SENT
 
 
+def test_closing_without_a_price_refers_to_a_mean_that_can_be_written_down(desk: Desk) -> None:
+    """Found by the simulation: a mean with 28 digits ended the daemon, and every one after it that was to flatten."""
+    desk.hold("0.1", price=50_000)
+    desk.hold("0.2", price=50_001)
+    desk.machine.market.prices.clear()
+    desk.take(i.ClosePosition("btcusdt"))
+    closing = next(order for order in desk.state.orders_of() if order.role is OrderRole.EXIT)
+    assert str(closing.reference_price) == "50000.66666667"
+
+
 # ---------------------------------------------------------------- the kill switch
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from quarterdeck.domain.amounts import settle
 from quarterdeck.domain.errors import AlreadyExists, InvalidRequest, NotFound, RefusedByState
 from quarterdeck.domain.market import Side
 from quarterdeck.domain.order import LIMIT_TYPES, TRIGGER_TYPES, Order, OrderRole, OrderState, OrderTerms, OrderType
@@ -238,7 +239,7 @@ def close_share(turn: Turn, bot_id: str, share: Position, view: View, order_id: 
         abs(share.quantity),
         reduce_only=True,
     )
-    reference = view.mark(share.symbol) or abs(share.cost / share.quantity)
+    reference = view.mark(share.symbol) or settle(abs(share.cost / share.quantity))  # a mean price has no end
     draft = OrderDraft(terms, OrderRole.EXIT, bot_id, reference)
     return record(turn, order_id, draft, None, Approved(draft, ()), view)
 
