@@ -15,7 +15,7 @@ import pytest
 
 from core.tests.cli.conftest import Run
 from core.tests.daemon.journal.trading import Chance, fold_entry, write
-from quarterdeck.daemon.journal import Journal, Projections, load_state, save_state
+from quarterdeck.daemon.journal import Frames, Journal, Projections, load_state, save_state
 from quarterdeck.daemon.journal.chain import genesis, link
 from quarterdeck.daemon.journal.signing import SigningKey
 from quarterdeck.daemon.journal.verification import Verifier
@@ -205,6 +205,27 @@ def test_a_damaged_event_is_shown_to_be_one(run: Run, path: Path) -> None:
     lines = run("journal", "show", "--url", str(path), "-n", "3").out.splitlines()
     assert "DAMAGED: is not what was written" in lines[1]
     assert [line.split()[0] for line in lines] == ["1", "2", "3"]
+
+
+def test_frames_are_shown_as_they_came(run: Run, path: Path) -> None:
+    assert run("journal", "frames", "--url", str(path)).out == ""
+    assert run("journal", "frames", "--url", str(path), "--json").json == {"frames": []}
+    journal = Journal.open(f"sqlite:///{path}", "main")
+    frames = Frames(journal, lambda: 1_700_000_000_123_456_789, days=30, most=10)
+    frames.load()
+    for source, body in (("private", b'{"topic": "order"}'), ("public", b"\x1b[2J\xff"), ("private", "€\n".encode())):
+        frames.note(source, body)
+    frames.finish()
+    journal.close()
+    lines = run("journal", "frames", "--url", str(path)).out.splitlines()
+    assert lines[0] == '      1  2023-11-14 22:13:20  private  {"topic": "order"}'
+    assert lines[1].split(maxsplit=4)[3:] == ["public", r"\x1b[2J\xff"]
+    assert lines[2].endswith(r"€\n")
+    found = run("journal", "frames", "--url", str(path), "--after", "1", "--limit", "1", "--json").json["frames"]
+    assert found == [{"id": 2, "time": "2023-11-14T22:13:20.123456Z", "source": "public", "base64": "G1sySv8="}]
+    found = run("journal", "frames", "--url", str(path), "--source", "private", "--json").json["frames"]
+    assert [(each["id"], each["text"]) for each in found] == [(1, '{"topic": "order"}'), (3, "€\n")]
+    assert run("journal", "verify", "--url", str(path)).code == 0
 
 
 def test_an_export_holds_all_it_takes_to_check_the_chain(run: Run, path: Path, tmp_path: Path) -> None:

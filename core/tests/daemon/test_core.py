@@ -19,7 +19,8 @@ from quarterdeck.daemon.config import Config, OnStop, parse
 from quarterdeck.daemon.core import Core
 from quarterdeck.daemon.deck import Phase
 from quarterdeck.daemon.intake import open_journal
-from quarterdeck.daemon.journal import Journal
+from quarterdeck.daemon.journal import Journal, read_frames
+from quarterdeck.daemon.journal.archive import Archive
 from quarterdeck.daemon.parts import Parts
 from quarterdeck.domain.errors import ConfigError, Unavailable
 from quarterdeck.domain.instrument import Instrument
@@ -29,7 +30,7 @@ from quarterdeck.domain.report import Acked, Canceled, Opened, Outcome
 from quarterdeck.engine.inputs import CancelAllOrders, EngageKillSwitch, Request
 from quarterdeck.engine.obstacles import STARTING
 from quarterdeck.engine.pipeline import Deciders
-from quarterdeck.plugin import CancelOrder, Deliver, PlaceOrder, VenuePosition, loader
+from quarterdeck.plugin import CancelOrder, Deliver, KeepFrame, PlaceOrder, VenuePosition, loader
 from quarterdeck.rpc.convert.envelope import decode
 from quarterdeck.rpc.facade import DaemonState
 
@@ -268,3 +269,42 @@ async def test_a_venue_that_hangs_does_not_keep_the_end_from_being_recorded(
     assert await core.wind_up("asked to") == ["order stuck is SENT"]
     await core.close("asked to")
     assert world.events()[-1] == "DaemonStopped"
+
+
+@dataclass
+class Talkative(Elsewhere):
+    """A venue whose messages are kept as they come."""
+
+    def record_frames(self, keep: KeepFrame) -> None:
+        self.note("record")
+        self.keep = keep
+
+
+async def test_what_the_venue_says_is_kept_from_before_it_is_open_until_it_is_closed(world: World) -> None:
+    venue = world.venue = Talkative()
+    core = await world.open()
+    core.tick_seconds = 0.01
+    await core.take_up()
+    assert venue.diary.index("record") < venue.diary.index("open")
+    venue.keep("private", b"one")
+    async with asyncio.timeout(10):
+        while not kept(world):  # noqa: ASYNC110 - the writer's thread makes it so
+            await asyncio.sleep(0.01)
+    await core.wind_up("done")
+    venue.keep("private", b"two")
+    await core.close("done")
+    assert kept(world) == [(1, "private", b"one"), (2, "private", b"two")]
+    core = await world.open()
+    await core.take_up()
+    venue.keep("private", b"three")
+    await core.close("done")
+    assert kept(world)[2:] == [(3, "private", b"three")]
+
+
+def kept(world: World) -> list[tuple[int, str, bytes]]:
+    archive = Archive.open(f"sqlite:///{world.folder / 'journal.db'}")
+    try:
+        with archive.reading() as connection:
+            return [(each.id, each.source, each.body) for each in read_frames(connection, 0, 100)]
+    finally:
+        archive.close()

@@ -29,11 +29,12 @@ CREATE = "/v5/order/create"
 
 @dataclass
 class Desk:
-    """The exchange, what it has reported, and the simulator to turn."""
+    """The exchange, what it has reported and kept, and the simulator to turn."""
 
     running: RunningSimulator
     exchange: BybitExchange
     heard: list[Report] = field(default_factory=list)
+    frames: list[tuple[str, bytes]] = field(default_factory=list)
 
     def fault(self, **rule: Any) -> None:
         """Put a fault in force."""
@@ -106,6 +107,7 @@ async def desk(running: RunningSimulator, settings: BybitSettings) -> AsyncItera
     desk = Desk(running, BybitExchange(settings))
     desk.quote(50_000.0)
     await desk.exchange.instruments()
+    desk.exchange.record_frames(lambda source, body: desk.frames.append((source, body)))
     await desk.exchange.open(desk.heard.append)
     yield desk
     await desk.exchange.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from decimal import Decimal
 from typing import Any
@@ -12,9 +13,11 @@ import pytest
 from quarterdeck.domain.market import Quote
 from quarterdeck.domain.order import OrderType
 from quarterdeck.domain.report import Filled, Opened, StreamDown, StreamUp
+from quarterdeck.plugin import FrameSource
 from quarterdeck_exchange_bybit import BybitExchange, line
 from quarterdeck_exchange_bybit import exchange as exchange_module
 from quarterdeck_exchange_bybit.rest import Unreachable
+from quarterdeck_exchange_bybit.server_clock import ServerClock
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +99,28 @@ async def test_a_message_that_cannot_be_understood_is_kept_apart(desk: Any, wait
     assert "execQty: None is not a number" in desk.exchange._line.quarantined[0]
     await wait(lambda: connections(desk) >= 2)  # it may have been a fill, so both sides agree again
     assert len(await desk.exchange.fills("a1-x", "btcusdt")) == 1
+
+
+async def test_what_the_stream_says_can_be_kept_as_it_came(desk: Any, wait: Any) -> None:
+    assert isinstance(desk.exchange, FrameSource)
+    desk.fault(match={"topic": "execution"}, do="corrupt", field="execQty", count=1)
+    await desk.place("a1-x")
+    await wait(lambda: connections(desk) >= 2)
+    assert {source for source, _ in desk.frames} == {"private"}
+    told = [json.loads(body) for _, body in desk.frames]
+    assert all("topic" in each for each in told), "answers and pongs are not kept"
+    (corrupt,) = [each for each in told if each["topic"] == "execution"]
+    assert corrupt["data"][0]["orderLinkId"] == "a1-x"
+    assert "execQty" not in corrupt["data"][0]
+
+
+def test_what_is_no_message_at_all_is_kept_too() -> None:
+    kept: list[bytes] = []
+    heard = line.Line("x", "", "", (), ServerClock(), lambda _: None, keep=lambda _, body: kept.append(body))
+    for text in ('{"op":"pong"}', "{", '{"op":"auth","retCode":"x"}', '{"topic":7}'):
+        heard._take(0, text)
+    assert kept == [b"{", b'{"op":"auth","retCode":"x"}', b'{"topic":7}']
+    assert len(heard.quarantined) == 3
 
 
 async def test_an_unknown_status_is_asked_about(desk: Any, wait: Any) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +23,7 @@ from quarterdeck.cli.output import fields
 from quarterdeck.cli.problem import FAILED, Problem
 from quarterdeck.client.events import read_event
 from quarterdeck.daemon.config import Config, load
-from quarterdeck.daemon.journal import Journal, JournalDamaged, discard_derived
+from quarterdeck.daemon.journal import Frame, Journal, JournalDamaged, discard_derived, read_frames
 from quarterdeck.daemon.journal.archive import Archive, Chained
 from quarterdeck.daemon.journal.heads import anchors_in
 from quarterdeck.daemon.journal.transfer import Copied, Damaged, back_up
@@ -29,6 +31,7 @@ from quarterdeck.daemon.journal.transfer import restore as put_back
 from quarterdeck.daemon.journal.verification import Finding, Report
 from quarterdeck.daemon.keeper import Keeper, fold_all
 from quarterdeck.domain.amounts import use_money_context
+from quarterdeck.domain.market import SECOND
 from quarterdeck.v1.event_pb2 import Envelope
 
 app = group("Verify, show, copy, export, compact and rebuild a journal, without a daemon.")
@@ -103,6 +106,27 @@ def show(
                 cli.out.answer(None, told)
         if cli.out.as_json:
             cli.out.answer({"events": shown, "head": archive.head()})
+
+
+@command(app, asks_daemon=False)
+def frames(
+    cli: Cli,
+    *,
+    after: Annotated[int, typer.Option(min=0, metavar="ID", help="Only what came after this frame.")] = 0,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="At most this many.")] = 50,
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only what came on this stream of the exchange.")
+    ] = None,
+    url: Url = None,
+    config: ConfigFile = None,
+) -> None:
+    """Show what the exchange said of the account, as it came, oldest first: the newest frames are kept.
+
+    They are no events and prove nothing; they are there to be read again if an exchange plugin got one wrong.
+    """
+    with _opened(url, config) as archive, archive.reading() as connection:
+        found = read_frames(connection, after, limit, source)
+    cli.out.answer({"frames": [_frame_as_json(each) for each in found]}, *map(_frame_shown, found))
 
 
 @command(app, asks_daemon=False)
@@ -287,6 +311,26 @@ def _show(cli: Cli, sequence: int | None, last: int) -> None:
     if cli.out.is_live and sys.stderr.isatty():
         text = f"{sequence:,} of {last:,} events" if sequence is not None else ""
         print(f"\r{text:<60}\r", end="", file=sys.stderr, flush=True)
+
+
+def _frame_as_json(frame: Frame) -> dict[str, Any]:
+    """A frame; what is no UTF-8 as base64 instead of text."""
+    told = {"id": frame.id, "time": _moment(frame), "source": frame.source}
+    try:
+        return {**told, "text": frame.body.decode()}
+    except UnicodeDecodeError:
+        return {**told, "base64": b64encode(frame.body).decode()}
+
+
+def _frame_shown(frame: Frame) -> str:
+    """A frame in one line, with nothing in it that a terminal would obey."""
+    text = frame.body.decode(errors="backslashreplace")
+    text = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return f"{frame.id:>7,}  {figures.moment(_moment(frame))}  {frame.source}  {text}"
+
+
+def _moment(frame: Frame) -> datetime:
+    return datetime.fromtimestamp(frame.time // SECOND, UTC) + timedelta(microseconds=frame.time % SECOND // 1_000)
 
 
 def _as_json(archive: Archive, report: Report) -> dict[str, Any]:

@@ -120,6 +120,8 @@ class JournalSection(Section):
     standby: bool = False
     keep_events: Annotated[int, Field(ge=0, strict=True)] = 0
     keep_days: Annotated[int, Field(ge=0, strict=True)] = 0
+    keep_frames: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 100_000
+    keep_frames_days: Annotated[int, Field(ge=0, strict=True)] = 30
     reserve_mib: Annotated[int, Field(ge=0, le=65_536, strict=True)] = 16
 
 

@@ -26,7 +26,7 @@ from quarterdeck.daemon.event_log import EventLog
 from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.feed_link import FeedLink
 from quarterdeck.daemon.intake import Intake, MakeNotary, open_journal, quarantine_unopened, take_in
-from quarterdeck.daemon.journal import Journal, JournalDamaged
+from quarterdeck.daemon.journal import Frames, Journal, JournalBroken, JournalDamaged
 from quarterdeck.daemon.keeper import History
 from quarterdeck.daemon.lease import Lease
 from quarterdeck.daemon.loop import Loop
@@ -59,7 +59,7 @@ from quarterdeck.engine.inputs import (
 from quarterdeck.engine.machine import Machine
 from quarterdeck.engine.obstacles import LEASE, STOPPING, Obstacle
 from quarterdeck.engine.state import State
-from quarterdeck.plugin.exchange import EmbeddedExchange
+from quarterdeck.plugin.exchange import EmbeddedExchange, FrameSource
 from quarterdeck.plugin.fields import interval_ns
 
 log = structlog.get_logger(__name__)
@@ -113,6 +113,8 @@ class Core:
         self._resolver = Resolver(machine.state, parts.exchange, loop, clock, may_send=self.lease.may_send)
         self._reconciler = Reconciler(machine, parts.exchange, loop, clock, self._resolver)
         self._link = OrderLink(parts.exchange, loop, clock, self._resolver.ask, self.lease.may_send)
+        kept = config.journal
+        self._frames = Frames(journal, clock.now, days=kept.keep_frames_days, most=kept.keep_frames)
         self._held: list[Effect] = []
         """What the kill switch asked of the venue before it was connected."""
         self._publish = [
@@ -315,6 +317,9 @@ class Core:
     async def _connect(self) -> None:
         """From now on the venue reports, and hears what the kill switch may have asked of it meanwhile."""
         exchange = self._parts.exchange
+        if isinstance(exchange, FrameSource):
+            await asyncio.to_thread(self._frames.load)
+            exchange.record_frames(self._frames.note)
         await exchange.open(self._loop.post if isinstance(exchange, EmbeddedExchange) else self._hear)
         self._loop.connect(self._link.act, self._publish)
         held, self._held = self._held, []
@@ -374,6 +379,7 @@ class Core:
             self._watch()
             await self._loop.settled()
             self._keeper.keep(self._machine.state)
+            self._frames.flush()
 
     def _watch(self) -> None:
         for watch in self._watches:
@@ -444,6 +450,8 @@ class Core:
     async def close(self, reason: str, policy: OnStop | None = None) -> None:
         """Wind up, if that has not been done, and let go of everything: the state is kept for a quick start."""
         await self.wind_up(reason, policy)
+        with suppress(JournalBroken):  # what broke the engine may be just what was said last
+            self._frames.finish()
         if self._has_begun and not self._loop.broken.done():
             await asyncio.wrap_future(self._keeper.snapshot(self._machine.state))
             failpoint("stop.snapshot")

@@ -16,6 +16,8 @@ from quarterdeck.plugin.exchange import (
     Deliver,
     EmbeddedExchange,
     Exchange,
+    FrameSource,
+    KeepFrame,
     PlaceOrder,
 )
 from quarterdeck.plugin.feed import Feed
@@ -34,6 +36,8 @@ __all__ = [
     "Exchange",
     "Factory",
     "Feed",
+    "FrameSource",
+    "KeepFrame",
     "PlaceOrder",
     "RiskRule",
     "Scaler",

@@ -51,6 +51,9 @@ class AmendOrder:
 
 Deliver = Callable[[Report], None]
 
+#: Keeps a frame: the name of the stream it came on, and its bytes. Cheap, never fails, tells nobody anything.
+KeepFrame = Callable[[str, bytes], None]
+
 
 class Exchange(Protocol):
     """A venue. Methods may be awaited concurrently; none retries an order by itself, and none blocks the loop."""
@@ -105,6 +108,18 @@ class Exchange(Protocol):
 
         What others did on the account belongs to it. An embedded venue knows what has happened since it was restored.
         Raises when it can't tell, or does not remember that far.
+        """
+
+
+@runtime_checkable
+class FrameSource(Protocol):
+    """An exchange that also hands on what its venue said, as it came. Optional, for a venue behind a wire."""
+
+    def record_frames(self, keep: KeepFrame) -> None:
+        """Hand every message about the account to `keep`, before it is read, from the event loop's thread.
+
+        Messages that can't be understood too: they are what is kept for. Called before `open`, maybe several times.
+        Without it nothing is kept.
         """
 
 

@@ -34,6 +34,7 @@ from quarterdeck.plugin import (
     CancelOrder,
     Capabilities,
     Deliver,
+    KeepFrame,
     PlaceOrder,
     VenueOrder,
     VenuePosition,
@@ -96,6 +97,7 @@ class BybitExchange:
         self._links = Links()
         self._heard_by: Ear | None = None
         self._deliver: Deliver = _nobody
+        self._keep: KeepFrame = _no_frame
         self._line: Line | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._was_up = False
@@ -139,6 +141,10 @@ class BybitExchange:
         self._heard_by = Ear(listing, self._links, self._suspect)
         return tuple(listing)
 
+    def record_frames(self, keep: KeepFrame) -> None:
+        """Hand on what the private stream says. Implements `quarterdeck.plugin.FrameSource`."""
+        self._keep = keep
+
     async def open(self, deliver: Deliver) -> None:
         """Listen to the account; returns once the streams are up.
 
@@ -157,6 +163,7 @@ class BybitExchange:
                 credentials=self._credentials,
                 up=self._came_up,
                 down=self._went_down,
+                keep=self._keep,
             )
             loop = asyncio.get_running_loop()
             self._tasks = [loop.create_task(self._line.run()), loop.create_task(self._watch())]
@@ -439,3 +446,7 @@ def _transfer(row: Row) -> BalanceChanged | None:
 
 def _nobody(report: Report) -> None:
     """Nobody listens yet."""
+
+
+def _no_frame(source: str, body: bytes) -> None:
+    """Nobody keeps any."""

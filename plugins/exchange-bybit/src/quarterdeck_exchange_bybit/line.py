@@ -20,6 +20,7 @@ from typing import Any
 import structlog
 from pybit.unified_trading import WebSocket
 
+from quarterdeck.plugin import KeepFrame
 from quarterdeck_exchange_bybit.codec.frames import Frame, Reply, Topic, read_frame
 from quarterdeck_exchange_bybit.codec.row import Malformed
 from quarterdeck_exchange_bybit.credentials import Credentials
@@ -103,7 +104,10 @@ def _signature(secret: str, payload: str) -> str:
 
 
 class Line:
-    """One socket's life. `hear` gets every message of a topic; `up` and `down` tell when it can be trusted."""
+    """One socket's life. `hear` gets every message of a topic; `up` and `down` tell when it can be trusted.
+
+    `keep` gets the same messages before, as they came, and those that can't be understood.
+    """
 
     def __init__(  # noqa: PLR0913 - where it leads, what it carries, who hears
         self,
@@ -117,6 +121,7 @@ class Line:
         credentials: Credentials | None = None,
         up: Callable[[], None] = lambda: None,
         down: Callable[[str], None] = lambda _: None,
+        keep: KeepFrame = lambda *_: None,
     ) -> None:
         self.name = name
         self.topics = tuple(topics)
@@ -135,6 +140,7 @@ class Line:
         self._credentials = credentials
         self._up = up
         self._down = down
+        self._keep = keep
         self._generation = 0
         self._suspicion = ""
         self._replies: asyncio.Queue[Reply] = asyncio.Queue()
@@ -223,9 +229,8 @@ class Line:
             return
         self.last_frame = time.monotonic()
         self.frames += 1
-        frame: Frame | None = None
         try:
-            frame = read_frame(text)
+            frame = self._read(text)
             if isinstance(frame, Reply):
                 self._replies.put_nowait(frame)
             else:
@@ -235,6 +240,16 @@ class Line:
         except Exception as error:
             log.exception("line_handler_raised", line=self.name)
             self._quarantine(f"{type(error).__name__}: {error}")
+
+    def _read(self, text: str) -> Frame:
+        """What a frame is; kept, unless it is understood to be an answer."""
+        frame: Frame | None = None
+        try:
+            frame = read_frame(text)
+        finally:
+            if not isinstance(frame, Reply):
+                self._keep(self.name, text.encode())
+        return frame
 
     def _quarantine(self, reason: str) -> None:
         """What can't be understood may have been a fill: whoever listens agrees with Bybit again."""

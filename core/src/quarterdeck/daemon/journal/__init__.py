@@ -4,12 +4,13 @@ Owns durability. An entry's body is opaque here; `rpc.convert` knows what is ins
 messages, how the engine decides.
 
 Reading order: schema, migrations, database, sqlite, opening, chain, writer, signing, heads, verification,
-journal, archive, snapshots, projections, listings.
+journal, archive, frames, snapshots, projections, listings.
 """
 
 from __future__ import annotations
 
 from quarterdeck.daemon.journal.database import ConnectionLost, Fenced, InUse
+from quarterdeck.daemon.journal.frames import Frame, Frames, read_frames
 from quarterdeck.daemon.journal.journal import Entry, Journal, JournalBroken, JournalDamaged, Snapshot
 from quarterdeck.daemon.journal.listings import Fill, Listings, OrderKey, Page, PortfolioSnapshot
 from quarterdeck.daemon.journal.opening import check_free
@@ -21,6 +22,8 @@ __all__ = [
     "Entry",
     "Fenced",
     "Fill",
+    "Frame",
+    "Frames",
     "InUse",
     "Journal",
     "JournalBroken",
@@ -34,5 +37,6 @@ __all__ = [
     "check_free",
     "discard_derived",
     "load_state",
+    "read_frames",
     "save_state",
 ]

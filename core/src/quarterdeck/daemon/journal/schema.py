@@ -1,6 +1,6 @@
 """Owns the tables: the log itself, and the projections that stand beside it for whoever likes SQL.
 
-Everything but `meta`, `event`, `base` and `lease` can be thrown away and built again from the events.
+Everything but `meta`, `event`, `base`, `lease` and `frame` can be thrown away and built again from the events.
 """
 
 from __future__ import annotations
@@ -216,6 +216,15 @@ lease = Table(
     _text("holder"),
     _number("epoch"),
     _number("renewed"),
+)
+
+frame = Table(
+    "frame",
+    metadata,
+    _key("id"),
+    _number("time"),
+    _text("source"),
+    _bytes("body"),
 )
 
 # ---------------------------------------------------------------- projections
