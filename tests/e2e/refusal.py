@@ -12,8 +12,8 @@ from pathlib import Path
 #: How long a daemon may take to see that it can't start, on a busy machine.
 PATIENCE = 20.0
 
-#: The C core of gRPC writes to stderr by itself.
-_LOG_OF_GRPC = re.compile(r"[EWI]\d{4} \d\d:")
+#: The C core of gRPC writes to stderr by itself; and what a start had done before it failed is in the log.
+_LOG = re.compile(r"[EWI]\d{4} \d\d:|\d{4}-\d\d-\d\dT\S+ \[info ")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def refused(
     assert done.returncode == 1, done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr, done.stderr
-    lines = [line for line in done.stderr.splitlines() if not _LOG_OF_GRPC.match(line)]
+    lines = [line for line in done.stderr.splitlines() if not _LOG.match(line)]
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("Error: "), done.stderr
     return Refusal(lines[0].removeprefix("Error: "), files(folder) - before)
