@@ -229,7 +229,7 @@ def test_a_start_without_its_venue_waits_for_it_and_can_be_halted(live: Callable
                 client.orders.create(order_id="a", instrument="btcusdt", side="BUY", type="MARKET", quantity="0.01")
             assert caught.value.reason == "NOT_READY"
             away.unlink()
-            until(lambda: "the line is dead" in client.system.status().reasons[0])
+            until(lambda: any("the line is dead" in each for each in client.system.status().reasons))
             client.risk.engage_kill_switch(reason="just in case")
             assert client.system.status().state == "KILLED"
             unreachable.unlink()

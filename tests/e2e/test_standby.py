@@ -125,7 +125,6 @@ def test_a_leader_that_stood_still_and_was_replaced_sends_nothing_any_more(pair:
         ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE %s"
         connection.exec_driver_sql(ended, (f"quarterdeck {pair.leader.process.pid} %",))
     within(30, lambda: leads(pair.standby))
-    assert "waiting_out" in pair.standby.log.read_text(), "the leader lives: it could have had something under way"
     os.kill(pair.leader.process.pid, signal.SIGCONT)
     assert pair.leader.wait() == 3
     assert "has taken the journal" in pair.leader.log.read_text()

@@ -157,6 +157,9 @@ class Line:
             began = time.monotonic()
             try:
                 await self._live()
+            except asyncio.CancelledError:
+                self.is_up = False
+                raise
             except Exception as error:  # noqa: BLE001 - whatever it was, the answer is a new connection
                 log.warning("line_down", line=self.name, reason=str(error) or type(error).__name__)
                 self._fall(str(error) or type(error).__name__)
