@@ -11,7 +11,7 @@ import pytest
 from core.tests.daemon.conftest import Bridge, Venue
 from core.tests.engine.desk import order
 from quarterdeck.daemon.journal import ConnectionLost, Fenced, Journal
-from quarterdeck.daemon.lease import Lease
+from quarterdeck.daemon.lease import EXTRA, Lease
 from quarterdeck.daemon.order_link import OrderLink
 from quarterdeck.domain.order import OrderState
 from quarterdeck.engine.obstacles import JOURNAL, LEASE
@@ -149,3 +149,20 @@ def test_only_a_leader_that_may_live_is_waited_for(journal_url: str) -> None:
         is_certain = journal_url.startswith("sqlite")  # the lock would not be ours, if it lived
         assert database.predecessor_may_live == (lives and not is_certain), holder
     journal.close()
+
+
+async def test_a_leader_that_may_live_is_waited_out_and_one_that_ended_is_not(
+    bridge: Bridge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal.open(f"sqlite:///{tmp_path / 'left.db'}", "main")
+    lease = Lease(journal, bridge.loop, bridge.machine.obstacles, TTL, 5.0, no_agreement)
+    replay = Lease(journal, bridge.loop, bridge.machine.obstacles, None, 5.0, no_agreement)
+    assert lease.to_wait == 0.0
+    monkeypatch.setattr(Journal, "predecessor_may_live", True)
+    assert lease.to_wait == TTL + 5.0 + EXTRA
+    assert replay.to_wait == 0.0, "nothing of a replay reaches anybody"
+    journal.close()
+
+
+async def no_agreement() -> None:
+    raise AssertionError("nobody asks")
