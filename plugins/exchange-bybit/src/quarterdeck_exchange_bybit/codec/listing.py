@@ -51,6 +51,11 @@ class Listing:
         """By our name. Raises KeyError."""
         return self._by_symbol[symbol]
 
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Bybit's categories of what is traded."""
+        return tuple(sorted({category for category, _ in self._by_venue}))
+
     def find(self, category: str, venue_symbol: str) -> Instrument | None:
         """By Bybit's name; None for what is not traded here."""
         return self._by_venue.get((category, venue_symbol))
