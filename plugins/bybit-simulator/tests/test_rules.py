@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -205,3 +207,53 @@ def test_a_request_that_was_dropped_is_not_in_the_truth(desk: Any) -> None:
     before = len(desk.simulator.truth.of("order"))
     desk.place(orderLinkId="a1")
     assert [entry.data["row"]["orderLinkId"] for entry in desk.simulator.truth.of("order")[before:]] == ["a1"]
+
+
+def test_queries_may_lag_behind(desk: Any) -> None:
+    desk.place(orderLinkId="a")
+    desk.place(orderType="Market", orderLinkId="b")
+    desk.wait(10)
+    desk.simulator.settings.read_lag = 5_000_000_000
+    desk.call("/v5/order/cancel", category="linear", symbol="BTCUSDT", orderLinkId="a")
+    desk.place(orderType="Market", orderLinkId="c")
+    scope = {"category": "linear", "symbol": "BTCUSDT"}
+
+    def listed(path: str) -> list[str]:
+        return [row["orderLinkId"] for row in desk.call(path, **scope)["result"]["list"]]
+
+    assert "a" in listed("/v5/order/realtime")
+    assert listed("/v5/order/history") == ["b"]
+    assert listed("/v5/execution/list") == ["b"]
+    desk.wait(6)
+    assert listed("/v5/order/realtime") == []
+    assert sorted(listed("/v5/order/history")) == ["a", "b", "c"]
+    assert listed("/v5/execution/list") == ["c", "b"]
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_an_order_that_only_reduces_and_is_too_large_becomes_several(desk: Any, keeps: bool) -> None:
+    desk.simulator.settings.split_keeps_link = keeps
+    account = desk.simulator.accounts[10_000_001]
+    account.instruments["btcusdt"] = small = replace(account.instruments["btcusdt"], max_quantity=Decimal("0.1"))
+    desk.simulator.markets["linear", "BTCUSDT"].instrument = small
+    for number in range(3):
+        desk.place(orderType="Market", orderLinkId=f"e{number}", qty="0.09")
+    assert desk.place(orderType="Market", side="Sell", reduceOnly=True, qty="0.25", orderLinkId="x")["retCode"] == 0
+    parts = [entry.data["row"] for entry in desk.simulator.truth.of("order")][3:]
+    assert [part["qty"] for part in parts] == ["0.1", "0.1", "0.05"]
+    assert [part["orderLinkId"] for part in parts] == (["x"] * 3 if keeps else ["x", "", ""])
+    assert len({part["orderId"] for part in parts}) == 3
+    assert account.quantity("btcusdt") == Decimal("0.02")
+
+
+def test_a_trade_that_is_booked_after_the_orders_end(desk: Any) -> None:
+    desk.place(orderLinkId="a")
+    with pytest.raises(ValueError, match="has not ended"):
+        desk.simulator.trade_late(10_000_001, "a", Decimal("0.04"))
+    desk.call("/v5/order/cancel", category="linear", symbol="BTCUSDT", orderLinkId="a")
+    desk.simulator.trade_late(10_000_001, "a", Decimal("0.04"))
+    (execution,) = desk.rows("execution")
+    assert (execution["orderLinkId"], execution["execQty"]) == ("a", "0.04")
+    told = desk.rows("order")[-1]
+    assert (told["orderStatus"], told["cumExecQty"], told["leavesQty"]) == ("Cancelled", "0.04", "0")
+    assert desk.rows("position")[-1]["size"] == "0.04"

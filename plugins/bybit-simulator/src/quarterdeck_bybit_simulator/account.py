@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from itertools import groupby
@@ -35,7 +36,7 @@ from quarterdeck.domain.report import (
     Triggered,
 )
 from quarterdeck.matching import Venue
-from quarterdeck_bybit_simulator.order import MILLISECOND, NAMESPACE, SimOrder, category_of, text
+from quarterdeck_bybit_simulator.order import NAMESPACE, SimOrder, category_of, text
 from quarterdeck_bybit_simulator.refusals import (
     CANCEL_TYPES,
     DUPLICATE_LINK,
@@ -49,7 +50,7 @@ from quarterdeck_bybit_simulator.refusals import (
     Refusal,
     refusal_of,
 )
-from quarterdeck_bybit_simulator.rows import execution_row, funding_row, position_row, wallet_row
+from quarterdeck_bybit_simulator.rows import execution_row, funding_row, position_row, transfer_row, wallet_row
 from quarterdeck_bybit_simulator.settings import LinkIds, Member, SimulatorSettings
 from quarterdeck_bybit_simulator.truth import Truth
 
@@ -67,6 +68,14 @@ _POSITION_STOPS = {
 }
 
 Tell = Callable[[str, list[dict[str, Any]]], None]
+
+
+def _parts(terms: OrderTerms, most: Decimal) -> list[OrderTerms]:
+    """An order that only reduces and is too large comes in as several; of others too large ones are refused."""
+    if not terms.reduce_only or not most or terms.quantity <= most:
+        return [terms]
+    whole, rest = divmod(terms.quantity, most)
+    return [replace(terms, quantity=size) for size in [most] * int(whole) + [rest] * bool(rest)]
 
 
 class SimAccount:
@@ -92,6 +101,8 @@ class SimAccount:
         self.margin_mode = "REGULAR_MARGIN"
         self.position_mode = 0
         self.dcp_window: int | None = None
+        self._late: dict[str, SimOrder] = {}
+        """Orders by the venue's keys of trades that come to light after their end."""
         self._settings = settings
         self._truth = truth
         self._now = now
@@ -115,18 +126,38 @@ class SimAccount:
         if taken is not None and (taken.is_open or self._settings.link_ids is LinkIds.ALWAYS):
             code = SPOT_DUPLICATE_LINK if is_spot else DUPLICATE_LINK
             raise Refusal(code, "OrderLinkedID is duplicate")
+        first, *parts = _parts(terms, instrument.max_quantity)
+        order = self._take_in(instrument, first, link_id)
+        if link_id:
+            self._links[link_id] = order
+        for part in parts:
+            with suppress(Refusal):  # nothing is left to reduce
+                self._take_in(instrument, part, link_id if self._settings.split_keeps_link else "")
+        return order
+
+    def _take_in(self, instrument: Instrument, terms: OrderTerms, link_id: str) -> SimOrder:
         order = self._new(instrument, terms, link_id)
         self._check_counts(order)
         reports = self.venue.place(order.key, terms, self._now())
         first = reports[0]
         if isinstance(first, Rejected) and first.reason not in LATER:
-            raise refusal_of(first.reason, is_spot=is_spot)
+            raise refusal_of(first.reason, is_spot=instrument.kind is InstrumentKind.SPOT)
         self.orders[order.key] = order
-        if link_id:
-            self._links[link_id] = order
         self._truth.note("order", user=self.member.user_id, key=order.key, row=order.row())
         self._hear(reports)
         return order
+
+    def book_late(self, order: SimOrder, quantity: Decimal) -> None:
+        """Let an order trade once more that has ended; it does so at the next price."""
+        self._number += 1
+        key = f"late{self._number}"
+        self._late[key] = order
+        self.venue.place(key, OrderTerms(order.terms.symbol, order.terms.side, OrderType.MARKET, quantity), self._now())
+
+    def tell_too_late(self, order: SimOrder) -> None:
+        """Tell the end of a filled order again: somebody wanted it canceled."""
+        row = order.row() | {"cancelType": "CancelByUser", "rejectReason": "EC_OrigClOrdIDDoesNotExist"}
+        self._tell("order", [row])
 
     def cancel(self, order: SimOrder) -> None:
         """Take an order off the book.
@@ -242,32 +273,8 @@ class SimAccount:
         """Move money in or out from elsewhere."""
         self.venue.deposit(currency, amount)
         self._number += 1
-        self.transfers.append(
-            {
-                "id": f"{self.member.user_id}_{currency}_{self._number}",
-                "symbol": "",
-                "category": "",
-                "side": "None",
-                "transactionTime": str(self._now() // MILLISECOND),
-                "type": "TRANSFER_IN" if amount > 0 else "TRANSFER_OUT",
-                "transSubType": "",
-                "qty": "",
-                "size": "",
-                "currency": currency,
-                "tradePrice": "",
-                "funding": "",
-                "fee": "0",
-                "cashFlow": text(amount),
-                "change": text(amount),
-                "cashBalance": text(self.venue.balances()[currency]),
-                "feeRate": "",
-                "bonusChange": "",
-                "tradeId": "",
-                "orderId": "",
-                "orderLinkId": "",
-                "extraFees": "",
-            }
-        )
+        name = f"{self.member.user_id}_{currency}_{self._number}"
+        self.transfers.append(transfer_row(name, currency, amount, self.venue.balances()[currency], self._now()))
         self._tell("wallet", [self.wallet_row()])
 
     # ------------------------------------------------------------ what happened
@@ -300,7 +307,7 @@ class SimAccount:
         """Turn what the venue reports into Bybit's records, and tell whoever listens, in the order it happened."""
         news: list[tuple[str, dict[str, Any]]] = []
         moved: set[str] = set()
-        for report in reports:
+        for report in self._renamed(reports):
             order = self._apply(report)
             if isinstance(report, Filled):
                 news.append(
@@ -342,6 +349,15 @@ class SimAccount:
         if moved or any(topic == "execution" for topic, _ in news):
             self._tell("wallet", [self.wallet_row()])
 
+    def _renamed(self, reports: Iterable[Report]) -> Iterator[Report]:
+        """What comes of a trade that is booked late is told of the order it belongs to: the trade, and nothing else."""
+        for report in reports:
+            late = self._late.get(getattr(report, "link_id", ""))
+            if late is None:
+                yield report
+            elif isinstance(report, Filled):
+                yield replace(report, link_id=late.key)
+
     def _is_contract(self, symbol: str) -> bool:
         return self.instruments[symbol].kind is InstrumentKind.LINEAR
 
@@ -362,7 +378,8 @@ class SimAccount:
                 order.filled += report.quantity
                 order.value += report.quantity * report.price
                 order.fee += report.fee
-                order.status = "Filled" if order.filled >= order.terms.quantity else "PartiallyFilled"
+                if order.is_open:
+                    order.status = "Filled" if order.filled >= order.terms.quantity else "PartiallyFilled"
                 order.update_time = now
             case Amended():
                 order.terms = replace(

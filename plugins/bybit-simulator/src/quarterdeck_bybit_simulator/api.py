@@ -13,7 +13,7 @@ from typing import Any
 from quarterdeck.domain.market import DAY
 from quarterdeck_bybit_simulator.account import SimAccount
 from quarterdeck_bybit_simulator.market import INTERVALS, Market
-from quarterdeck_bybit_simulator.order import FORGOTTEN, MILLISECOND, SimOrder, category_of, text
+from quarterdeck_bybit_simulator.order import CLOSED, FORGOTTEN, MILLISECOND, SimOrder, category_of, text
 from quarterdeck_bybit_simulator.params import (
     Params,
     amount_in,
@@ -172,10 +172,14 @@ class Api:
         named = params.get("orderId") or params.get("orderLinkId")
         if category == "linear" and not named and not any(params.get(n) for n in ("symbol", "baseCoin", "settleCoin")):
             raise Refusal(PARAMETER, "params error: symbol, baseCoin or settleCoin is required")
+        shows_closed = named or str(params.get("openOnly", "0")) == "1"
         orders = account.open_orders()
-        if named or str(params.get("openOnly", "0")) == "1":
+        if shows_closed or self._settings.read_lag:
             orders = orders + account.recently_closed()
-        return self._page(self._rows(orders, category, params), params, default=20, most=50)
+        rows = self._rows(orders, category, params)
+        if not shows_closed:
+            rows = [row for row in rows if row["orderStatus"] not in CLOSED]
+        return self._page(rows, params, default=20, most=50)
 
     def _history(self, account: SimAccount, params: Params) -> Result:
         category, now = category_in(params), self._now()
@@ -184,7 +188,8 @@ class Api:
             for order in account.orders.values()
             if not order.is_open and not (order.status in FORGOTTEN and order.update_time < now - DAY)
         ]
-        return self._page(self._rows(orders, category, params), params, default=20, most=50)
+        rows = [row for row in self._rows(orders, category, params) if row["orderStatus"] in CLOSED]
+        return self._page(rows, params, default=20, most=50)
 
     def _rows(self, orders: Iterable[SimOrder], category: str, params: Params) -> list[Result]:
         """Rows of the orders a query finds, newest first, as they were `read_lag` ago."""
@@ -201,7 +206,7 @@ class Api:
                 continue
             if not order_id and link_id and order.link_id != link_id:
                 continue
-            if order.visible_time <= now:
+            if max(order.visible_time, order.create_time + self._settings.read_lag) <= now:
                 rows.append(self._as_of(order, now - self._settings.read_lag))
         return rows[::-1]
 
@@ -214,6 +219,8 @@ class Api:
     def _executions(self, account: SimAccount, params: Params) -> Result:
         category = category_in(params)
         start, end = time_range(params, self._now())
+        if self._settings.read_lag:
+            end = min(end, (self._now() - self._settings.read_lag) // MILLISECOND)
         rows = [
             row
             for row in account.executions

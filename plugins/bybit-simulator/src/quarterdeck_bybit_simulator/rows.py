@@ -199,3 +199,31 @@ def wallet_row(balances: Mapping[str, Decimal], equities: Mapping[str, Decimal])
         "totalMaintenanceMarginByMp": "0",
         "coin": coins,
     }
+
+
+def transfer_row(name: str, currency: str, amount: Decimal, balance: Decimal, time: int) -> dict[str, Any]:
+    """Money that came from elsewhere or went there, as `/v5/account/transaction-log` tells it."""
+    return {
+        "id": name,
+        "symbol": "",
+        "category": "",
+        "side": "None",
+        "transactionTime": str(time // MILLISECOND),
+        "type": "TRANSFER_IN" if amount > 0 else "TRANSFER_OUT",
+        "transSubType": "",
+        "qty": "",
+        "size": "",
+        "currency": currency,
+        "tradePrice": "",
+        "funding": "",
+        "fee": "0",
+        "cashFlow": text(amount),
+        "change": text(amount),
+        "cashBalance": text(balance),
+        "feeRate": "",
+        "bonusChange": "",
+        "tradeId": "",
+        "orderId": "",
+        "orderLinkId": "",
+        "extraFees": "",
+    }

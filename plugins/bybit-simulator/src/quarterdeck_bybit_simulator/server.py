@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Self
@@ -87,14 +88,19 @@ class SimulatorServer:
 
     async def _request(self, request: web.Request) -> web.StreamResponse:
         body = await request.text()
-        rule = self.simulator.faults.of_request(request.path, "")
+        rule = self.simulator.faults.of_request(request.path, _symbol(request, body))
         if rule is not None and not rule.after and rule.do in (Do.DROP_REQUEST, Do.HTTP, Do.CODE):
             return self._unserved(request, rule)
         if rule is not None and rule.do is Do.DELAY_ACCEPT:
             await asyncio.sleep(rule.ms / 1000)
         address = request.headers.get("X-Forwarded-For", request.remote or "")
         query = request.rel_url.raw_query_string
-        answer = self.simulator.handle(request.method, request.path, query, body, request.headers, address)
+        arrived = (request.method, request.path, query, body, request.headers, address)
+        answer = self.simulator.handle(*arrived)
+        if rule is not None and rule.do is Do.TWICE:
+            answer = self.simulator.handle(*arrived)
+        if rule is not None and rule.do is Do.TOO_LATE:
+            answer = self.simulator.too_late(body, answer)
         if rule is not None and rule.do is Do.DELAY_ANSWER:
             await asyncio.sleep(rule.ms / 1000)
         if rule is not None and (rule.do is Do.ACCEPT_THEN_DROP or rule.after):
@@ -120,7 +126,7 @@ class SimulatorServer:
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
         assert self._sockets is not None, "the server has started"
-        live = web.WebSocketResponse(autoping=True, max_msg_size=1 << 20)
+        live = web.WebSocketResponse(autoping=False, max_msg_size=1 << 20)
         await live.prepare(request)
         outgoing: asyncio.Queue[str] = asyncio.Queue(_BACKLOG)
         socket = Socket(
@@ -135,6 +141,11 @@ class SimulatorServer:
             async for frame in live:
                 if frame.type is WSMsgType.TEXT:
                     self._sockets.hear(socket, frame.data)
+                elif frame.type is WSMsgType.PING and not socket.is_frozen:
+                    await live.pong(frame.data)
+                # Half-open: not even a close is answered.
+                while socket.is_frozen and request.transport is not None:  # noqa: ASYNC110 - the network ends it
+                    await asyncio.sleep(0.05)
         finally:
             writer.cancel()
             self._tasks.discard(writer)
@@ -164,6 +175,17 @@ async def _write(live: web.WebSocketResponse, outgoing: asyncio.Queue[str]) -> N
             await live.send_str(await outgoing.get())
         except ConnectionError:
             return
+
+
+def _symbol(request: web.Request, body: str) -> str:
+    """Which symbol a request is about; empty if it does not say."""
+    if request.method == "GET":
+        return str(request.rel_url.query.get("symbol", ""))
+    try:
+        params = json.loads(body or "{}")
+    except ValueError:
+        return ""
+    return str(params.get("symbol", "")) if isinstance(params, dict) else ""
 
 
 def _response(answer: Answer) -> web.Response:

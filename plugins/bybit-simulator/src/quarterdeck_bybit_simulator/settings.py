@@ -44,7 +44,7 @@ class SimulatorSettings:
     visibility_delay: int = 0
     """How long queries do not find a new order."""
     read_lag: int = 0
-    """How far behind the present queries of orders are."""
+    """How far behind the present queries of orders and executions are."""
     clock_offset: int = 0
     """What the server's clock is ahead of this machine's."""
     limits_apply: bool = True
@@ -53,4 +53,6 @@ class SimulatorSettings:
     ban: int = 600 * SECOND
     dcp_keeps_stops: bool = False
     """Whether the disconnection protection leaves conditional orders; Bybit does not say."""
+    split_keeps_link: bool = True
+    """Whether all parts of an order that was too large carry the client's id, or only the first; Bybit does not say."""
     is_in_maintenance: bool = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
@@ -132,6 +132,26 @@ class Simulator:
         }  # fmt: skip
         self.api.writes["/v5/order/create"](self.accounts[user], params)
         self._meet_the_book(self.accounts[user], params)
+
+    def trade_late(self, user: int, link_id: str, quantity: Decimal) -> None:
+        """Bybit books another trade of an order that has ended."""
+        account = self.accounts[user]
+        order = account.find("", link_id)
+        if order is None or order.is_open:
+            raise ValueError(f"{link_id} has not ended")
+        account.book_late(order, quantity)
+        self._meet_the_book(account, {"category": category_of(order.instrument)})
+
+    def too_late(self, body: str, answer: Answer) -> Answer:
+        """Bybit takes a cancel though the order has filled, and says so on the stream."""
+        params = _params("POST", "", body)
+        for account in self.accounts.values():
+            order = account.find(str(params.get("orderId", "")), str(params.get("orderLinkId", "")))
+            if order is not None and order.status == "Filled" and isinstance(answer.body, Mapping):
+                account.tell_too_late(order)
+                result = {"orderId": order.order_id, "orderLinkId": order.link_id}
+                return replace(answer, body={**answer.body, "retCode": 0, "retMsg": "OK", "result": result})
+        return answer
 
     # ------------------------------------------------------------ REST
 

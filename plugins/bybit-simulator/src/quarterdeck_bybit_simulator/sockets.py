@@ -93,6 +93,8 @@ class Sockets:
             return
         operation = str(message.get("op", ""))
         if operation == "ping":
+            rule = self._simulator.faults.of_request("ping", "")
+            socket.is_frozen = rule is not None and rule.do == "freeze"
             socket.say(self._pong(socket, message))
         elif operation == "auth":
             self._login(socket, message)
@@ -144,6 +146,7 @@ class Sockets:
             code, text = 0, "OK" if socket.kind is Kind.TRADE else ""
         except Refusal as refusal:
             code, text = refusal.code, refusal.text
+        self._simulator.truth.note("login", id=socket.connection_id, args=arguments, code=code)
         if socket.kind is Kind.TRADE:
             socket.say({"retCode": code, "retMsg": text, "op": "auth", "connId": socket.connection_id})
         else:
@@ -223,6 +226,8 @@ class Sockets:
                 for copy in range(rule.times if rule.do == "dup" else 1):
                     delay = chance.uniform(0, rule.shuffle_ms / 1000) if copy or rule.do == "shuffle" else 0.0
                     self._later(delay, lambda: socket.say(message))
+            case "delay":
+                self._later(rule.ms / 1000, lambda: socket.say(message))
             case "corrupt":
                 socket.say(message | {"data": _corrupted(message.get("data"), rule.field, rule.value)})
             case _:
