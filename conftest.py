@@ -56,9 +56,11 @@ class PostgresqlServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def stop(self) -> None:
-        """Cut every connection and end it."""
+        """Cut every connection and end it, with the signal that asks for that."""
         if self._process is None:
-            self._server.stop()
+            postmaster = self._server.get_postmaster_info().process
+            postmaster.send_signal(signal.SIGINT)
+            postmaster.wait(30)
         else:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(30)
@@ -74,7 +76,7 @@ class PostgresqlServer:
 
     def close(self) -> None:
         """End it and throw everything away."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is None or self._process.poll() is None:
             self.stop()
         self._server.cleanup()
 
