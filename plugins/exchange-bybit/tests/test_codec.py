@@ -30,7 +30,6 @@ from quarterdeck.domain.report import (
 from quarterdeck_exchange_bybit.codec import codes, executions, frames, market, orders
 from quarterdeck_exchange_bybit.codec.account import read_balances, read_key_info, read_position
 from quarterdeck_exchange_bybit.codec.listing import Listing, symbol_of
-from quarterdeck_exchange_bybit.codec.orderbook import OrderBook, OutOfStep
 from quarterdeck_exchange_bybit.codec.row import Malformed, Row, number
 
 
@@ -349,34 +348,6 @@ def test_candles_that_contradict_themselves_are_refused() -> None:
         broken[at] = bad
         with pytest.raises(Malformed):
             market.read_kline(broken, BTC, MINUTE)
-
-
-def book_message(kind: str, update: int, bids: list[list[str]], asks: list[list[str]]) -> Row:
-    data = {"s": "BTCUSDT", "b": bids, "a": asks, "u": update, "seq": update * 7}
-    return Row({"topic": "orderbook.50.BTCUSDT", "type": kind, "ts": 1_700_000_000_000, "data": data}, "book")
-
-
-def test_a_book_follows_its_changes() -> None:
-    book = OrderBook("btcusdt")
-    book.take(book_message("snapshot", 10, [["99", "1"], ["98", "2"]], [["101", "1"]]))
-    book.take(book_message("delta", 11, [["99", "0"]], [["100.5", "3"]]))
-    quote = book.quote()
-    assert quote is not None
-    assert (quote.bid, quote.bid_size, quote.ask, quote.ask_size) == (98.0, 2.0, 100.5, 3.0)
-
-
-def test_a_hole_or_a_crossed_book_empties_it() -> None:
-    book = OrderBook("btcusdt")
-    with pytest.raises(OutOfStep, match="before any snapshot"):
-        book.take(book_message("delta", 1_000, [["99", "1"]], []))
-    book.take(book_message("snapshot", 10, [["99", "1"]], [["101", "1"]]))
-    with pytest.raises(OutOfStep, match="12 does not follow 10"):
-        book.take(book_message("delta", 12, [["99", "1"]], []))
-    assert not book.is_ready
-    assert book.quote() is None
-    book.take(book_message("delta", 1, [["99", "1"]], [["101", "1"]]))  # the service began anew
-    with pytest.raises(OutOfStep, match="meets"):
-        book.take(book_message("delta", 2, [["101", "1"]], []))
 
 
 # ---------------------------------------------------------------- codes and frames

@@ -18,7 +18,7 @@ from quarterdeck.domain.market import MINUTE
 from quarterdeck_exchange_bybit.codec import executions, frames, market, orders
 from quarterdeck_exchange_bybit.codec.account import read_balances, read_key_info, read_position
 from quarterdeck_exchange_bybit.codec.listing import Listing, read_instrument, symbol_of
-from quarterdeck_exchange_bybit.codec.orderbook import OrderBook, OutOfStep
+from quarterdeck_exchange_bybit.codec.orderbook import LiveBook, OutOfStep
 from quarterdeck_exchange_bybit.codec.row import Malformed, Row
 
 ROOT = Path(__file__).parents[3]
@@ -92,7 +92,7 @@ def read(fields: dict[str, Any]) -> str:
         return "key"
     if str(fields.get("topic", "")).startswith("orderbook."):
         with suppress(OutOfStep):  # one message alone may well be a change
-            OrderBook("x").take(row)
+            LiveBook("x").take(row)
         return "orderbook"
     if str(fields.get("topic", "")).startswith("kline.") and fields["topic"].split(".")[1] == "5":
         for each in row.rows("data"):

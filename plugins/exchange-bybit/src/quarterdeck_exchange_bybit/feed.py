@@ -23,7 +23,7 @@ from quarterdeck_exchange_bybit.budget import Budget
 from quarterdeck_exchange_bybit.codec.frames import Topic
 from quarterdeck_exchange_bybit.codec.listing import Listing, category_of
 from quarterdeck_exchange_bybit.codec.market import read_kline, read_live_kline
-from quarterdeck_exchange_bybit.codec.orderbook import OrderBook, OutOfStep
+from quarterdeck_exchange_bybit.codec.orderbook import LiveBook, OutOfStep
 from quarterdeck_exchange_bybit.codec.row import MILLISECOND, Malformed
 from quarterdeck_exchange_bybit.codec.words import INTERVAL_WORDS
 from quarterdeck_exchange_bybit.line import Line
@@ -83,7 +83,7 @@ class BybitFeed:
         self._rest = Rest(public, None, self._clock, Budget())
         self._listing = Listing(())
         self._kept: dict[tuple[str, int], deque[Candle]] = {}
-        self._books: dict[str, OrderBook] = {}
+        self._books: dict[str, LiveBook] = {}
         self._events: asyncio.Queue[MarketEvent] = asyncio.Queue()
         self._lines: list[Line] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -188,7 +188,7 @@ class BybitFeed:
             self._quote(topic, instrument)
 
     def _quote(self, topic: Topic, instrument: Instrument) -> None:
-        book = self._books.setdefault(instrument.symbol, OrderBook(instrument.symbol))
+        book = self._books.setdefault(instrument.symbol, LiveBook(instrument.symbol))
         try:
             book.take(topic.message)
         except OutOfStep as error:
