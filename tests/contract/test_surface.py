@@ -17,6 +17,7 @@ REASONS = {
     if enum.name == "ErrorReason"
     for value in enum.values_by_name
 }
+OBSERVATIONS = {"Candle", "Quote", "BookLevel", "Ticker"}
 CODES = {code.name for code in grpc.StatusCode}
 
 
@@ -83,7 +84,7 @@ def test_fields_keep_the_style(message: Descriptor) -> None:
         assert field.type not in unsigned, field.full_name
         assert field.name.endswith("_time") == is_time, field.full_name
         if field.type in {FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT}:
-            assert message.name in {"Candle", "Quote"}, f"{field.full_name}: only observations are floats"
+            assert message.name in OBSERVATIONS, f"{field.full_name}: only observations are floats"
 
 
 def test_an_event_is_named_like_its_message() -> None:

@@ -12,7 +12,15 @@ METHODS = {
     "bots": ["create", "get", "list", "pause", "start", "stop"],
     "events": ["list", "stream"],
     "fills": ["list"],
-    "market": ["candles", "instrument", "instruments", "stream_candles", "stream_quotes"],
+    "market": [
+        "candles",
+        "instrument",
+        "instruments",
+        "stream_candles",
+        "stream_order_books",
+        "stream_quotes",
+        "stream_tickers",
+    ],
     "orders": ["amend", "cancel", "cancel_all", "create", "get", "list", "resolve"],
     "positions": ["close", "get", "list"],
     "risk": ["engage_kill_switch", "limits", "release_kill_switch", "state"],
@@ -21,14 +29,14 @@ METHODS = {
 }
 
 NAMES = """
-    Account AccountOverview AccountState AlreadyExists Amount AsyncListing AsyncStream Backoff Balance Bot
+    Account AccountOverview AccountState AlreadyExists Amount AsyncListing AsyncStream Backoff Balance BookLevel Bot
     BotChanged Candle Client ComputedSize Conflict ContractBroken DEFAULT_TARGET DeadlineExceeded Diagnosis Event
     EventBody FailedPrecondition FieldViolation Fill Finding Holding Instrument InternalError Interval InvalidRequest
-    JournalMismatch Moment NewBot NewOrder NotFound Options Order OrderChanged OrderCreated OrderTerms
+    JournalMismatch Moment NewBot NewOrder NotFound Options Order OrderBook OrderChanged OrderCreated OrderTerms
     OrdersChanged OutOfRange PageTokenMismatch Plugin Position PositionAhead PositionCompacted PositionShare
     QuarterdeckError Quote Reconciliation Refusal Replica ResourceExhausted RiskLimit RiskRatio RiskRefused RiskState
     RiskStateChanged Sizing SizingInput SizingRefused SizingStep SlowReader Status StreamError StreamGap
-    SyncClient SyncListing SyncStream Trade TradingHalted Unary Unavailable UnknownEvent Valuation events
+    SyncClient SyncListing SyncStream Ticker Trade TradingHalted Unary Unavailable UnknownEvent Valuation events
     new_request_id short_id to_dict
 """
 

@@ -14,7 +14,7 @@ from quarterdeck.daemon.clock import SystemClock
 from quarterdeck.daemon.feed_link import FeedLink
 from quarterdeck.daemon.market_data import MarketData
 from quarterdeck.domain.instrument import Instrument
-from quarterdeck.domain.market import MINUTE, Candle, MarketEvent
+from quarterdeck.domain.market import MINUTE, Candle, MarketEvent, OrderBook
 from quarterdeck.engine.inputs import Input
 from quarterdeck.plugin import VenueAccount
 
@@ -50,8 +50,8 @@ class Candles:
     is_replay = True
     start_time = MORNING
 
-    def __init__(self, events: Sequence[Candle], log: list[str]) -> None:
-        self._events = events
+    def __init__(self, events: Sequence[MarketEvent], log: list[str]) -> None:
+        self.events = events
         self._log = log
 
     async def open(self, instruments: Sequence[Instrument]) -> None:
@@ -67,7 +67,7 @@ class Candles:
         return ()
 
     async def stream(self, after: int) -> AsyncIterator[MarketEvent]:
-        for event in self._events:
+        for event in self.events:
             if event.time > after:
                 self._log.append(f"asked for {event.time}")
                 yield event
@@ -108,6 +108,12 @@ async def test_the_venue_is_first_and_watchers_are_last(link: FeedLink, venue: E
         for line in (f"asked for {time}", f"venue {time}", f"engine {time} at {time}", f"watchers {time}")
     ]
     assert link.events == 2
+
+
+async def test_an_order_book_is_for_watchers_alone(link: FeedLink, feed: Candles, venue: EmbeddedVenue) -> None:
+    feed.events = [OrderBook("btcusdt", TIMES[1], ((1.0, 1.0),), ())]
+    await link.run(MORNING)
+    assert venue.log == [f"asked for {TIMES[1]}", f"watchers {TIMES[1]}"]
     assert link.last_event_at is not None
 
 

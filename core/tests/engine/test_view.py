@@ -8,7 +8,7 @@ import pytest
 
 from core.tests.engine.desk import SPOT, Desk, d
 from quarterdeck.domain import report as r
-from quarterdeck.domain.market import HOUR, MINUTE, Candle, Quote, Side, Trade
+from quarterdeck.domain.market import HOUR, MINUTE, Candle, Quote, Side, Ticker, Trade
 
 
 def test_open_risk_counts_to_the_stop_and_what_has_none_whole(desk: Desk) -> None:
@@ -54,6 +54,19 @@ def test_spot_holdings_are_worth_their_mark() -> None:
     desk.candle(60_000.0, SPOT.symbol)
     assert view.equity == 41_000
     assert view.exposure_notional == 6_000
+
+
+def test_positions_are_worth_what_the_venue_says_as_long_as_it_does(desk: Desk) -> None:
+    view = desk.machine.view
+    desk.hold("0.1")
+    before = view.equity
+    desk.take(Ticker("btcusdt", desk.now, mark=50_100.0, index=50_090.0))
+    assert (view.worth("btcusdt"), view.mark("btcusdt")) == (d(50_100), d(50_000))  # orders go by what is traded
+    assert (view.unrealized_pnl, view.equity, view.exposure_notional) == (d(10), before + 10, d(5_010))
+    desk.take(Quote("btcusdt", desk.now, 50_199.0, 1.0, 50_201.0, 1.0))
+    assert view.unrealized_pnl == 10
+    desk.take(Ticker("btcusdt", desk.now))
+    assert (view.unrealized_pnl, view.worth("btcusdt")) == (d(20), d(50_200))
 
 
 def test_a_mark_follows_candles_quotes_and_trades(desk: Desk) -> None:

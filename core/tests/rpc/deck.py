@@ -12,7 +12,7 @@ from core.tests.engine.desk import IDS
 from quarterdeck.domain import report as r
 from quarterdeck.domain.deciders import AccountView
 from quarterdeck.domain.instrument import Instrument
-from quarterdeck.domain.market import MINUTE, SECOND, Candle, Quote
+from quarterdeck.domain.market import MINUTE, SECOND, Candle, OrderBook, Quote, Ticker
 from quarterdeck.domain.order import Order
 from quarterdeck.domain.risk import LimitStatus, OrderDraft, Refused
 from quarterdeck.domain.signal import Holding, Signal
@@ -133,17 +133,23 @@ class FakeLog:
 
 
 class FakeMarket:
-    """Candles and quotes, set by hand."""
+    """What the market shows, set by hand."""
 
     def __init__(self) -> None:
         self.version = 0
         self.quotes: dict[str, Quote] = {}
+        self.books: dict[str, OrderBook] = {}
+        self.tickers: dict[str, Ticker] = {}
         self.series_of: dict[tuple[str, int], list[Candle]] = {}
         self._waiters: list[asyncio.Future[None]] = []
 
-    def see(self, event: Quote | Candle) -> None:
+    def see(self, event: Quote | Candle | OrderBook | Ticker) -> None:
         if isinstance(event, Quote):
             self.quotes[event.symbol] = event
+        elif isinstance(event, OrderBook):
+            self.books[event.symbol] = event
+        elif isinstance(event, Ticker):
+            self.tickers[event.symbol] = event
         else:
             self.series_of.setdefault((event.symbol, event.interval), []).append(event)
         self.version += 1
@@ -171,6 +177,12 @@ class FakeMarket:
 
     def quote(self, symbol: str) -> Quote | None:
         return self.quotes.get(symbol)
+
+    def order_book(self, symbol: str) -> OrderBook | None:
+        return self.books.get(symbol)
+
+    def ticker(self, symbol: str) -> Ticker | None:
+        return self.tickers.get(symbol)
 
 
 @dataclass

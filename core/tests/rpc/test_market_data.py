@@ -14,14 +14,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from core.tests.rpc.calls import failure
 from core.tests.rpc.deck import START, FakeDeck
-from quarterdeck.domain.market import HOUR, MINUTE, Candle, Quote
+from quarterdeck.domain.market import HOUR, MINUTE, Candle, OrderBook, Quote, Ticker
 from quarterdeck.v1.instrument_pb2 import Instrument
 from quarterdeck.v1.market_data_service_pb2 import (
     GetInstrumentRequest,
     ListCandlesRequest,
     ListInstrumentsRequest,
     StreamCandlesRequest,
+    StreamOrderBooksRequest,
     StreamQuotesRequest,
+    StreamTickersRequest,
 )
 from quarterdeck.v1.market_data_service_pb2_grpc import MarketDataServiceStub
 from quarterdeck.v1.mode_pb2 import MODE_DEMO
@@ -95,6 +97,8 @@ def test_an_unknown_instrument_is_named(grpc_stub: MarketDataServiceStub) -> Non
         (grpc_stub.ListCandles, ListCandlesRequest(instrument=name, interval=Duration(seconds=60))),
         (grpc_stub.StreamQuotes, StreamQuotesRequest(instruments=[name])),
         (grpc_stub.StreamCandles, StreamCandlesRequest(instruments=[name])),
+        (grpc_stub.StreamOrderBooks, StreamOrderBooksRequest(instruments=[name])),
+        (grpc_stub.StreamTickers, StreamTickersRequest(instruments=[name])),
     ]
     for method, request in calls:
         found = failure(method, request)
@@ -119,6 +123,51 @@ def test_quotes_come_as_they_are_now_and_then_as_they_change(
     do(deck.market_data.see, quote(2, "ethusdt"))
     assert next(call).quote.instrument == "instruments/ethusdt"
     call.cancel()
+
+
+def book(number: int, levels: int = 20) -> OrderBook:
+    bids = tuple((100.0 - at, number + 1.0) for at in range(levels))
+    return OrderBook("btcusdt", START + number, bids, tuple((price + levels + 1, size) for price, size in bids), number)
+
+
+def test_order_books_come_whole_and_only_the_newest(
+    grpc_stub: MarketDataServiceStub, deck: FakeDeck, do: Callable[..., Any]
+) -> None:
+    do(deck.market_data.see, book(1))
+    call = grpc_stub.StreamOrderBooks(StreamOrderBooksRequest(depth=3), timeout=10)
+    first = next(call).order_book
+    assert ([each.price for each in first.bids], len(first.asks)) == ([100.0, 99.0, 98.0], 3)
+    assert (first.instrument, first.update_id, first.usable) == ("instruments/btcusdt", 1, True)
+
+    def hurry() -> None:
+        for number in range(2, 500):
+            deck.market_data.see(book(number))
+
+    do(hurry)
+    latest = next(call).order_book
+    assert (latest.update_id, latest.bids[0].size, latest.book_time.ToNanoseconds()) == (499, 500.0, START + 499)
+    do(deck.market_data.see, OrderBook("btcusdt", START + 500, (), ()))
+    gone = next(call).order_book
+    assert (gone.usable, len(gone.bids), len(gone.asks)) == (False, 0, 0)
+    call.cancel()
+    do(deck.market_data.see, book(501, 2_000))
+    for asked, given in ((0, 10), (5_000, 1_000)):
+        call = grpc_stub.StreamOrderBooks(StreamOrderBooksRequest(depth=asked), timeout=10)
+        assert len(next(call).order_book.bids) == given
+        call.cancel()
+
+
+def test_a_ticker_says_what_the_venue_says(
+    grpc_stub: MarketDataServiceStub, deck: FakeDeck, do: Callable[..., Any]
+) -> None:
+    do(deck.market_data.see, Ticker("btcusdt", START, mark=100.5, funding_rate=-0.0001, next_funding_time=FIRST))
+    call = grpc_stub.StreamTickers(StreamTickersRequest(), timeout=10)
+    ticker = next(call).ticker
+    call.cancel()
+    assert (ticker.mark_price, ticker.funding_rate) == (100.5, -0.0001)
+    assert ticker.next_funding_time.ToNanoseconds() == FIRST
+    assert not ticker.HasField("index_price")
+    assert not ticker.HasField("open_interest")
 
 
 def test_candles_stream_by_instrument_and_interval(

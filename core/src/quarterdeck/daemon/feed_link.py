@@ -7,6 +7,7 @@ import asyncio
 from quarterdeck.daemon.clock import Clock, ReplayClock
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.market_data import MarketData
+from quarterdeck.domain.market import OrderBook
 from quarterdeck.plugin.exchange import EmbeddedExchange, Exchange
 from quarterdeck.plugin.feed import Feed
 
@@ -36,9 +37,10 @@ class FeedLink:
         async for event in self._feed.stream(after):
             if replay is not None:
                 replay.advance(event.time)
-            if venue is not None:
-                venue.on_market(event)
-            loop.take(event)
+            if not isinstance(event, OrderBook):  # books are for those who watch
+                if venue is not None:
+                    venue.on_market(event)
+                loop.take(event)
             see(event)
             self.events += 1
             self.last_event_at = now()

@@ -1,4 +1,4 @@
-"""Owns the recent market for those who watch: the last candles per interval and the latest price. Lossy by design."""
+"""Owns the recent market for those who watch: the last candles of each interval, the latest of the rest. Lossy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Collection, Sequence
 
-from quarterdeck.domain.market import Candle, MarketEvent, Quote, Trade
+from quarterdeck.domain.market import Candle, MarketEvent, OrderBook, Quote, Ticker, Trade
 
 #: Candles kept per instrument and interval; older ones come from the feed's history.
 CANDLES_KEPT = 2_000
@@ -18,6 +18,8 @@ class MarketData:
     def __init__(self) -> None:
         self._candles: dict[tuple[str, int], deque[Candle]] = {}
         self._quotes: dict[str, Quote] = {}
+        self._books: dict[str, OrderBook] = {}
+        self._tickers: dict[str, Ticker] = {}
         self._watchers: list[asyncio.Future[None]] = []
         self.version = 0
         """Rises with every change."""
@@ -32,6 +34,10 @@ class MarketData:
             candles.append(event)
         elif isinstance(event, Quote):
             self._quotes[event.symbol] = event
+        elif isinstance(event, OrderBook):
+            self._books[event.symbol] = event
+        elif isinstance(event, Ticker):
+            self._tickers[event.symbol] = event
         elif isinstance(event, Trade):
             self._quotes[event.symbol] = Quote(event.symbol, event.time, event.price, 0.0, event.price, 0.0)
         self.version += 1
@@ -61,6 +67,14 @@ class MarketData:
         """The last closed candle."""
         candles = self._candles.get((symbol, interval))
         return candles[-1] if candles else None
+
+    def order_book(self, symbol: str) -> OrderBook | None:
+        """The latest order book; None where the feed has none."""
+        return self._books.get(symbol)
+
+    def ticker(self, symbol: str) -> Ticker | None:
+        """The latest ticker; None where the feed has none."""
+        return self._tickers.get(symbol)
 
     def quote(self, symbol: str) -> Quote | None:
         """The latest quote; where the feed has none, the last trade or candle's close on both sides, with no size."""

@@ -62,6 +62,42 @@ class Quote:
     ask_size: float
 
 
+#: A price and how much stands there, in base units.
+Level = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderBook:
+    """The order book at one moment: levels of both sides, the best first.
+
+    Without any level there is no book: what was told before is worth nothing until the next one comes.
+    """
+
+    symbol: str
+    time: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    update_id: int = 0
+    """The venue's number of the last change in it; 0 is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticker:
+    """What a venue says about an instrument besides its trades. What it does not say is None.
+
+    Open interest is in base units; the funding rate is the one that will be paid at `next_funding_time`.
+    """
+
+    symbol: str
+    time: int
+    last: float | None = None
+    mark: float | None = None
+    index: float | None = None
+    funding_rate: float | None = None
+    next_funding_time: int | None = None
+    open_interest: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Trade:
     """One trade on the venue's tape. `side` is the taker's."""
@@ -82,4 +118,4 @@ class FundingRate:
     rate: float
 
 
-MarketEvent = Candle | Quote | Trade | FundingRate
+MarketEvent = Candle | Quote | Trade | FundingRate | Ticker | OrderBook

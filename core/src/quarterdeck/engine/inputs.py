@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from quarterdeck.domain.bot import BotSpec
 from quarterdeck.domain.deciders import Strategy
-from quarterdeck.domain.market import Candle, FundingRate, Quote, Side, Trade
+from quarterdeck.domain.market import Candle, FundingRate, Quote, Side, Ticker, Trade
 from quarterdeck.domain.order import OrderType, TimeInForce
 from quarterdeck.domain.report import Report
 from quarterdeck.domain.venue import VenueSnapshot
@@ -231,7 +231,7 @@ Notice = (
     | Timer
 )
 
-Input = Candle | Quote | Trade | FundingRate | Report | Command | Notice
+Input = Candle | Quote | Trade | FundingRate | Ticker | Report | Command | Notice
 
 
 @dataclass(frozen=True, slots=True)

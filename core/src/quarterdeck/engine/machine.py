@@ -12,7 +12,7 @@ from typing import assert_never
 from quarterdeck.domain.deciders import Strategy
 from quarterdeck.domain.errors import AlreadyExists, CallerError
 from quarterdeck.domain.instrument import Instrument
-from quarterdeck.domain.market import Candle, FundingRate, Quote, Trade
+from quarterdeck.domain.market import Candle, FundingRate, Quote, Ticker, Trade
 from quarterdeck.domain.report import Filled, Report
 from quarterdeck.domain.risk import TradingState
 from quarterdeck.engine import account, bots, orders
@@ -68,6 +68,9 @@ class Machine:
             return self._tick(time)
         if isinstance(item, Trade):
             self.market.see(item.symbol, item.price)
+            return self._tick(time)
+        if isinstance(item, Ticker):
+            self.market.value(item.symbol, item.mark)
             return self._tick(time)
         if isinstance(item, FundingRate):
             return self._tick(time)

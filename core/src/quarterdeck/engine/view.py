@@ -64,7 +64,7 @@ class View:
         total = ZERO
         for symbol, position in self._state.positions.items():
             if position.quantity and not self._is_spot(symbol):
-                mark = self._market.mark(symbol)
+                mark = self._market.worth(symbol)
                 if mark is not None:
                     total += position.unrealized_pnl(mark)
         return total
@@ -124,7 +124,7 @@ class View:
         total = ZERO
         for symbol, position in self._state.positions.items():
             if position.quantity:
-                mark = self._market.mark(symbol)
+                mark = self._market.worth(symbol)
                 total += abs(position.cost if mark is None else position.quantity * mark)
         for exposure in self._state.exposures.values():
             total += exposure.pending_notional
@@ -137,6 +137,10 @@ class View:
     def mark(self, symbol: str) -> Decimal | None:
         """Latest price seen, or None before the first observation."""
         return self._market.mark(symbol)
+
+    def worth(self, symbol: str) -> Decimal | None:
+        """What a position in it is valued at: the venue's mark price, the latest price where it states none."""
+        return self._market.worth(symbol)
 
     def position_quantity(self, symbol: str) -> Decimal:
         """Signed position of the account in an instrument."""

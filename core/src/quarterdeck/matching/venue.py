@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from quarterdeck.domain.amounts import ZERO, from_observation
 from quarterdeck.domain.instrument import Instrument
-from quarterdeck.domain.market import Candle, FundingRate, MarketEvent, Quote
+from quarterdeck.domain.market import Candle, FundingRate, MarketEvent, OrderBook, Quote, Ticker
 from quarterdeck.domain.order import OrderTerms
 from quarterdeck.domain.report import Acked, AmendRejected, BalanceChanged, CancelRejected, Filled, Rejected, Report
 from quarterdeck.domain.venue import Activity
@@ -152,6 +152,8 @@ class Venue:
             return _NOTHING
         if isinstance(event, Candle):
             return self._on_candle(book, event)
+        if isinstance(event, Ticker | OrderBook):  # nobody can trade with what they say
+            return _NOTHING
         if event.time < book.seen_until:
             return _NOTHING
         if isinstance(event, FundingRate):

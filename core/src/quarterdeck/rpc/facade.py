@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from quarterdeck.domain.instrument import Instrument
-from quarterdeck.domain.market import Candle, Quote
+from quarterdeck.domain.market import Candle, OrderBook, Quote, Ticker
 from quarterdeck.domain.order import Order
 from quarterdeck.domain.risk import LimitStatus
 from quarterdeck.domain.sizing import RiskRatio
@@ -140,6 +140,12 @@ class MarketData(Protocol):
 
     def quote(self, symbol: str) -> Quote | None:
         """The latest quote."""
+
+    def order_book(self, symbol: str) -> OrderBook | None:
+        """The latest order book."""
+
+    def ticker(self, symbol: str) -> Ticker | None:
+        """The latest ticker."""
 
 
 T_co = TypeVar("T_co", covariant=True)

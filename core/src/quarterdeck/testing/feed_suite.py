@@ -14,12 +14,12 @@ from bisect import bisect_right
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from itertools import pairwise
-from math import isfinite
+from math import inf, isfinite
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, cast
 
 from quarterdeck.domain.instrument import Instrument
-from quarterdeck.domain.market import Candle, FundingRate, MarketEvent, Quote, Trade
+from quarterdeck.domain.market import Candle, FundingRate, MarketEvent, OrderBook, Quote, Ticker, Trade
 from quarterdeck.plugin import Factory, Feed
 from quarterdeck.testing.checks import build, check_factory
 from quarterdeck.testing.views import BTCUSDT
@@ -257,3 +257,13 @@ def _fault(event: MarketEvent) -> str | None:
             return None if 0 < bid <= ask and min(bid_size, ask_size) >= 0 else "it is crossed or out of range"
         case FundingRate(rate=rate):
             return None if isfinite(rate) else "the rate is not finite"
+        case Ticker(last=last, mark=mark, index=index, funding_rate=rate, open_interest=interest):
+            told = [number for number in (last, mark, index) if number is not None]
+            if not all(isfinite(number) and number > 0 for number in told):
+                return "a price is out of range"
+            return None if isfinite(rate or 0.0) and 0 <= (interest or 0.0) < inf else "a number is out of range"
+        case OrderBook(bids=bids, asks=asks):
+            prices = [price for price, _ in (*reversed(bids), *asks)]
+            if any(not earlier < later for earlier, later in pairwise([0.0, *prices])):
+                return "its levels are not in order, or cross"
+            return None if all(0 < size < inf for _, size in (*bids, *asks)) else "a size is out of range"

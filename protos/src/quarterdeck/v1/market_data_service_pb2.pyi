@@ -311,3 +311,103 @@ class StreamCandlesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamCandlesResponse: _TypeAlias = StreamCandlesResponse  # noqa: Y015
+
+@_typing.final
+class StreamOrderBooksRequest(_message.Message):
+    """The request of StreamOrderBooks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENTS_FIELD_NUMBER: _builtins.int
+    DEPTH_FIELD_NUMBER: _builtins.int
+    depth: _builtins.int
+    """At most so many levels of each side. 0 means 10; more than 1000 is read as 1000; negative is refused."""
+    @_builtins.property
+    def instruments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which, as `instruments/{instrument}`. Empty means every instrument the daemon follows."""
+
+    def __init__(
+        self,
+        *,
+        instruments: _abc.Iterable[_builtins.str] | None = ...,
+        depth: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth", b"depth", "instruments", b"instruments"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamOrderBooksRequest: _TypeAlias = StreamOrderBooksRequest  # noqa: Y015
+
+@_typing.final
+class StreamOrderBooksResponse(_message.Message):
+    """The response of StreamOrderBooks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_BOOK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def order_book(self) -> _market_pb2.OrderBook:
+        """The order book of one instrument."""
+
+    def __init__(
+        self,
+        *,
+        order_book: _market_pb2.OrderBook | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order_book", b"order_book"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_book", b"order_book"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamOrderBooksResponse: _TypeAlias = StreamOrderBooksResponse  # noqa: Y015
+
+@_typing.final
+class StreamTickersRequest(_message.Message):
+    """The request of StreamTickers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def instruments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which, as `instruments/{instrument}`. Empty means every instrument the daemon follows."""
+
+    def __init__(
+        self,
+        *,
+        instruments: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instruments", b"instruments"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamTickersRequest: _TypeAlias = StreamTickersRequest  # noqa: Y015
+
+@_typing.final
+class StreamTickersResponse(_message.Message):
+    """The response of StreamTickers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ticker(self) -> _market_pb2.Ticker:
+        """The newest ticker of one instrument."""
+
+    def __init__(
+        self,
+        *,
+        ticker: _market_pb2.Ticker | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ticker", b"ticker"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ticker", b"ticker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamTickersResponse: _TypeAlias = StreamTickersResponse  # noqa: Y015

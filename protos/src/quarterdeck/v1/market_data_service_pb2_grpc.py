@@ -65,6 +65,16 @@ class MarketDataServiceStub:
                 request_serializer=quarterdeck_dot_v1_dot_market__data__service__pb2.StreamCandlesRequest.SerializeToString,
                 response_deserializer=quarterdeck_dot_v1_dot_market__data__service__pb2.StreamCandlesResponse.FromString,
                 _registered_method=True)
+        self.StreamOrderBooks = channel.unary_stream(
+                '/quarterdeck.v1.MarketDataService/StreamOrderBooks',
+                request_serializer=quarterdeck_dot_v1_dot_market__data__service__pb2.StreamOrderBooksRequest.SerializeToString,
+                response_deserializer=quarterdeck_dot_v1_dot_market__data__service__pb2.StreamOrderBooksResponse.FromString,
+                _registered_method=True)
+        self.StreamTickers = channel.unary_stream(
+                '/quarterdeck.v1.MarketDataService/StreamTickers',
+                request_serializer=quarterdeck_dot_v1_dot_market__data__service__pb2.StreamTickersRequest.SerializeToString,
+                response_deserializer=quarterdeck_dot_v1_dot_market__data__service__pb2.StreamTickersResponse.FromString,
+                _registered_method=True)
 
 
 class MarketDataServiceServicer:
@@ -116,6 +126,23 @@ class MarketDataServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamOrderBooks(self, request, context):
+        """Streams the order book of each instrument, whole: first the current one, then as it changes. Conflated, lossy: a message
+        replaces the one before, and a slow reader gets fewer of them. One that is not usable says that there is none for now. An
+        instrument whose book the feed does not follow is silent. NOT_FOUND with INSTRUMENT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamTickers(self, request, context):
+        """Streams the newest ticker of each instrument: first the current one, then changes. Conflated, lossy. An instrument whose
+        ticker the feed does not follow is silent. NOT_FOUND with INSTRUMENT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MarketDataServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -143,6 +170,16 @@ def add_MarketDataServiceServicer_to_server(servicer, server):
                     servicer.StreamCandles,
                     request_deserializer=quarterdeck_dot_v1_dot_market__data__service__pb2.StreamCandlesRequest.FromString,
                     response_serializer=quarterdeck_dot_v1_dot_market__data__service__pb2.StreamCandlesResponse.SerializeToString,
+            ),
+            'StreamOrderBooks': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamOrderBooks,
+                    request_deserializer=quarterdeck_dot_v1_dot_market__data__service__pb2.StreamOrderBooksRequest.FromString,
+                    response_serializer=quarterdeck_dot_v1_dot_market__data__service__pb2.StreamOrderBooksResponse.SerializeToString,
+            ),
+            'StreamTickers': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamTickers,
+                    request_deserializer=quarterdeck_dot_v1_dot_market__data__service__pb2.StreamTickersRequest.FromString,
+                    response_serializer=quarterdeck_dot_v1_dot_market__data__service__pb2.StreamTickersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -286,6 +323,60 @@ class MarketDataService:
             '/quarterdeck.v1.MarketDataService/StreamCandles',
             quarterdeck_dot_v1_dot_market__data__service__pb2.StreamCandlesRequest.SerializeToString,
             quarterdeck_dot_v1_dot_market__data__service__pb2.StreamCandlesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamOrderBooks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/quarterdeck.v1.MarketDataService/StreamOrderBooks',
+            quarterdeck_dot_v1_dot_market__data__service__pb2.StreamOrderBooksRequest.SerializeToString,
+            quarterdeck_dot_v1_dot_market__data__service__pb2.StreamOrderBooksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamTickers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/quarterdeck.v1.MarketDataService/StreamTickers',
+            quarterdeck_dot_v1_dot_market__data__service__pb2.StreamTickersRequest.SerializeToString,
+            quarterdeck_dot_v1_dot_market__data__service__pb2.StreamTickersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,15 @@ class MarketDataServiceStub:
     """Streams candles as they grow and close. Conflated, lossy: between two messages a candle may have grown several times, and a
     slow reader may miss a whole one. NOT_FOUND with INSTRUMENT_NOT_FOUND.
     """
+    StreamOrderBooks: _grpc.UnaryStreamMultiCallable[_market_data_service_pb2.StreamOrderBooksRequest, _market_data_service_pb2.StreamOrderBooksResponse]
+    """Streams the order book of each instrument, whole: first the current one, then as it changes. Conflated, lossy: a message
+    replaces the one before, and a slow reader gets fewer of them. One that is not usable says that there is none for now. An
+    instrument whose book the feed does not follow is silent. NOT_FOUND with INSTRUMENT_NOT_FOUND.
+    """
+    StreamTickers: _grpc.UnaryStreamMultiCallable[_market_data_service_pb2.StreamTickersRequest, _market_data_service_pb2.StreamTickersResponse]
+    """Streams the newest ticker of each instrument: first the current one, then changes. Conflated, lossy. An instrument whose
+    ticker the feed does not follow is silent. NOT_FOUND with INSTRUMENT_NOT_FOUND.
+    """
 
 @_typing.type_check_only
 class MarketDataServiceAsyncStub(MarketDataServiceStub):
@@ -86,6 +95,15 @@ class MarketDataServiceAsyncStub(MarketDataServiceStub):
     StreamCandles: _aio.UnaryStreamMultiCallable[_market_data_service_pb2.StreamCandlesRequest, _market_data_service_pb2.StreamCandlesResponse]  # type: ignore[assignment]
     """Streams candles as they grow and close. Conflated, lossy: between two messages a candle may have grown several times, and a
     slow reader may miss a whole one. NOT_FOUND with INSTRUMENT_NOT_FOUND.
+    """
+    StreamOrderBooks: _aio.UnaryStreamMultiCallable[_market_data_service_pb2.StreamOrderBooksRequest, _market_data_service_pb2.StreamOrderBooksResponse]  # type: ignore[assignment]
+    """Streams the order book of each instrument, whole: first the current one, then as it changes. Conflated, lossy: a message
+    replaces the one before, and a slow reader gets fewer of them. One that is not usable says that there is none for now. An
+    instrument whose book the feed does not follow is silent. NOT_FOUND with INSTRUMENT_NOT_FOUND.
+    """
+    StreamTickers: _aio.UnaryStreamMultiCallable[_market_data_service_pb2.StreamTickersRequest, _market_data_service_pb2.StreamTickersResponse]  # type: ignore[assignment]
+    """Streams the newest ticker of each instrument: first the current one, then changes. Conflated, lossy. An instrument whose
+    ticker the feed does not follow is silent. NOT_FOUND with INSTRUMENT_NOT_FOUND.
     """
 
 class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -143,6 +161,27 @@ class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_market_data_service_pb2.StreamCandlesResponse], _abc.AsyncIterator[_market_data_service_pb2.StreamCandlesResponse]]:
         """Streams candles as they grow and close. Conflated, lossy: between two messages a candle may have grown several times, and a
         slow reader may miss a whole one. NOT_FOUND with INSTRUMENT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamOrderBooks(
+        self,
+        request: _market_data_service_pb2.StreamOrderBooksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_market_data_service_pb2.StreamOrderBooksResponse], _abc.AsyncIterator[_market_data_service_pb2.StreamOrderBooksResponse]]:
+        """Streams the order book of each instrument, whole: first the current one, then as it changes. Conflated, lossy: a message
+        replaces the one before, and a slow reader gets fewer of them. One that is not usable says that there is none for now. An
+        instrument whose book the feed does not follow is silent. NOT_FOUND with INSTRUMENT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamTickers(
+        self,
+        request: _market_data_service_pb2.StreamTickersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_market_data_service_pb2.StreamTickersResponse], _abc.AsyncIterator[_market_data_service_pb2.StreamTickersResponse]]:
+        """Streams the newest ticker of each instrument: first the current one, then changes. Conflated, lossy. An instrument whose
+        ticker the feed does not follow is silent. NOT_FOUND with INSTRUMENT_NOT_FOUND.
         """
 
 def add_MarketDataServiceServicer_to_server(servicer: MarketDataServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

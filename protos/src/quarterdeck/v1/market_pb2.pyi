@@ -3,10 +3,12 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -119,3 +121,152 @@ class Quote(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Quote: _TypeAlias = Quote  # noqa: Y015
+
+@_typing.final
+class BookLevel(_message.Message):
+    """One price of an order book and how much stands there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRICE_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    price: _builtins.float
+    """The price."""
+    size: _builtins.float
+    """How much is wanted or offered at it, in base."""
+    def __init__(
+        self,
+        *,
+        price: _builtins.float = ...,
+        size: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["price", b"price", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BookLevel: _TypeAlias = BookLevel  # noqa: Y015
+
+@_typing.final
+class OrderBook(_message.Message):
+    """The order book at one moment. An observation, like Candle."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    BIDS_FIELD_NUMBER: _builtins.int
+    ASKS_FIELD_NUMBER: _builtins.int
+    BOOK_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_ID_FIELD_NUMBER: _builtins.int
+    USABLE_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.str
+    """The instrument, as `instruments/{instrument}`."""
+    update_id: _builtins.int
+    """The venue's number of the last change in it. 0 if the venue does not number them."""
+    usable: _builtins.bool
+    """False while there is no book to rely on, after a break or a change that was missed: then it has no levels, and those told
+    before are worth nothing.
+    """
+    @_builtins.property
+    def bids(self) -> _containers.RepeatedCompositeFieldContainer[Global___BookLevel]:
+        """What is wanted, the highest price first."""
+
+    @_builtins.property
+    def asks(self) -> _containers.RepeatedCompositeFieldContainer[Global___BookLevel]:
+        """What is offered, the lowest price first."""
+
+    @_builtins.property
+    def book_time(self) -> _timestamp_pb2.Timestamp:
+        """When the venue says this was so."""
+
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.str = ...,
+        bids: _abc.Iterable[Global___BookLevel] | None = ...,
+        asks: _abc.Iterable[Global___BookLevel] | None = ...,
+        book_time: _timestamp_pb2.Timestamp | None = ...,
+        update_id: _builtins.int = ...,
+        usable: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["book_time", b"book_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asks", b"asks", "bids", b"bids", "book_time", b"book_time", "instrument", b"instrument", "update_id", b"update_id", "usable", b"usable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderBook: _TypeAlias = OrderBook  # noqa: Y015
+
+@_typing.final
+class Ticker(_message.Message):
+    """What the venue says about an instrument besides its trades. An observation, like Candle. What it does not say is absent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    LAST_PRICE_FIELD_NUMBER: _builtins.int
+    MARK_PRICE_FIELD_NUMBER: _builtins.int
+    INDEX_PRICE_FIELD_NUMBER: _builtins.int
+    FUNDING_RATE_FIELD_NUMBER: _builtins.int
+    NEXT_FUNDING_TIME_FIELD_NUMBER: _builtins.int
+    OPEN_INTEREST_FIELD_NUMBER: _builtins.int
+    TICKER_TIME_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.str
+    """The instrument, as `instruments/{instrument}`."""
+    last_price: _builtins.float
+    """The price of the last trade."""
+    mark_price: _builtins.float
+    """What the venue values positions at."""
+    index_price: _builtins.float
+    """The price of the underlying, of many venues."""
+    funding_rate: _builtins.float
+    """What longs will pay to shorts at the next funding, as a part of the notional; negative is received."""
+    open_interest: _builtins.float
+    """All open contracts, in base."""
+    @_builtins.property
+    def next_funding_time(self) -> _timestamp_pb2.Timestamp:
+        """When funding is due next."""
+
+    @_builtins.property
+    def ticker_time(self) -> _timestamp_pb2.Timestamp:
+        """When the venue says this was so."""
+
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.str = ...,
+        last_price: _builtins.float | None = ...,
+        mark_price: _builtins.float | None = ...,
+        index_price: _builtins.float | None = ...,
+        funding_rate: _builtins.float | None = ...,
+        next_funding_time: _timestamp_pb2.Timestamp | None = ...,
+        open_interest: _builtins.float | None = ...,
+        ticker_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_funding_rate", b"_funding_rate", "_index_price", b"_index_price", "_last_price", b"_last_price", "_mark_price", b"_mark_price", "_open_interest", b"_open_interest", "funding_rate", b"funding_rate", "index_price", b"index_price", "last_price", b"last_price", "mark_price", b"mark_price", "next_funding_time", b"next_funding_time", "open_interest", b"open_interest", "ticker_time", b"ticker_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_funding_rate", b"_funding_rate", "_index_price", b"_index_price", "_last_price", b"_last_price", "_mark_price", b"_mark_price", "_open_interest", b"_open_interest", "funding_rate", b"funding_rate", "index_price", b"index_price", "instrument", b"instrument", "last_price", b"last_price", "mark_price", b"mark_price", "next_funding_time", b"next_funding_time", "open_interest", b"open_interest", "ticker_time", b"ticker_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__funding_rate: _TypeAlias = _typing.Literal["funding_rate"]  # noqa: Y015
+    _WhichOneofArgType__funding_rate: _TypeAlias = _typing.Literal["_funding_rate", b"_funding_rate"]  # noqa: Y015
+    _WhichOneofReturnType__index_price: _TypeAlias = _typing.Literal["index_price"]  # noqa: Y015
+    _WhichOneofArgType__index_price: _TypeAlias = _typing.Literal["_index_price", b"_index_price"]  # noqa: Y015
+    _WhichOneofReturnType__last_price: _TypeAlias = _typing.Literal["last_price"]  # noqa: Y015
+    _WhichOneofArgType__last_price: _TypeAlias = _typing.Literal["_last_price", b"_last_price"]  # noqa: Y015
+    _WhichOneofReturnType__mark_price: _TypeAlias = _typing.Literal["mark_price"]  # noqa: Y015
+    _WhichOneofArgType__mark_price: _TypeAlias = _typing.Literal["_mark_price", b"_mark_price"]  # noqa: Y015
+    _WhichOneofReturnType__open_interest: _TypeAlias = _typing.Literal["open_interest"]  # noqa: Y015
+    _WhichOneofArgType__open_interest: _TypeAlias = _typing.Literal["_open_interest", b"_open_interest"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__funding_rate) -> _WhichOneofReturnType__funding_rate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__index_price) -> _WhichOneofReturnType__index_price | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__last_price) -> _WhichOneofReturnType__last_price | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mark_price) -> _WhichOneofReturnType__mark_price | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__open_interest) -> _WhichOneofReturnType__open_interest | None: ...
+
+Global___Ticker: _TypeAlias = Ticker  # noqa: Y015

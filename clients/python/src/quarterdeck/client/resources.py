@@ -151,6 +151,43 @@ class Quote:
     quote_time: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class BookLevel:
+    """One price of an order book and how much stands there."""
+
+    price: float
+    size: float
+
+
+@dataclass(frozen=True, slots=True)
+class OrderBook:
+    """The order book at one moment, the best price of each side first. An observation, so in floats.
+
+    While it is not `usable` it has no levels, and those told before are worth nothing.
+    """
+
+    instrument: str
+    bids: tuple[BookLevel, ...]
+    asks: tuple[BookLevel, ...]
+    book_time: datetime
+    update_id: int
+    usable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ticker:
+    """What the venue says about an instrument besides its trades; `None` is what it does not say. In floats."""
+
+    instrument: str
+    last_price: float | None
+    mark_price: float | None
+    index_price: float | None
+    funding_rate: float | None
+    next_funding_time: datetime | None
+    open_interest: float | None
+    ticker_time: datetime
+
+
 # ---------------------------------------------------------------- orders and positions
 
 

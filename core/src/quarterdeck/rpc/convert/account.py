@@ -96,7 +96,7 @@ def position_message(position: Position, state: State, view: View, account: str)
     average = position.average_price
     if average is not None:
         message.average_price.value = rounded(average)
-    mark = view.mark(symbol)
+    mark = view.worth(symbol)
     if mark is not None:
         message.mark_price.value = rounded(mark)
     message.unrealized_pnl.value = rounded(ZERO if mark is None else position.unrealized_pnl(mark))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quarterdeck.domain.instrument import Instrument, InstrumentKind
-from quarterdeck.domain.market import Candle, Quote
+from quarterdeck.domain.market import Candle, OrderBook, Quote, Ticker
 from quarterdeck.rpc import names
 from quarterdeck.rpc.convert.values import numbers, set_span, set_time, text
 from quarterdeck.v1 import instrument_pb2, market_pb2
@@ -61,4 +61,33 @@ def quote_message(quote: Quote) -> market_pb2.Quote:
         ask_size=quote.ask_size,
     )
     set_time(message.quote_time, quote.time)
+    return message
+
+
+def order_book_message(book: OrderBook, depth: int) -> market_pb2.OrderBook:
+    """The best `depth` levels of each side."""
+    message = market_pb2.OrderBook(
+        instrument=names.instrument(book.symbol),
+        bids=[market_pb2.BookLevel(price=price, size=size) for price, size in book.bids[:depth]],
+        asks=[market_pb2.BookLevel(price=price, size=size) for price, size in book.asks[:depth]],
+        update_id=book.update_id,
+        usable=bool(book.bids or book.asks),
+    )
+    set_time(message.book_time, book.time)
+    return message
+
+
+def ticker_message(ticker: Ticker) -> market_pb2.Ticker:
+    """What the venue says besides trades; what it does not say is absent."""
+    message = market_pb2.Ticker(
+        instrument=names.instrument(ticker.symbol),
+        last_price=ticker.last,
+        mark_price=ticker.mark,
+        index_price=ticker.index,
+        funding_rate=ticker.funding_rate,
+        open_interest=ticker.open_interest,
+    )
+    if ticker.next_funding_time is not None:
+        set_time(message.next_funding_time, ticker.next_funding_time)
+    set_time(message.ticker_time, ticker.time)
     return message

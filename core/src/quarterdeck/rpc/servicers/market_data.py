@@ -7,14 +7,21 @@ share nothing with the stream of events: no queue, no order, no limit but the nu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from typing_extensions import override
 
 from quarterdeck.domain.errors import NotFound
-from quarterdeck.domain.market import Candle, Quote
+from quarterdeck.domain.market import Candle, OrderBook
 from quarterdeck.rpc import names, pages
-from quarterdeck.rpc.convert.market import candle_message, instrument_message, quote_message
+from quarterdeck.rpc.convert.market import (
+    candle_message,
+    instrument_message,
+    order_book_message,
+    quote_message,
+    ticker_message,
+)
 from quarterdeck.rpc.convert.values import span_of, time_of
 from quarterdeck.rpc.facade import Deck
 from quarterdeck.rpc.servicers.base import Context, Servicer
@@ -28,14 +35,24 @@ from quarterdeck.v1.market_data_service_pb2 import (
     ListInstrumentsResponse,
     StreamCandlesRequest,
     StreamCandlesResponse,
+    StreamOrderBooksRequest,
+    StreamOrderBooksResponse,
     StreamQuotesRequest,
     StreamQuotesResponse,
+    StreamTickersRequest,
+    StreamTickersResponse,
 )
 from quarterdeck.v1.market_data_service_pb2_grpc import MarketDataServiceServicer
 
+T = TypeVar("T")
+_Response = StreamQuotesResponse | StreamCandlesResponse | StreamOrderBooksResponse | StreamTickersResponse
+
+#: Levels of each side of an order book, unless asked for others, and at most.
+DEFAULT_DEPTH, LARGEST_DEPTH = 10, 1000
+
 
 class MarketDataServicer(Servicer, MarketDataServiceServicer):
-    """Instruments, candles and quotes."""
+    """Instruments, candles, quotes, order books and tickers."""
 
     def __init__(self, deck: Deck, listings: pages.Listings, pace: float, patience: float) -> None:
         super().__init__(deck)
@@ -90,17 +107,54 @@ class MarketDataServicer(Servicer, MarketDataServiceServicer):
     async def StreamQuotes(  # type: ignore[override]  # it writes to the context itself
         self, request: StreamQuotesRequest, context: Context
     ) -> None:
-        symbols = self._followed(request.instruments)
-        seen: dict[str, Quote] = {}
+        await self._latest(
+            context,
+            request.instruments,
+            self._deck.market_data.quote,
+            lambda quote: StreamQuotesResponse(quote=quote_message(quote)),
+        )
+
+    @override
+    async def StreamTickers(  # type: ignore[override]  # it writes to the context itself
+        self, request: StreamTickersRequest, context: Context
+    ) -> None:
+        await self._latest(
+            context,
+            request.instruments,
+            self._deck.market_data.ticker,
+            lambda ticker: StreamTickersResponse(ticker=ticker_message(ticker)),
+        )
+
+    @override
+    async def StreamOrderBooks(  # type: ignore[override]  # it writes to the context itself
+        self, request: StreamOrderBooksRequest, context: Context
+    ) -> None:
+        depth = min(request.depth or DEFAULT_DEPTH, LARGEST_DEPTH)
+
+        def message(book: OrderBook) -> StreamOrderBooksResponse:
+            return StreamOrderBooksResponse(order_book=order_book_message(book, depth))
+
+        await self._latest(context, request.instruments, self._deck.market_data.order_book, message)
+
+    async def _latest(
+        self,
+        context: Context,
+        instruments: Sequence[str],
+        read: Callable[[str], T | None],
+        message: Callable[[T], _Response],
+    ) -> None:
+        """Write what is newest of each instrument, and again when it is another."""
+        symbols = self._followed(instruments)
+        seen: dict[str, T] = {}
         market = self._deck.market_data
         with Stall(self._patience) as stall:
             while True:
                 version = market.version
                 for symbol in symbols:
-                    quote = market.quote(symbol)
-                    if quote is not None and quote != seen.get(symbol):
-                        seen[symbol] = quote
-                        await _write(context, StreamQuotesResponse(quote=quote_message(quote)), stall)
+                    found = read(symbol)
+                    if found is not None and found != seen.get(symbol):
+                        seen[symbol] = found
+                        await _write(context, message(found), stall)
                 await self._next(version)
 
     @override
@@ -140,7 +194,7 @@ class MarketDataServicer(Servicer, MarketDataServiceServicer):
         return symbol
 
 
-async def _write(context: Context, message: StreamQuotesResponse | StreamCandlesResponse, stall: Stall) -> None:
+async def _write(context: Context, message: _Response, stall: Stall) -> None:
     stall.is_writing = True
     await context.write(message)
     stall.written += 1

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from quarterdeck.client.calls import Feed, Pages, Stream, Unary, resource, resources
 from quarterdeck.client.convert import Interval, Moment, interval_of, moment
 from quarterdeck.client.names import instrument_name
-from quarterdeck.client.resources import Candle, Instrument, Quote
+from quarterdeck.client.resources import Candle, Instrument, OrderBook, Quote, Ticker
 from quarterdeck.client.rpc import Group, L, rpc
 from quarterdeck.v1 import market_data_service_pb2 as pb
 
@@ -61,3 +61,18 @@ class Market(Group[L]):
             interval=interval_of(interval),
         )
         return Feed(request, resource(Candle, "candle"))
+
+    @rpc
+    def stream_order_books(self, instruments: Iterable[str] = (), depth: int = 10) -> Stream[OrderBook]:
+        """The order book of each of these instruments (of all, if none is named), whole, and again as it changes.
+
+        At most `depth` levels of each side. One that is not `usable` takes the place of all that was told before.
+        """
+        request = pb.StreamOrderBooksRequest(instruments=[instrument_name(each) for each in instruments], depth=depth)
+        return Feed(request, resource(OrderBook, "order_book"))
+
+    @rpc
+    def stream_tickers(self, instruments: Iterable[str] = ()) -> Stream[Ticker]:
+        """The newest ticker of each of these instruments (of all, if none is named), and then its changes."""
+        request = pb.StreamTickersRequest(instruments=[instrument_name(each) for each in instruments])
+        return Feed(request, resource(Ticker, "ticker"))
