@@ -57,13 +57,12 @@ class PostgresqlServer:
 
     def stop(self) -> None:
         """Cut every connection and end it, with the signal that asks for that."""
-        if self._process is None:
-            postmaster = self._server.get_postmaster_info().process
-            postmaster.send_signal(signal.SIGINT)
-            postmaster.wait(30)
-        else:
+        if self._process is not None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(30)
+        elif (postmaster := self._server.get_postmaster_info().process).is_running():
+            postmaster.send_signal(signal.SIGINT)
+            postmaster.wait(30)
 
     def start(self) -> None:
         """Have it run again. Returns before it takes connections."""
