@@ -13,12 +13,12 @@ import pytest
 from quarterdeck import testing
 from quarterdeck.cli.scaffold import KINDS as SCAFFOLDS
 from quarterdeck.plugin import hookspecs, loader
-from quarterdeck.plugin.exchange import EmbeddedExchange, FrameSource
+from quarterdeck.plugin.exchange import EmbeddedExchange, FrameSource, Reminded
 from tests.repository import ROOT
 
 PAGE = (ROOT / "docs" / "plugins.md").read_text()
 HOOKS = [name for name in vars(hookspecs.Hooks) if name.startswith("quarterdeck_")]
-INTERFACES: set[type] = {*(kind.interface for kind in loader.KINDS.values()), EmbeddedExchange, FrameSource}
+INTERFACES: set[type] = {*(kind.interface for kind in loader.KINDS.values()), EmbeddedExchange, FrameSource, Reminded}
 
 
 def section(heading: str) -> str:

@@ -266,6 +266,20 @@ def test_protection_of_an_order_of_ours_that_is_not_known_keeps_its_role(desk: D
     assert len(desk.anomalies) == 1
 
 
+def test_a_trade_of_what_the_venue_opened_for_us_is_known_by_the_venues_id(desk: Desk) -> None:
+    """A plugin that has just been started may not know any more what such an order goes by here."""
+    stop = desk.protect(desk.hold("0.1"))
+    filled = r.Filled(
+        stop.link_id, "t-1", "btcusdt", Side.SELL, d("0.1"), d(49_000), d(1), "USDT", r.Liquidity.TAKER, 0
+    )
+    nameless = replace(filled, link_id="x-1", exchange_order_id=stop.exchange_order_id)
+    assert stop.exchange_order_id
+    assert names(desk.take(nameless)) == ["OrderFilled"]
+    assert desk.take(filled) == desk.take(nameless) == []
+    assert desk.order(stop.order_id).state is OrderState.FILLED
+    assert desk.state.positions["btcusdt"].quantity == 0
+
+
 # ---------------------------------------------------------------- fills
 
 

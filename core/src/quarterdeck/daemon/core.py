@@ -59,7 +59,7 @@ from quarterdeck.engine.inputs import (
 from quarterdeck.engine.machine import Machine
 from quarterdeck.engine.obstacles import LEASE, STOPPING, Obstacle
 from quarterdeck.engine.state import State
-from quarterdeck.plugin.exchange import EmbeddedExchange, FrameSource
+from quarterdeck.plugin.exchange import EmbeddedExchange, FrameSource, Reminded
 from quarterdeck.plugin.fields import interval_ns
 
 log = structlog.get_logger(__name__)
@@ -320,6 +320,8 @@ class Core:
         if isinstance(exchange, FrameSource):
             await asyncio.to_thread(self._frames.load)
             exchange.record_frames(self._frames.note)
+        if isinstance(exchange, Reminded):
+            exchange.remind(self._machine.state.venue_ids)
         await exchange.open(self._loop.post if isinstance(exchange, EmbeddedExchange) else self._hear)
         self._loop.connect(self._link.act, self._publish)
         held, self._held = self._held, []

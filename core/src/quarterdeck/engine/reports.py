@@ -129,10 +129,10 @@ def _amend_rejected(turn: Turn, report: r.AmendRejected) -> None:
 
 def _filled(turn: Turn, report: r.Filled) -> None:
     state = turn.state
-    order = state.order_by_link(report.link_id) or _of_somebody_else(state, report)
-    if order is not None and report.trade_id in state.trades.get(order.order_id, ()):
-        return
     if trade_link(report) in state.links:  # booked when its order was not known yet
+        return
+    order = state.order_by_link(report.link_id) or _by_venue_id(state, report)
+    if order is not None and report.trade_id in state.trades.get(order.order_id, ()):
         return
     instrument = turn.instruments.get(report.symbol)
     if instrument is None or not (report.quantity > 0 and report.price > 0):
@@ -207,10 +207,10 @@ def trade_link(report: r.Filled) -> str:
     return f"{WITHOUT_LINK}trade-{report.symbol}-{report.trade_id}"
 
 
-def _of_somebody_else(state: State, report: r.Filled) -> Order | None:
-    if report.link_id or not report.exchange_order_id:
-        return None
-    return state.order_by_link(order_link("", report.exchange_order_id))
+def _by_venue_id(state: State, report: r.Filled) -> Order | None:
+    """The order of a trade that does not come under our id of it: somebody else's, or what the venue opened for us."""
+    venue_id = report.exchange_order_id
+    return (state.order_by_link(order_link("", venue_id)) or state.order_at_venue(venue_id)) if venue_id else None
 
 
 def _adopt_trade(turn: Turn, report: r.Filled) -> Order:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain
 
 from quarterdeck.domain.amounts import ZERO
 from quarterdeck.domain.bot import BotSpec, BotState
@@ -133,6 +134,17 @@ class State:
         """An order by the id the venue knows."""
         order_id = self.links.get(link_id)
         return None if order_id is None else self.order(order_id)
+
+    def order_at_venue(self, exchange_order_id: str) -> Order | None:
+        """An order by the venue's own id of it. Looks through all of them."""
+        orders = chain(self.open_orders.values(), self.closed_orders.values())
+        return next((each for each in orders if each.exchange_order_id == exchange_order_id), None)
+
+    @property
+    def venue_ids(self) -> dict[str, str]:
+        """Link id to the venue's own id, of every order that has one."""
+        orders = chain(self.closed_orders.values(), self.open_orders.values())
+        return {each.link_id: each.exchange_order_id for each in orders if each.exchange_order_id}
 
     def free_order_id(self, wanted: str) -> str:
         """The wanted id, or the nearest to it that no order in memory has. Callers choose ids too."""

@@ -19,6 +19,7 @@ from quarterdeck.plugin.exchange import (
     FrameSource,
     KeepFrame,
     PlaceOrder,
+    Reminded,
 )
 from quarterdeck.plugin.feed import Feed
 from quarterdeck.plugin.hookspecs import API_VERSION, Factory, Settings, hookimpl
@@ -39,6 +40,7 @@ __all__ = [
     "FrameSource",
     "KeepFrame",
     "PlaceOrder",
+    "Reminded",
     "RiskRule",
     "Scaler",
     "Settings",

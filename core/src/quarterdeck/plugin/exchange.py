@@ -124,6 +124,17 @@ class FrameSource(Protocol):
 
 
 @runtime_checkable
+class Reminded(Protocol):
+    """An exchange whose venue opens orders that carry no id of ours, only its own. Optional."""
+
+    def remind(self, known: Mapping[str, str]) -> None:
+        """What the orders the journal remembers go by: our id of each, and the venue's. Called before `open`.
+
+        Later trades and ends of such orders have to come under our id, also those of before this process began.
+        """
+
+
+@runtime_checkable
 class EmbeddedExchange(Exchange, Protocol):
     """A venue inside this process. It lives on the market events it is shown and starts from the journal's account."""
 

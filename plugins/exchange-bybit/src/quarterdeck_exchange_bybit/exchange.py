@@ -62,6 +62,7 @@ class _Desk:
 
     listing: Listing
     ear: Ear
+    links: Links
     orders: Orders
     questions: Questions
 
@@ -121,12 +122,16 @@ class BybitExchange:
         ear = Ear(listing, links, self._suspect)
         orders = Orders(self._rest, self._clock, listing, ear, links)
         questions = Questions(self._rest, self._clock, listing, ear, links, self._settings.settle)
-        self._known = _Desk(listing, ear, orders, questions)
+        self._known = _Desk(listing, ear, links, orders, questions)
         return tuple(listing)
 
     def record_frames(self, keep: KeepFrame) -> None:
         """Hand on what the private stream says. Implements `quarterdeck.plugin.FrameSource`."""
         self._keep = keep
+
+    def remind(self, known: Mapping[str, str]) -> None:
+        """Know protection of ours again by Bybit's ids. Implements `quarterdeck.plugin.Reminded`."""
+        self._desk.links.remind(known)
 
     async def open(self, deliver: Deliver) -> None:
         """Listen to the account; returns once the streams are up.

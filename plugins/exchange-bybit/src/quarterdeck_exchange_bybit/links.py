@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from quarterdeck.plugin import unnamed_link
 from quarterdeck_exchange_bybit.codec.orders import OrderRow
@@ -28,6 +28,12 @@ class Links:
         link = order.link_id or self._nameless(order.exchange_order_id, order.terms.symbol, is_trailing=_trails(row))
         self._keep(order.exchange_order_id, link)
         return link
+
+    def remind(self, known: Mapping[str, str]) -> None:
+        """Names of orders and Bybit's ids of them: kept of what does not carry its name."""
+        for link, order_id in known.items():
+            if is_ours(link) and _is_child(link):
+                self._keep(order_id, link)
 
     def of_order(self, order_id: str, link_id: str, stop_type: str, symbol: str) -> str:
         """The name of the order an execution belongs to."""
