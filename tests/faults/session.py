@@ -7,36 +7,14 @@ everything it has answered before.
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
-from google.rpc.error_details_pb2 import ErrorInfo
-from google.rpc.status_pb2 import Status
 
-from quarterdeck.v1 import (
-    bot_pb2,
-    bot_service_pb2,
-    bot_service_pb2_grpc,
-    market_data_service_pb2,
-    market_data_service_pb2_grpc,
-    order_pb2,
-    order_service_pb2,
-    order_service_pb2_grpc,
-    risk_service_pb2,
-    risk_service_pb2_grpc,
-)
-from quarterdeck.v1.decimal_pb2 import Decimal
+from quarterdeck.v1 import market_data_service_pb2, order_pb2
 from tests.e2e.process import IMPATIENT, DaemonProcess
-
-ACCOUNT = "accounts/main"
-INSTRUMENT = "instruments/btcusdt"
-
-#: How long one answer may take before the client asks again.
-PATIENCE = 10.0
+from tests.faults import wishes
+from tests.faults.wishes import PATIENCE, Answer, Stubs, Wish, refusal
 
 #: A market fast enough that the bot trades now and then, rules that stay out of the way, but one that refuses.
 CONFIG = """\
@@ -75,42 +53,6 @@ slow = 5
 
 class Down(Exception):
     """The daemon has ended before it answered."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a wish was answered: OK with a sequence, or the reason of the error and what it said about a sequence."""
-
-    reason: str
-    sequence: int
-    name: str = ""
-    """The order it is about, if it is about one."""
-    response: Any = None
-
-
-@dataclass
-class Wish:
-    """One call, the same message each time."""
-
-    method: Callable[[Any], Any]
-    """Finds the call among the stubs."""
-    request: Any
-    answers: list[Answer] = field(default_factory=list)
-
-    @property
-    def request_id(self) -> str:
-        """The id it is known by to the daemon."""
-        return str(self.request.request_id)
-
-
-class Stubs:
-    """The services a session uses, over one channel."""
-
-    def __init__(self, channel: grpc.Channel) -> None:
-        self.orders = order_service_pb2_grpc.OrderServiceStub(channel)
-        self.risk = risk_service_pb2_grpc.RiskServiceStub(channel)
-        self.bots = bot_service_pb2_grpc.BotServiceStub(channel)
-        self.market = market_data_service_pb2_grpc.MarketDataServiceStub(channel)
 
 
 class Session:
@@ -171,7 +113,7 @@ class Session:
             try:
                 response = wish.method(self._stubs)(wish.request, timeout=PATIENCE)
             except grpc.RpcError as error:
-                answer = _refusal(error)
+                answer = refusal(error)
                 if answer is None:
                     self._wait_for_another_try()
                     continue
@@ -211,38 +153,38 @@ class Session:
         yield self._create("late", side=order_pb2.Order.SIDE_SELL, limit=1.3, stop=1.5)
         yield self._create("huge", quantity="9")
         yield self._create("rest-1", limit=0.5)  # the id is taken
-        yield self._amend("rest-1", "0.85")
-        yield self._amend("rest-2", "0.84")
-        yield self._cancel("rest-1")
-        yield self._cancel("rest-3")
-        yield self._cancel("rest-3")  # again, under another id
+        yield self._amend("rest-1", 0.85)
+        yield self._amend("rest-2", 0.84)
+        yield wishes.cancel("rest-1")
+        yield wishes.cancel("rest-3")
+        yield wishes.cancel("rest-3")  # again, under another id
         yield self._create("part", side=order_pb2.Order.SIDE_SELL, quantity="0.004", reduce=True)
-        yield self._kill(risk_service_pb2.EngageKillSwitchRequest.KILL_MODE_CANCEL_ONLY)
+        yield wishes.kill(flatten=False)
         yield self._create("halted", limit=0.8)
-        yield self._release()
+        yield wishes.release()
         for number in range(1, 5):
             yield self._create(f"more-{number}", limit=0.9 - number / 100, stop=0.7)
-        yield self._bot("second")
-        yield self._start_bot("second")
-        yield self._amend("more-1", "0.8", "0.005")
+        yield wishes.make_bot("second")
+        yield wishes.start_bot("second")
+        yield self._amend("more-1", 0.8, "0.005")
         yield self._create("second-market", stop=0.95)
         yield self._create("stop-in", kind=order_pb2.Order.TYPE_STOP, trigger=1.4, stop=1.3)
-        yield self._pause_bot("second")
-        yield self._cancel("stop-in")
-        yield self._kill(risk_service_pb2.EngageKillSwitchRequest.KILL_MODE_FLATTEN)
-        yield self._release()
-        yield self._start_bot("second")
+        yield wishes.pause_bot("second")
+        yield wishes.cancel("stop-in")
+        yield wishes.kill(flatten=True)
+        yield wishes.release()
+        yield wishes.start_bot("second")
         for number in range(1, 7):
             yield self._create(f"last-{number}", limit=0.9 - number / 100, stop=0.7)
             if number == 3:
                 yield self._create("last-market", stop=0.9)
                 yield self._create("third-market", side=order_pb2.Order.SIDE_SELL, stop=1.1)
-        yield self._amend("last-2", "0.83")
-        yield self._cancel("last-1")
-        yield self._close()
-        yield self._cancel_all()
+        yield self._amend("last-2", 0.83)
+        yield wishes.cancel("last-1")
+        yield wishes.close()
+        yield wishes.cancel_all()
         yield self._create("end", limit=0.8)
-        yield self._stop_bot("second")
+        yield wishes.stop_bot("second")
 
     def _create(
         self,
@@ -258,104 +200,18 @@ class Session:
         reduce: bool = False,
     ) -> Wish:
         """An order; prices are parts of the market's."""
-        order = order_pb2.Order(
-            instrument=INSTRUMENT,
-            side=side,
-            type=kind or (order_pb2.Order.TYPE_LIMIT if limit else order_pb2.Order.TYPE_MARKET),
-            quantity=Decimal(value=quantity),
-            reduce_only=reduce,
-        )
-        for name, part in (
-            ("limit_price", limit),
-            ("trigger_price", trigger),
-            ("stop_loss", stop),
-            ("take_profit", target),
-        ):
-            if part:
-                getattr(order, name).value = self._at(part)
-        request = order_service_pb2.CreateOrderRequest(
-            parent=ACCOUNT, order_id=order_id, order=order, request_id=_new_id()
-        )
-        return Wish(lambda stubs: stubs.orders.CreateOrder, request)
+        parts = {"limit_price": limit, "trigger_price": trigger, "stop_loss": stop, "take_profit": target}
+        prices = {name: _at(part) for name, part in parts.items() if part}
+        kind = kind or (order_pb2.Order.TYPE_LIMIT if limit else order_pb2.Order.TYPE_MARKET)
+        return wishes.create(order_id, side=side, kind=kind, quantity=quantity, reduce=reduce, prices=prices)
 
-    def _amend(self, order_id: str, part: str, quantity: str = "") -> Wish:
-        request = order_service_pb2.AmendOrderRequest(name=_order(order_id), request_id=_new_id())
-        request.limit_price.value = self._at(float(part))
-        if quantity:
-            request.quantity.value = quantity
-        return Wish(lambda stubs: stubs.orders.AmendOrder, request)
-
-    def _cancel(self, order_id: str) -> Wish:
-        request = order_service_pb2.CancelOrderRequest(name=_order(order_id), request_id=_new_id())
-        return Wish(lambda stubs: stubs.orders.CancelOrder, request)
-
-    def _cancel_all(self) -> Wish:
-        request = order_service_pb2.CancelAllOrdersRequest(parent=ACCOUNT, request_id=_new_id())
-        return Wish(lambda stubs: stubs.orders.CancelAllOrders, request)
-
-    def _close(self) -> Wish:
-        name = f"{ACCOUNT}/positions/{INSTRUMENT.rpartition('/')[2]}"
-        request = order_service_pb2.ClosePositionRequest(name=name, request_id=_new_id())
-        return Wish(lambda stubs: stubs.orders.ClosePosition, request)
-
-    def _kill(self, mode: risk_service_pb2.EngageKillSwitchRequest.KillMode.ValueType) -> Wish:
-        request = risk_service_pb2.EngageKillSwitchRequest(
-            parent=ACCOUNT, mode=mode, reason="the script", request_id=_new_id()
-        )
-        return Wish(lambda stubs: stubs.risk.EngageKillSwitch, request)
-
-    def _release(self) -> Wish:
-        request = risk_service_pb2.ReleaseKillSwitchRequest(parent=ACCOUNT, reason="go on", request_id=_new_id())
-        return Wish(lambda stubs: stubs.risk.ReleaseKillSwitch, request)
-
-    def _bot(self, bot_id: str) -> Wish:
-        bot = bot_pb2.Bot(account=ACCOUNT, strategy="sma-cross", instrument=INSTRUMENT, interval=Duration(seconds=60))
-        bot.settings.update({"fast": 2, "slow": 4})
-        request = bot_service_pb2.CreateBotRequest(bot_id=bot_id, bot=bot, request_id=_new_id())
-        return Wish(lambda stubs: stubs.bots.CreateBot, request)
-
-    def _start_bot(self, bot_id: str) -> Wish:
-        request = bot_service_pb2.StartBotRequest(name=f"bots/{bot_id}", request_id=_new_id())
-        return Wish(lambda stubs: stubs.bots.StartBot, request)
-
-    def _pause_bot(self, bot_id: str) -> Wish:
-        request = bot_service_pb2.PauseBotRequest(name=f"bots/{bot_id}", request_id=_new_id())
-        return Wish(lambda stubs: stubs.bots.PauseBot, request)
-
-    def _stop_bot(self, bot_id: str) -> Wish:
-        request = bot_service_pb2.StopBotRequest(
-            name=f"bots/{bot_id}",
-            position_policy=bot_service_pb2.StopBotRequest.POSITION_POLICY_FLATTEN,
-            request_id=_new_id(),
-        )
-        return Wish(lambda stubs: stubs.bots.StopBot, request)
-
-    def _at(self, part: float) -> str:
-        return str(round(PRICE * part))
+    def _amend(self, order_id: str, part: float, quantity: str = "") -> Wish:
+        return wishes.amend(order_id, _at(part), quantity)
 
 
 #: About where the market of the script's seed begins; it does not go far in the time a script takes.
 PRICE = 60_000
 
 
-def _new_id() -> str:
-    return str(uuid.uuid4())
-
-
-def _order(order_id: str) -> str:
-    return f"{ACCOUNT}/orders/{order_id}"
-
-
-def _refusal(error: grpc.RpcError) -> Answer | None:
-    """What an error says about the wish; None if it says nothing about whether it was heard."""
-    assert isinstance(error, grpc.Call)
-    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED):
-        return None
-    for key, value in error.trailing_metadata() or ():
-        if key == "grpc-status-details-bin":
-            assert isinstance(value, bytes)
-            for detail in Status.FromString(value).details:
-                info = ErrorInfo()
-                if detail.Unpack(info):
-                    return Answer(info.reason, int(info.metadata.get("sequence", "0")))
-    raise error
+def _at(part: float) -> str:
+    return str(round(PRICE * part))

@@ -89,6 +89,7 @@ class Faults:
         self._rules: list[Rule] = []
         self._met: list[int] = []
         self._used: list[int] = []
+        self._past = 0
         for rule in rules:
             self.add(rule)
 
@@ -104,8 +105,17 @@ class Faults:
         self._used.append(0)
         return parsed
 
+    def remove(self, rule: Rule) -> None:
+        """Take one rule away, if it is in force; the others stay."""
+        for at, each in enumerate(self._rules):
+            if each is rule:
+                self._past += self._used[at]
+                del self._rules[at], self._met[at], self._used[at]
+                return
+
     def clear(self) -> None:
         """Let everything go right again."""
+        self._past += sum(self._used)
         self._rules.clear()
         self._met.clear()
         self._used.clear()
@@ -113,7 +123,7 @@ class Faults:
     @property
     def used(self) -> int:
         """How often anything has gone wrong."""
-        return sum(self._used)
+        return self._past + sum(self._used)
 
     def of_request(self, path: str, symbol: str) -> Rule | None:
         """The rule that a request meets, if any."""

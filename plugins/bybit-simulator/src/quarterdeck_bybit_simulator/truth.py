@@ -45,6 +45,11 @@ class Truth:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def last(self) -> int:
+        """This machine's monotonic time of the latest fact, in nanoseconds."""
+        return self._entries[-1].at if self._entries else 0
+
     def of(self, *kinds: str) -> list[Entry]:
         """The facts of some kinds."""
         return [entry for entry in self._entries if entry.kind in kinds]

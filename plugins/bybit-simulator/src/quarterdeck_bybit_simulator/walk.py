@@ -23,16 +23,17 @@ _COLUMNS = ("ts", "open", "high", "low", "close")
 class Walk:
     """The prices of one instrument, one after another: the same for the same seed and instrument."""
 
-    def __init__(self, instrument: Instrument, price: float, seed: int) -> None:
+    def __init__(self, instrument: Instrument, price: float, seed: int, step: float = _STEP) -> None:
         self.instrument = instrument
         self._price = price
+        self._step = step
         self._floor = price / 100
         self._random = Random(f"{seed}/{instrument.symbol}")  # noqa: S311 - a market, not a secret
         self._tick = float(instrument.tick_size)
 
     def next(self) -> float:
         """The next price, on a tick."""
-        self._price = max(self._price * (1 + self._random.gauss(0, _STEP)), self._floor)
+        self._price = max(self._price * (1 + self._random.gauss(0, self._step)), self._floor)
         return round(round(self._price / self._tick) * self._tick, 8)
 
     def history(self, now: int, minutes: int) -> Iterator[Candle | FundingRate]:

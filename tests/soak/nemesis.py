@@ -1,0 +1,110 @@
+"""Owns carrying a plan out: each act at its time, on the simulated Bybit or on the daemon's process."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable
+from decimal import Decimal
+
+from tests.soak.plan import Act
+from tests.soak.stage import USER, Stage
+
+MILLISECOND = 1_000_000
+
+
+class Nemesis:
+    """Does what a plan says. Everything that lasts is taken back when its time is over, or all at once by `relent`."""
+
+    def __init__(self, stage: Stage, plan: list[Act]) -> None:
+        self._stage = stage
+        self._plan = plan
+        self._ends: list[tuple[float, int, Callable[[], object]]] = []
+        self._numbers = itertools.count()
+        self.acts: Counter[str] = Counter()
+
+    def run(self, seconds: float, interrupted: Callable[[], bool]) -> None:
+        """Carry it out for so long. Processes that have ended are started again."""
+        began = time.monotonic()
+        plan = iter(self._plan)
+        act = next(plan, None)
+        while (now := time.monotonic() - began) < seconds and not interrupted():
+            while act is not None and act.at <= now:
+                self._do(act, now)
+                act = next(plan, None)
+            while self._ends and self._ends[0][0] <= now:
+                heapq.heappop(self._ends)[2]()
+            self._stage.lives.watch()
+            time.sleep(0.05)
+        self.relent()
+
+    def relent(self) -> None:
+        """Let everything go right again."""
+        for _, _, end in self._ends:
+            end()
+        self._ends.clear()
+        self._stage.running.call(self._stage.simulator.faults.clear)
+
+    # ------------------------------------------------------------ acts
+
+    def _do(self, act: Act, now: float) -> None:
+        self.acts[act.kind] += 1
+        stage, lives, data = self._stage, self._stage.lives, act.data
+        call, settings = stage.running.call, stage.simulator.settings
+        if "do" in data:
+            rule = call(lambda: stage.simulator.faults.add(data))
+            self._later(now + act.seconds, lambda: call(lambda: stage.simulator.faults.remove(rule)))
+            return
+        match act.kind:
+            case "all sockets dropped":
+                call(stage.running.server.drop_all)
+            case "invisible orders":
+                settings.visibility_delay = int(data["ms"] * MILLISECOND)
+                self._later(now + act.seconds, lambda: setattr(settings, "visibility_delay", 0))
+            case "stale reads":
+                settings.read_lag = int(data["ms"] * MILLISECOND)
+                self._later(now + act.seconds, lambda: setattr(settings, "read_lag", 0))
+            case "maintenance":
+                settings.is_in_maintenance = True
+                self._later(now + act.seconds, lambda: setattr(settings, "is_in_maintenance", False))
+            case "service restarted":
+                call(stage.account.forget_recent)
+            case "by hand":
+                call(lambda: self._trade_by_hand(data["symbol"], data["side"], Decimal(data["quantity"])))
+            case "funding":
+                stage.market.fund(data["symbol"], data["rate"])
+            case "transfer":
+                call(lambda: stage.account.adjust("USDT", Decimal(data["amount"])))
+            case "liquidation":
+                call(self._liquidate)
+            case "kill":
+                lives.kill()
+            case "failpoint":
+                lives.kill(data["point"])
+            case "pause":
+                lives.pause(act.seconds)
+            case "restart":
+                lives.restart()
+            case _:
+                raise AssertionError(f"nobody knows how to do {act}")
+
+    def _later(self, at: float, end: Callable[[], object]) -> None:
+        heapq.heappush(self._ends, (at, next(self._numbers), end))
+
+    def _trade_by_hand(self, symbol: str, side: str, quantity: Decimal) -> None:
+        self._stage.simulator.trade_elsewhere(USER, symbol, side, quantity)
+
+    def _liquidate(self) -> None:
+        """The margin is gone when the next price is seen, and most of the money is put back after that."""
+        account = self._stage.account
+        if not any(one.quantity for one in account.venue.positions()):
+            return
+        taken = account.venue.margin_balance("USDT") - 1
+        account.adjust("USDT", -taken)
+        for market in self._stage.simulator.markets.values():
+            quote = market.quote(self._stage.simulator.now())
+            if quote is not None:
+                account.show(quote)
+        account.adjust("USDT", taken)

@@ -1,0 +1,85 @@
+"""Owns how long positions were without the stop their orders carry: by the truth of the simulated Bybit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from quarterdeck_bybit_simulator.account import SimAccount
+from quarterdeck_bybit_simulator.truth import Truth
+
+#: Upper bounds of the histogram's classes, in seconds; one more is above them all.
+BOUNDS = (0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0)
+
+#: A position is protected within this many seconds, or flat.
+LIMIT = 5.0
+
+_STOPS = frozenset({"StopLoss", "PartialStopLoss"})
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How many waits fell into each class, and the longest, in seconds."""
+
+    counts: tuple[int, ...]
+    longest: float
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.counts)
+
+    def as_json(self) -> dict[str, Any]:
+        """Counts by upper bound."""
+        names = [*map(str, BOUNDS), "more"]
+        return {"counts": dict(zip(names, self.counts, strict=True)), "max_seconds": round(self.longest, 6)}
+
+    def lines(self) -> list[str]:
+        """For people."""
+        names = [f"up to {bound:g} s" for bound in BOUNDS] + ["more"]
+        return [f"{name:>12}  {count}" for name, count in zip(names, self.counts, strict=True) if count]
+
+
+def histogram(waits: Iterable[float]) -> Histogram:
+    """Put waits into classes."""
+    counts, longest = [0] * (len(BOUNDS) + 1), 0.0
+    for wait in waits:
+        counts[next((at for at, bound in enumerate(BOUNDS) if wait <= bound), len(BOUNDS))] += 1
+        longest = max(longest, wait)
+    return Histogram(tuple(counts), longest)
+
+
+def waits_at_venue(truth: Truth, account: SimAccount) -> list[float]:
+    """For each order that carries a stop and has traded: seconds from its first trade until its stop worked.
+
+    Or until nothing was held any more.
+    """
+    carriers = {
+        order.order_id: order.link_id
+        for order in account.orders.values()
+        if order.terms.stop_loss is not None and not order.terms.reduce_only and order.link_id
+    }
+    since: dict[str, int] = {}
+    symbols: dict[str, str] = {}
+    waits: dict[str, float] = {}
+    held: dict[str, float] = {}
+    for entry in truth.of("execution", "state"):
+        row: Mapping[str, Any] = entry.data["row"]
+        if entry.kind == "state":
+            parent = str(row["parentOrderLinkId"])
+            if row["stopOrderType"] in _STOPS and parent in since and parent not in waits:
+                waits[parent] = (entry.at - since[parent]) / 1e9
+            continue
+        if row["execType"] == "Funding":
+            continue
+        symbol = str(row["symbol"])
+        held[symbol] = held.get(symbol, 0.0) + float(row["execQty"]) * (1 if row["side"] == "Buy" else -1)
+        link = carriers.get(str(row["orderId"]))
+        if link is not None and link not in since:
+            since[link], symbols[link] = entry.at, symbol
+        if abs(held[symbol]) < 1e-9:
+            for each in [one for one, of in symbols.items() if of == symbol and one not in waits]:
+                waits[each] = (entry.at - since[each]) / 1e9
+    waits.update({link: (truth.last - at) / 1e9 for link, at in since.items() if link not in waits})
+    return list(waits.values())
