@@ -18,7 +18,7 @@ from quarterdeck.domain import report as r
 from quarterdeck.domain.amounts import use_money_context
 from quarterdeck.domain.capabilities import Capabilities
 from quarterdeck.domain.errors import CallerError
-from quarterdeck.domain.market import HOUR, Side
+from quarterdeck.domain.market import HOUR, SECOND, Side
 from quarterdeck.domain.order import CLOSED_STATES, TRANSITIONS, OrderRole, OrderState, OrderType
 from quarterdeck.domain.risk import TradingState
 from quarterdeck.domain.signal import Action, Signal
@@ -196,6 +196,17 @@ class Laws(RuleBasedStateMachine):
             self.venue.trade(link, lots, price, self.desk.now)
         self.flow(number)
 
+    @precondition(lambda self: self.venue.working())
+    @rule(number=NUMBERS, seconds=st.integers(1, 6))
+    def lose(self, number: int, seconds: int) -> None:
+        """The venue ends an order by itself, and seconds pass: what it protected may be protected anew, or closed."""
+        working = self.venue.working()
+        self.venue.lose(working[number % len(working)], self.desk.now)
+        for _ in range(seconds):
+            self.desk.now += SECOND
+            self.desk.take(i.Timer.TICK)
+        self.flow(number)
+
     @precondition(lambda self: self.venue.wire)
     @rule(numbers=st.lists(NUMBERS, min_size=1, max_size=4), again=RARELY)
     def deliver(self, numbers: list[int], again: bool) -> None:
@@ -225,6 +236,14 @@ class Laws(RuleBasedStateMachine):
         self.the_sequence_has_no_gap_and_ids_are_unique()
         self.no_entry_leaves_while_trading_is_not_active()
         self.nothing_fails_the_checks_of_a_running_daemon()
+        self.no_stop_is_wanted_for_more_than_is_held()
+
+    def no_stop_is_wanted_for_more_than_is_held(self) -> None:
+        state = self.desk.state
+        for symbol, owners in state.stops.items():
+            for owner, wanted in owners.items():
+                assert wanted
+                assert 0 < min(wanted.values()) <= sum(wanted.values()) <= abs(state.share(symbol, owner).quantity)
 
     def money_is_conserved(self) -> None:
         state = self.desk.state

@@ -85,6 +85,11 @@ class Venue:
         self.orders[link].is_open = False
         self.say(r.Expired(link, "IOC", now))
 
+    def lose(self, link: str, now: int) -> None:
+        """An order ends without anybody having asked."""
+        self.orders[link].is_open = False
+        self.say(r.Canceled(link, "CancelByAdmin", now))
+
     def trade(self, link: str, quantity: Decimal, price: Decimal, now: int) -> None:
         """Fill some of an order, and open what protects it."""
         order = self.orders[link]

@@ -134,6 +134,24 @@ class OrderTerms:
         """What one unit entered at `entry` loses at the attached stop; all of it when there is none."""
         return entry if self.stop_loss is None else abs(entry - self.stop_loss)
 
+    def amended(
+        self, quantity: Decimal | None, limit_price: Decimal | None, trigger_price: Decimal | None
+    ) -> OrderTerms:
+        """The terms after a change; a field that is None stays."""
+        return OrderTerms(
+            self.symbol,
+            self.side,
+            self.type,
+            self.quantity if quantity is None else quantity,
+            self.limit_price if limit_price is None else limit_price,
+            self.trigger_price if trigger_price is None else trigger_price,
+            self.trailing_distance,
+            self.time_in_force,
+            self.reduce_only,
+            self.stop_loss,
+            self.take_profit,
+        )
+
 
 @dataclass(slots=True)
 class Order:

@@ -17,13 +17,13 @@ from quarterdeck.domain.order import (
     Order,
     OrderRole,
     OrderState,
-    OrderTerms,
     check_transition,
     state_after_fill,
 )
 from quarterdeck.domain.position import Position, changes_by_fill, position_adjusted
 from quarterdeck.domain.signal import Holding
 from quarterdeck.engine import events as e
+from quarterdeck.engine import stops
 from quarterdeck.engine.state import CLOSED_ORDERS_KEPT, CRASHES_KEPT, REQUESTS_KEPT, BotRecord, Exposure, State
 
 # Looking up a member of an enum costs more than the arithmetic around it (Python 3.11), so the busiest are held here.
@@ -96,6 +96,7 @@ def _position_adjusted(state: State, event: e.PositionAdjusted, recorded: e.Reco
     position, share = _holding_of(state, event.symbol, event.bot_id)
     for held in (share, position):
         held.become(position_adjusted(held.quantity, held.cost, event.quantity, event.price), ZERO, recorded.time)
+    stops.after_change(state, event.symbol, event.bot_id, event.quantity)
     state.moves += 1
     bot = state.bots.get(event.bot_id)
     if bot is not None:
@@ -166,10 +167,12 @@ def _order_prepared(state: State, event: e.OrderPrepared, recorded: e.Recorded) 
 
 def _order_adopted(state: State, event: e.OrderAdopted, recorded: e.Recorded) -> None:
     known = state.open_orders.get(event.order_id)
-    if known is not None:  # the parent filled further, so its protection grew
+    if known is not None:  # its parent filled further, or somebody moved it
+        trigger = known.terms.trigger_price
         _reweigh(state, known, -1)
         known.terms = event.terms
         _reweigh(state, known, +1)
+        stops.after_move(state, known, trigger)
         _touch(known, recorded)
         return
     order = Order(
@@ -227,6 +230,8 @@ def _order_triggered(state: State, event: e.OrderTriggered, recorded: e.Recorded
 
 
 def _order_canceled(state: State, event: e.OrderCanceled, recorded: e.Recorded) -> None:
+    if state.stops:
+        stops.before_cancel(state, state.open_orders[event.order_id])
     _moved(state, event.order_id, OrderState.CANCELED, recorded).reason = event.reason
 
 
@@ -247,29 +252,20 @@ def _cancel_rejected(state: State, event: e.OrderCancelRejected, recorded: e.Rec
         _touch(order, recorded)
 
 
+def _amend_requested(state: State, event: e.OrderAmendRequested, _: e.Recorded) -> None:
+    order = state.open_orders.get(event.order_id)
+    if order is not None:
+        stops.after_wish_to_shrink(state, order, event.quantity)
+
+
 def _order_amended(state: State, event: e.OrderAmended, recorded: e.Recorded) -> None:
     order = state.open_orders[event.order_id]
+    trigger = order.terms.trigger_price
     _reweigh(state, order, -1)
-    order.terms = amended(order.terms, event)
+    order.terms = order.terms.amended(event.quantity, event.limit_price, event.trigger_price)
     _reweigh(state, order, +1)
+    stops.after_move(state, order, trigger)
     _touch(order, recorded)
-
-
-def amended(terms: OrderTerms, change: e.OrderAmended | e.OrderAmendRequested) -> OrderTerms:
-    """The terms after a change; a field that is None stays."""
-    return OrderTerms(
-        terms.symbol,
-        terms.side,
-        terms.type,
-        terms.quantity if change.quantity is None else change.quantity,
-        terms.limit_price if change.limit_price is None else change.limit_price,
-        terms.trigger_price if change.trigger_price is None else change.trigger_price,
-        terms.trailing_distance,
-        terms.time_in_force,
-        terms.reduce_only,
-        terms.stop_loss,
-        terms.take_profit,
-    )
 
 
 def _order_filled(state: State, event: e.OrderFilled, recorded: e.Recorded) -> None:
@@ -278,6 +274,7 @@ def _order_filled(state: State, event: e.OrderFilled, recorded: e.Recorded) -> N
         raise ValueError(f"fill {event.trade_id} of an order that is not in memory: {event.order_id}")
     _fill_order(state, order, event, recorded)
     state.realized_pnl += _fill_positions(state, order, event, recorded.time)
+    stops.after_fill(state, order, event.quantity if event.side is _BUY else -event.quantity)
     state.ledger.post(event.postings)
     state.fees += event.fee
     state.fill_count += 1
@@ -475,7 +472,7 @@ _FOLDS: dict[type[Any], Callable[[State, Any, e.Recorded], None]] = {
     e.OrderExpired: _order_expired,
     e.OrderCancelRequested: _cancel_requested,
     e.OrderCancelRejected: _cancel_rejected,
-    e.OrderAmendRequested: _nothing,
+    e.OrderAmendRequested: _amend_requested,
     e.OrderAmended: _order_amended,
     e.OrderAmendRejected: _nothing,
     e.OrderAdopted: _order_adopted,

@@ -2,7 +2,7 @@
 
     a1-7F3K-0L2M9D-00000000A2-E-9QWFV
     |  |    |      |          | +-- check: three characters say "ours", two say "with these terms"
-    |  |    |      |          +---- role: E entry, X exit
+    |  |    |      |          +---- role: E entry, X exit, S stop-loss
     |  |    |      +--------------- number of the order in its journal
     |  |    +---------------------- epoch: rises with every daemon that takes up the account
     |  +--------------------------- deployment: from the journal's own id
@@ -24,11 +24,11 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base 32: no letter t
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _VALUES = {character: value for value, character in enumerate(_ALPHABET)}
 
-_LETTERS = {OrderRole.ENTRY: "E", OrderRole.EXIT: "X"}
+_LETTERS = {OrderRole.ENTRY: "E", OrderRole.EXIT: "X", OrderRole.STOP_LOSS: "S"}
 _ROLES = {letter: role for role, letter in _LETTERS.items()}
 _CHILDREN = {"-sl": OrderRole.STOP_LOSS, "-tp": OrderRole.TAKE_PROFIT}
 _FORM = re.compile(
-    rf"(a1-([{_ALPHABET}]{{4}})-([{_ALPHABET}]{{6}})-([{_ALPHABET}]{{10}})-([EX]))-([{_ALPHABET}]{{5}})(-sl|-tp)?"
+    rf"(a1-([{_ALPHABET}]{{4}})-([{_ALPHABET}]{{6}})-([{_ALPHABET}]{{10}})-([EXS]))-([{_ALPHABET}]{{5}})(-sl|-tp)?"
 )
 
 
@@ -65,7 +65,7 @@ class LinkIds:
         self._head = f"a1-{self.deployment}-{base32(epoch, 6)}-"
 
     def mint(self, number: int, role: OrderRole, terms: OrderTerms) -> str:
-        """The id of the journal's `number`-th order, an entry or an exit with these terms."""
+        """The id of the journal's `number`-th order with these terms: an entry, an exit or a stop-loss."""
         stem = f"{self._head}{base32(number, 10)}-{_LETTERS[role]}"
         ours = self._keyed.copy()
         ours.update(stem.encode())

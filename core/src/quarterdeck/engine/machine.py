@@ -22,6 +22,7 @@ from quarterdeck.engine.ids import LinkIds
 from quarterdeck.engine.market import Market
 from quarterdeck.engine.obstacles import Obstacles
 from quarterdeck.engine.pipeline import Deciders
+from quarterdeck.engine.protection import Gaps, protect
 from quarterdeck.engine.reconcile import reconcile
 from quarterdeck.engine.reports import apply_report
 from quarterdeck.engine.state import BotRecord, State
@@ -49,6 +50,8 @@ class Machine:
         self.ids = ids
         self.agreement = i.Agreement()
         """What came of the latest look at the venue."""
+        self.gaps = Gaps()
+        """Positions that lack the stop they should have."""
         self._snapshot_due = account.next_snapshot_time(state.snapshot_time) if state.snapshot_time else 0
 
     def step(self, item: i.Input, time: int, request: i.Request = i.NO_REQUEST) -> Turn | None:
@@ -204,6 +207,7 @@ class Machine:
                 self._snapshot_if_due(turn)
                 if self.state.flatten:
                     orders.flatten_all(turn, view)
+                protect(turn, view, self.gaps)
             case _:
                 assert_never(item)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from quarterdeck.domain.amounts import settle
 from quarterdeck.domain.errors import AlreadyExists, InvalidRequest, NotFound, RefusedByState
 from quarterdeck.domain.market import Side
@@ -11,7 +13,6 @@ from quarterdeck.domain.risk import Approved, OrderDraft, Refused, TradingState
 from quarterdeck.domain.sizing import Sizing
 from quarterdeck.engine import events as e
 from quarterdeck.engine.effects import AmendAtVenue, CancelAtVenue, QueueOrder, SendOrder
-from quarterdeck.engine.fold import amended
 from quarterdeck.engine.inputs import AmendOrder, CancelAllOrders, CancelOrder, ClosePosition, ResolveOrder, SubmitOrder
 from quarterdeck.engine.pipeline import Deciders, evaluate, recheck
 from quarterdeck.engine.state import State
@@ -195,7 +196,7 @@ def amend(turn: Turn, command: AmendOrder, view: View, deciders: Deciders) -> No
     if instrument is None:
         raise NotFound("instrument", order.terms.symbol)
     _check_change(order, change)
-    terms = amended(order.terms, change)
+    terms = order.terms.amended(change.quantity, change.limit_price, change.trigger_price)
     verdict = recheck(order, terms, instrument, view, deciders)
     if isinstance(verdict, Refused):
         turn.emit(
@@ -227,8 +228,13 @@ def close_position(turn: Turn, command: ClosePosition, view: View) -> None:
         close_share(turn, owner, share, view)
 
 
-def close_share(turn: Turn, bot_id: str, share: Position, view: View, order_id: str = "") -> bool:
-    """Send the order that closes an owner's share, unless one is on its way; returns whether it was sent."""
+def close_share(
+    turn: Turn, bot_id: str, share: Position, view: View, order_id: str = "", quantity: Decimal | None = None
+) -> bool:
+    """Send the order that closes an owner's share, or as much of it as is given, unless one is on its way.
+
+    Returns whether it was sent.
+    """
     working = turn.state.orders_of(share.symbol, bot_id)
     if any(order.role is OrderRole.EXIT and order.terms.type is OrderType.MARKET for order in working):
         return False
@@ -236,7 +242,7 @@ def close_share(turn: Turn, bot_id: str, share: Position, view: View, order_id: 
         share.symbol,
         Side.SELL if share.quantity > 0 else Side.BUY,
         OrderType.MARKET,
-        abs(share.quantity),
+        abs(share.quantity) if quantity is None else quantity,
         reduce_only=True,
     )
     reference = view.mark(share.symbol) or settle(abs(share.cost / share.quantity))  # a mean price has no end

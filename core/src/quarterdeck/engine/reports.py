@@ -24,7 +24,6 @@ from quarterdeck.domain.order import (
 from quarterdeck.domain.position import Position, changes_by_fill
 from quarterdeck.domain.venue import unnamed_link
 from quarterdeck.engine import events as e
-from quarterdeck.engine.fold import amended
 from quarterdeck.engine.orders import STEM_LENGTH, WITHOUT_LINK, request_cancel
 from quarterdeck.engine.state import BY_HAND, State
 from quarterdeck.engine.turn import Turn
@@ -113,7 +112,7 @@ def _amended(turn: Turn, report: r.Amended) -> None:
     if order is None or not order.is_open:
         return
     event = e.OrderAmended(order.order_id, report.quantity, report.limit_price, report.trigger_price)
-    if amended(order.terms, event) == order.terms:
+    if order.terms.amended(event.quantity, event.limit_price, event.trigger_price) == order.terms:
         return
     turn.emit(event, order.correlation_id, order.last_sequence)
     if order.filled_quantity >= order.terms.quantity:  # fills won the race: nothing more of it will come

@@ -78,6 +78,10 @@ class State:
     """Link id to order id, for the orders above."""
     trades: dict[str, list[str]] = field(default_factory=dict)
     """Order id to the venue's trade ids already booked, for the orders above."""
+    stops: dict[str, dict[str, dict[Decimal, Decimal]]] = field(default_factory=dict)
+    """Per instrument and owner: at which price how much of the share is to be closed. See `stops.py`."""
+    instrument_times: dict[str, int] = field(default_factory=dict)
+    """When the venue was last seen to have changed an instrument, by symbol; those it never changed are not in it."""
     exposures: dict[str, Exposure] = field(default_factory=dict)
     entry_times: list[int] = field(default_factory=list)
     """When entries were approved, the last hour's, ascending."""

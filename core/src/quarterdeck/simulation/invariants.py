@@ -18,6 +18,7 @@ from quarterdeck.engine import events as e
 from quarterdeck.engine.checks import Verdict, check_state
 from quarterdeck.engine.events import Recorded
 from quarterdeck.engine.fold import fold
+from quarterdeck.engine.protection import lacking
 from quarterdeck.engine.state import State
 from quarterdeck.rpc.convert.envelope import decode
 from quarterdeck.simulation.market import INSTRUMENTS
@@ -169,7 +170,7 @@ def i07_kill_gate(case: Case) -> Violations:
 
 
 def i08_protected(case: Case) -> Violations:
-    """What works at the venue works here, stops included, and the other way round."""
+    """What works at the venue works here, stops included, and the other way round; and every stop wanted works."""
     state, venue = case.state, case.evidence.venue
     if state is None or venue is None:
         return
@@ -178,6 +179,8 @@ def i08_protected(case: Case) -> Violations:
     for link in sorted(here.keys() | there.keys()):
         if here.get(link) != there.get(link):
             yield f"order {link}: {here.get(link, 'none')} works here, {there.get(link, 'none')} at the venue"
+    for each in lacking(state, {one.symbol: one for one in INSTRUMENTS}):
+        yield f"{each} should have a stop and has none"
 
 
 def i09_stream(case: Case) -> Violations:

@@ -131,6 +131,15 @@ class Nemesis:
     async def _do_cancel_by_hand(self) -> None:
         self._world.venue.cancel_by_hand(self._world.dice.choice)
 
+    async def _do_cancel_stops_by_hand(self) -> None:
+        self._world.venue.cancel_stops_by_hand()
+
+    async def _do_keep_no_stops(self, seconds: float) -> None:
+        """For a while the venue ends each stop it opens, and takes in none."""
+        self._world.venue.keeps_stops = False
+        await asyncio.sleep(seconds)
+        self._world.venue.keeps_stops = True
+
     async def _do_jump(self, symbol: str, part: float) -> None:
         self._world.market.jump(symbol, part)
         self._world.venue.see_market()

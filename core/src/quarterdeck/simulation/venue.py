@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import TypeVar
 
 from quarterdeck.domain.market import FundingRate, Side
-from quarterdeck.domain.order import OrderState, OrderTerms, OrderType
+from quarterdeck.domain.order import OrderRole, OrderState, OrderTerms, OrderType
 from quarterdeck.domain.report import (
     Acked,
     AmendRejected,
@@ -53,6 +53,8 @@ class SimulatedVenue:
         self.visibility = visibility
         self.report: Callable[[Report], None] = lambda _: None
         """Takes what is reported, in order."""
+        self.keeps_stops = True
+        """Whether stops work; else it ends those it opens, and takes in none."""
         self._market = market
         self._faults = faults
         self._clock = clock
@@ -98,6 +100,8 @@ class SimulatedVenue:
             refusal = "DUPLICATE_LINK_ID"
         elif self._faults.strikes("refuse"):
             refusal = "RATE_LIMITED"
+        elif order.terms.type is OrderType.STOP and not self.keeps_stops:
+            refusal = "TOO_MANY_CONDITIONAL"
         if refusal:
             self.truth.taken.append(Taken(now, link, refusal))
             return Rejected(link, refusal, now)
@@ -170,6 +174,12 @@ class SimulatedVenue:
             self._happened(self._venue.cancel(pick(links), self.now))
         return bool(links)
 
+    def cancel_stops_by_hand(self) -> None:
+        """Somebody takes off every stop."""
+        for one in self._venue.open_orders():
+            if one.terms.type is OrderType.STOP:
+                self._happened(self._venue.cancel(one.link_id, self.now))
+
     def transfer(self, amount: Decimal) -> None:
         """Money comes in, or goes out as far as it is free."""
         held = self._venue.balances()["USDT"]
@@ -238,6 +248,10 @@ class SimulatedVenue:
                 self.report(_shown_activity(report))
             elif not getattr(report, "link_id", "").startswith(FOREIGN):
                 self.report(report)
+        if not self.keeps_stops:
+            for report in reports:
+                if isinstance(report, ChildOpened) and report.role is OrderRole.STOP_LOSS:
+                    self._happened(self._venue.cancel(report.link_id, now))
 
     def _note(self, link_id: str) -> None:
         found = self._venue.find_order(link_id)
