@@ -25,13 +25,14 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIMULATED_API_SECRET", API_SECRET)
 
 
-def settings_for(running: RunningSimulator) -> BybitSettings:
+def settings_for(running: RunningSimulator, orders: str) -> BybitSettings:
     url = running.server.socket_url
     return BybitSettings.model_validate(
         {
             "environment": "testnet",
             "symbols": ["btcusdt"],
             "credentials": "env:SIMULATED",
+            "orders": orders,
             "simulator": {"rest": running.server.rest_url, "private": url, "public": url},
         }
     )
@@ -40,9 +41,9 @@ def settings_for(running: RunningSimulator) -> BybitSettings:
 class SimulatedStage(Stage):
     """Bybit in a thread beside the test."""
 
-    def __init__(self, running: RunningSimulator) -> None:
+    def __init__(self, running: RunningSimulator, orders: str) -> None:
         self._running = running
-        self.exchange = BybitExchange(settings_for(running))
+        self.exchange = BybitExchange(settings_for(running, orders))
 
     async def quote(self, bid: Decimal, ask: Decimal) -> None:
         quote = Quote("btcusdt", time.time_ns(), float(bid), 1e6, float(ask), 1e6)
@@ -60,13 +61,20 @@ class SimulatedStage(Stage):
 
 class TestBybit(ExchangeSuite):
     prefix: ClassVar[str] = "a1-suite-"
+    orders: ClassVar[str] = "rest"
 
     @pytest.fixture(autouse=True)
     def running(self, bybit_simulator: RunningSimulator) -> None:
         self._running = bybit_simulator
 
     def stage(self) -> SimulatedStage:
-        return SimulatedStage(self._running)
+        return SimulatedStage(self._running, self.orders)
+
+
+class TestBybitByWebSocket(TestBybit):
+    """The same with orders on the trade socket."""
+
+    orders: ClassVar[str] = "websocket"
 
 
 def test_factory() -> None:

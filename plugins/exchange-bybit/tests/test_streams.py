@@ -118,7 +118,7 @@ def test_what_is_no_message_at_all_is_kept_too() -> None:
     kept: list[bytes] = []
     heard = line.Line("x", "", "", (), ServerClock(), lambda _: None, keep=lambda _, body: kept.append(body))
     for text in ('{"op":"pong"}', "{", '{"op":"auth","retCode":"x"}', '{"topic":7}'):
-        heard._take(0, text)
+        heard._take(text)
     assert kept == [b"{", b'{"op":"auth","retCode":"x"}', b'{"topic":7}']
     assert len(heard.quarantined) == 3
 

@@ -78,31 +78,39 @@ class Budget:
         self._methods: dict[tuple[str, str], Window] = {}
         self._banned_until = 0.0
 
-    def wait(self, method: str, category: str, *, reduces: bool) -> float:
+    def wait(self, method: str, category: str, *, reduces: bool, by_socket: bool = False) -> float:
         """How long a request would have to wait; 0 means it may leave now.
+
+        Both ways share the limits of the user. Those of the address, and its ban, are REST's alone.
 
         Raises:
             Banned: nothing may leave.
         """
         now = self._now()
+        wait = self._window(method, category).wait(now, reduces=reduces)
+        if by_socket:
+            return wait
         if self._banned_until > now:
             raise Banned(self._banned_until - now)
-        return max(self._window(method, category).wait(now, reduces=reduces), self._address.wait(now, reduces=reduces))
+        return max(wait, self._address.wait(now, reduces=reduces))
 
-    async def take(self, method: str, category: str, *, reduces: bool, patience: float) -> bool:
+    async def take(
+        self, method: str, category: str, *, reduces: bool, patience: float, by_socket: bool = False
+    ) -> bool:
         """Wait for a place and take it; False if that would take longer than `patience` seconds.
 
         Raises:
             Banned: nothing may leave.
         """
         end = self._now() + patience
-        while (delay := self.wait(method, category, reduces=reduces)) > 0:
+        while (delay := self.wait(method, category, reduces=reduces, by_socket=by_socket)) > 0:
             if self._now() + delay > end:
                 return False
             await asyncio.sleep(delay)
         now = self._now()
         self._window(method, category).used.append(now)
-        self._address.used.append(now)
+        if not by_socket:
+            self._address.used.append(now)
         return True
 
     def refused(self, method: str, category: str, seconds: float) -> None:

@@ -37,7 +37,9 @@ from quarterdeck_exchange_bybit.orders import Orders
 from quarterdeck_exchange_bybit.questions import Questions
 from quarterdeck_exchange_bybit.rest import Rest, Unreachable
 from quarterdeck_exchange_bybit.server_clock import ServerClock
-from quarterdeck_exchange_bybit.settings import MODES, BybitSettings
+from quarterdeck_exchange_bybit.settings import MODES, BybitSettings, Way
+from quarterdeck_exchange_bybit.trade import TradeSocket
+from quarterdeck_exchange_bybit.ways import Ways
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +76,15 @@ class BybitExchange:
         self._settings = settings
         self._credentials = load_credentials(settings.credentials)
         self._clock = ServerClock()
-        self._rest = Rest(settings, self._credentials, self._clock, Budget())
+        budget = Budget()
+        self._can_order = asyncio.Event()
+        if settings.orders is Way.REST:
+            self._can_order.set()
+        self._rest = Rest(settings, self._credentials, self._clock, budget)
+        self._trade: TradeSocket | None = None
+        if settings.has_trade_socket:
+            self._trade = TradeSocket(settings, self._credentials, self._clock, budget, up=self._can_order.set)
+        self._ways = Ways(self._rest, self._trade, settings.orders)
         self._account = Account(settings, self._rest, self._clock)
         self._known: _Desk | None = None
         self._deliver: Deliver = _nobody
@@ -120,7 +130,7 @@ class BybitExchange:
         await self._account.set_modes(listing)
         links = Links()
         ear = Ear(listing, links, self._suspect)
-        orders = Orders(self._rest, self._clock, listing, ear, links)
+        orders = Orders(self._ways, self._clock, listing, ear, links)
         questions = Questions(self._rest, self._clock, listing, ear, links, self._settings.settle)
         self._known = _Desk(listing, ear, links, orders, questions)
         return tuple(listing)
@@ -134,7 +144,7 @@ class BybitExchange:
         self._desk.links.remind(known)
 
     async def open(self, deliver: Deliver) -> None:
-        """Listen to the account; returns once the streams are up.
+        """Listen to the account; returns once it is heard, and orders can leave by the way they are to take.
 
         Raises:
             Unreachable: they did not come up.
@@ -156,11 +166,15 @@ class BybitExchange:
             )
             loop = asyncio.get_running_loop()
             self._tasks = [loop.create_task(self._line.run()), loop.create_task(self._watch())]
+            if self._trade is not None:
+                self._tasks.append(loop.create_task(self._trade.line.run()))
         try:
             async with asyncio.timeout(OPEN_SECONDS):
                 await self._up.wait()
+                await self._can_order.wait()
         except TimeoutError as error:
-            raise Unreachable(f"the private stream did not come up within {OPEN_SECONDS:g} s") from error
+            which = "trade socket" if self._up.is_set() else "private stream"
+            raise Unreachable(f"the {which} did not come up within {OPEN_SECONDS:g} s") from error
 
     async def close(self) -> None:
         """Let go of everything. Orders and stops stay at Bybit, and nothing is told any more."""

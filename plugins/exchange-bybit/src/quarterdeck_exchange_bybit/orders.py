@@ -14,15 +14,16 @@ from quarterdeck_exchange_bybit.codec.listing import Listing
 from quarterdeck_exchange_bybit.codec.orders import amend_params, cancel_params, create_params, trailing_params
 from quarterdeck_exchange_bybit.ear import Ear
 from quarterdeck_exchange_bybit.links import Links
-from quarterdeck_exchange_bybit.rest import Rest, Written
 from quarterdeck_exchange_bybit.server_clock import ServerClock
+from quarterdeck_exchange_bybit.ways import Ways
+from quarterdeck_exchange_bybit.written import Written
 
 
 class Orders:
     """One account's orders on their way out. What the stream has to tell of them, the ear is told to expect."""
 
-    def __init__(self, rest: Rest, clock: ServerClock, listing: Listing, ear: Ear, links: Links) -> None:
-        self._rest = rest
+    def __init__(self, ways: Ways, clock: ServerClock, listing: Listing, ear: Ear, links: Links) -> None:
+        self._ways = ways
         self._clock = clock
         self._listing = listing
         self._ear = ear
@@ -44,7 +45,7 @@ class Orders:
             )
         self._ear.note_quantity(link, terms.quantity)
         params, sent = create_params(instrument, terms, link), time.monotonic()
-        written = await self._rest.write("place_order", params, reduces=terms.reduce_only)
+        written = await self._ways.write("place_order", params, reduces=terms.reduce_only)
         outcome = self._outcome(link, written)
         if isinstance(outcome, Acked):
             self._ear.expect(link, sent)
@@ -58,7 +59,7 @@ class Orders:
                 order.link_id, "Bybit has trailing stops only to reduce a perpetual's position", self._clock.now()
             )
         self._links.expect_trailing(instrument.symbol, order.link_id)
-        written = await self._rest.write("set_trading_stop", trailing_params(instrument, distance), reduces=True)
+        written = await self._ways.write("set_trading_stop", trailing_params(instrument, distance), reduces=True)
         outcome = self._outcome(order.link_id, written)
         if isinstance(outcome, Acked):
             return Opened(order.link_id, outcome.exchange_order_id, outcome.time)
@@ -81,7 +82,7 @@ class Orders:
         instrument = self._listing[order.symbol]
         target = order.exchange_order_id or self._links.order_id(order.link_id)
         params, sent = cancel_params(instrument, order.link_id, target), time.monotonic()
-        written = await self._rest.write("cancel_order", params, reduces=True)
+        written = await self._ways.write("cancel_order", params, reduces=True)
         if written.verdict is not Verdict.TAKEN:
             self._ear.deliver(CancelRejected(order.link_id, _reason(written), self._clock.now()))
         else:
@@ -97,7 +98,7 @@ class Orders:
             limit_price=order.limit_price,
             trigger_price=order.trigger_price,
         )
-        written = await self._rest.write("amend_order", params)
+        written = await self._ways.write("amend_order", params)
         if written.verdict is not Verdict.TAKEN and written.code not in codes.UNCHANGED:
             self._ear.deliver(AmendRejected(order.link_id, _reason(written), self._clock.now()))
 

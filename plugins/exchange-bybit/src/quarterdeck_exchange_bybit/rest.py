@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import requests
@@ -28,40 +27,29 @@ from quarterdeck_exchange_bybit.codec.row import MILLISECOND, Malformed, Row
 from quarterdeck_exchange_bybit.credentials import Credentials
 from quarterdeck_exchange_bybit.server_clock import ServerClock
 from quarterdeck_exchange_bybit.settings import BybitSettings
+from quarterdeck_exchange_bybit.written import (
+    LONG_PATIENCE,
+    NOTHING,
+    Written,
+    not_sent,
+    patience_of,
+    seconds_until_reset,
+)
 
 log = structlog.get_logger(__name__)
 
 #: pybit retries some codes by itself unless it is given others; this one does not exist.
 _NO_CODE = {-999_999}
 
-#: Longest that a request may wait for its turn: a stale one is worth less than none.
-PATIENCE = 0.25
-
-#: What takes risk away, or reads, waits longer.
-LONG_PATIENCE = 5.0
-
 #: Pages of one listing; more than that is a listing that never ends.
 _MOST_PAGES = 200
 
-_FORBIDDEN = 403
 _WORKERS = 4
 _EMERGENCY_WORKERS = 2
 
 
 class Unreachable(Exception):
     """Bybit did not answer, or not in a way that can be believed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What came of a request that changes something. `retry_after` in seconds, where Bybit says so."""
-
-    verdict: Verdict
-    left: bool
-    code: int
-    text: str
-    result: Row
-    retry_after: float = 0.0
 
 
 class _Client(HTTP):  # type: ignore[misc]  # pybit has no types
@@ -163,26 +151,25 @@ class Rest:
     async def write(self, method: str, params: Mapping[str, Any], *, reduces: bool = False) -> Written:
         """Ask for a change, once. `reduces` says that it takes risk away: it then goes first and may wait longer."""
         if not self.clock.is_trusted:
-            return _not_sent("the time of Bybit's server is not known well enough to sign")
-        patience = LONG_PATIENCE if reduces else PATIENCE
+            return not_sent("the time of Bybit's server is not known well enough to sign")
         pool = self._emergency if reduces else self._normal
         try:
-            return await self._send(method, params, reduces=reduces, patience=patience, pool=pool)
+            return await self._send(method, params, reduces=reduces, patience=patience_of(reduces=reduces), pool=pool)
         except Banned as error:
-            return _not_sent(str(error))
+            return not_sent(str(error))
 
     async def _send(
         self, method: str, params: Mapping[str, Any], *, reduces: bool, patience: float, pool: ThreadPoolExecutor
     ) -> Written:
         category = str(params.get("category", ""))
         if not await self.budget.take(method, category, reduces=reduces, patience=patience):
-            return _not_sent(f"{method} is over its rate budget")
+            return not_sent(f"{method} is over its rate budget")
         queued = time.monotonic()
         loop = asyncio.get_running_loop()
         written = await loop.run_in_executor(pool, self._call, method, dict(params), queued + patience)
         if written.code in codes.LIMITED:
             self.budget.refused(method, category, written.retry_after)
-        elif written.code == _FORBIDDEN:
+        elif written.code == codes.FORBIDDEN:
             self.budget.ban()
             log.error("bybit_banned", method=method, seconds=self.budget.banned_for)
         return written
@@ -214,23 +201,25 @@ class Rest:
     def _call(self, method: str, params: dict[str, Any], deadline: float) -> Written:
         """Send one request and say what came of it. Raises nothing."""
         if time.monotonic() > deadline:
-            return _not_sent(f"{method} waited too long for a thread")
+            return not_sent(f"{method} waited too long for a thread")
         sent = time.monotonic_ns()
         try:
             answer, _, headers = getattr(self._client(), method)(**params)
         except InvalidRequestError as error:
             self.last_answer = time.monotonic()
             code = int(error.status_code)
-            return Written(codes.verdict(code), True, code, str(error.message), _NOTHING, _reset(error.resp_headers))
+            return Written(
+                codes.verdict(code), True, code, str(error.message), NOTHING, seconds_until_reset(error.resp_headers)
+            )
         except FailedRequestError as error:
             status = int(error.status_code)
-            return Written(codes.http_verdict(status), True, status, f"HTTP {status}", _NOTHING)
+            return Written(codes.http_verdict(status), True, status, f"HTTP {status}", NOTHING)
         except requests.exceptions.RequestException as error:
             left = not _never_left(error)
             verdict = Verdict.UNKNOWN if left else Verdict.REFUSED
-            return Written(verdict, left, 0, type(error).__name__, _NOTHING)
+            return Written(verdict, left, 0, type(error).__name__, NOTHING)
         except Exception as error:  # noqa: BLE001 - whatever pybit makes of an odd answer proves nothing
-            return Written(Verdict.UNKNOWN, True, 0, f"{type(error).__name__} in pybit", _NOTHING)
+            return Written(Verdict.UNKNOWN, True, 0, f"{type(error).__name__} in pybit", NOTHING)
         self.last_answer = time.monotonic()
         return self._understood(method, answer, sent, headers)
 
@@ -242,16 +231,10 @@ class Rest:
             result = row.raw("result")
             code = row.integer("retCode")
             body = Row(result if isinstance(result, Mapping) else {}, f"{method}.result")
-            return Written(codes.verdict(code), True, code, row.text_or("retMsg"), body, _reset(headers))
+            text, extra = row.text_or("retMsg"), row.raw("retExtInfo")
+            return Written(codes.verdict(code), True, code, text, body, seconds_until_reset(headers), extra=extra)
         except Malformed as error:
-            return Written(Verdict.UNKNOWN, True, 0, str(error), _NOTHING)
-
-
-_NOTHING = Row({}, "result")
-
-
-def _not_sent(text: str) -> Written:
-    return Written(Verdict.REFUSED, False, 0, text, _NOTHING)
+            return Written(Verdict.UNKNOWN, True, 0, str(error), NOTHING)
 
 
 def _never_left(error: requests.exceptions.RequestException) -> bool:
@@ -261,13 +244,3 @@ def _never_left(error: requests.exceptions.RequestException) -> bool:
     cause = error.args[0] if error.args else None
     reason = getattr(cause, "reason", None)
     return isinstance(reason, urllib3.exceptions.NewConnectionError)
-
-
-def _reset(headers: object) -> float:
-    """Seconds until the limit is whole again, as the headers say; 1 where they don't."""
-    if not isinstance(headers, Mapping):
-        return 1.0
-    try:
-        return max(0.0, int(headers.get("X-Bapi-Limit-Reset-Timestamp", 0)) / 1000 - time.time())
-    except (TypeError, ValueError):
-        return 1.0

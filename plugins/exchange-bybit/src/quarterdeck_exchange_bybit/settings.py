@@ -54,6 +54,13 @@ class MarginMode(StrEnum):
     ISOLATED = "ISOLATED_MARGIN"
 
 
+class Way(StrEnum):
+    """How requests that change orders reach Bybit."""
+
+    REST = "rest"
+    WEBSOCKET = "websocket"
+
+
 class Site(Settings):
     """Where Bybit is. Only a simulator on this machine may stand in for it."""
 
@@ -99,6 +106,8 @@ class BybitSettings(Settings):
     read_timeout: Annotated[float, Field(gt=0, le=30)] = 4.0
     settle: Annotated[str, Field(pattern=r"^[A-Z0-9]{2,10}$")] = "USDT"
     """The coin whose contracts are traded."""
+    orders: Way = Way.REST
+    """The way orders take: rest | websocket (the trade socket). The other one is the second way of what reduces."""
     accept_withdrawal_rights: bool = False
     """Whether a key that may move money out is accepted. It never has to."""
     simulator: Site | None = None
@@ -110,10 +119,17 @@ class BybitSettings(Settings):
             raise ValueError(
                 "read_timeout: must be shorter than receive_window, so that silence is noticed before a request is void"
             )
+        if self.orders is Way.WEBSOCKET and not self.has_trade_socket:
+            raise ValueError("orders: 'websocket' is not offered in the demo, which has no trade socket; use 'rest'")
         unknown = [symbol for symbol in self.leverage if symbol not in self.symbols]
         if unknown:
             raise ValueError(f"leverage: {', '.join(unknown)} is not among symbols")
         return self
+
+    @property
+    def has_trade_socket(self) -> bool:
+        """Whether orders can go over a socket there. The demo has none."""
+        return self.environment is not Environment.DEMO
 
     @property
     def site(self) -> Site:

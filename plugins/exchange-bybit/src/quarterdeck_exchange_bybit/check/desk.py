@@ -21,9 +21,10 @@ from quarterdeck_exchange_bybit.codec.orders import create_params
 from quarterdeck_exchange_bybit.codec.row import Row
 from quarterdeck_exchange_bybit.credentials import load_credentials
 from quarterdeck_exchange_bybit.line import Line
-from quarterdeck_exchange_bybit.rest import Rest, Written
+from quarterdeck_exchange_bybit.rest import Rest
 from quarterdeck_exchange_bybit.server_clock import ServerClock
 from quarterdeck_exchange_bybit.settings import BybitSettings
+from quarterdeck_exchange_bybit.written import Written
 
 TOPICS = ("order", "execution", "position", "wallet")
 

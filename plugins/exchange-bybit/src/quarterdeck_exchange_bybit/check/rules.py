@@ -16,8 +16,9 @@ from quarterdeck_exchange_bybit.codec.account import read_key_info
 from quarterdeck_exchange_bybit.codec.codes import Verdict
 from quarterdeck_exchange_bybit.codec.row import MILLISECOND
 from quarterdeck_exchange_bybit.exchange import VISIBILITY
-from quarterdeck_exchange_bybit.rest import Rest, Written
+from quarterdeck_exchange_bybit.rest import Rest
 from quarterdeck_exchange_bybit.server_clock import ServerClock
+from quarterdeck_exchange_bybit.written import Written
 
 _SHIFT = 2_000
 

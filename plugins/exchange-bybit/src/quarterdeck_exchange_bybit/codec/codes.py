@@ -64,7 +64,8 @@ CLOCK = frozenset({10002})
 #: The exchange is at work on itself.
 MAINTENANCE = frozenset({10016, 10019, 500000})
 
-_FORBIDDEN = 403
+#: The HTTP status of an address that is turned away.
+FORBIDDEN = 403
 
 
 def verdict(code: int) -> Verdict:
@@ -79,4 +80,4 @@ def http_verdict(status: int) -> Verdict:
 
     Only a ban of the address, and what was no request to Bybit at all, are certain.
     """
-    return Verdict.REFUSED if status in (400, 401, _FORBIDDEN, 404) else Verdict.UNKNOWN
+    return Verdict.REFUSED if status in (400, 401, FORBIDDEN, 404) else Verdict.UNKNOWN
