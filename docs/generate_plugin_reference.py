@@ -22,7 +22,7 @@ PAGE = DOCS / "plugins.md"
 INTERFACES: tuple[tuple[ModuleType, tuple[str, ...]], ...] = (
     (deciders, ("Strategy", "Sizer", "Scaler", "RiskRule", "AccountView")),
     (feed, ("Feed",)),
-    (exchange, ("Exchange", "FrameSource", "Reminded", "EmbeddedExchange")),
+    (exchange, ("Exchange", "BulkCancel", "FrameSource", "Reminded", "EmbeddedExchange")),
 )
 
 WORDS: tuple[tuple[ModuleType, tuple[str, ...]], ...] = (

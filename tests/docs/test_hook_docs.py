@@ -13,12 +13,13 @@ import pytest
 from quarterdeck import testing
 from quarterdeck.cli.scaffold import KINDS as SCAFFOLDS
 from quarterdeck.plugin import hookspecs, loader
-from quarterdeck.plugin.exchange import EmbeddedExchange, FrameSource, Reminded
+from quarterdeck.plugin.exchange import BulkCancel, EmbeddedExchange, FrameSource, Reminded
 from tests.repository import ROOT
 
 PAGE = (ROOT / "docs" / "plugins.md").read_text()
 HOOKS = [name for name in vars(hookspecs.Hooks) if name.startswith("quarterdeck_")]
-INTERFACES: set[type] = {*(kind.interface for kind in loader.KINDS.values()), EmbeddedExchange, FrameSource, Reminded}
+OPTIONAL: set[type] = {BulkCancel, EmbeddedExchange, FrameSource, Reminded}
+INTERFACES: set[type] = {kind.interface for kind in loader.KINDS.values()} | OPTIONAL
 
 
 def section(heading: str) -> str:

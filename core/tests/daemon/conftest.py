@@ -121,7 +121,7 @@ class Bridge:
         self.effects: list[Effect] = []
         self.doubted: list[str] = []
         self.published: list[Recorded] = []
-        self.loop.connect(self.effects.append, [self.published.extend])
+        self.loop.connect(self.effects.extend, [self.published.extend])
 
     async def open(self) -> Bridge:
         await self.loop.ask(OpenAccount("paper", "USDT", (("USDT", Decimal(10_000)),)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -13,7 +15,8 @@ from quarterdeck.daemon.order_link import OrderLink
 from quarterdeck.domain.order import OrderState, OrderType
 from quarterdeck.domain.report import Acked, Opened, Rejected
 from quarterdeck.engine.events import OrderPrepared, OrderSent, Recorded
-from quarterdeck.engine.inputs import AmendOrder, CancelOrder
+from quarterdeck.engine.inputs import AmendOrder, CancelOrder, EngageKillSwitch
+from quarterdeck.plugin.exchange import CancelOrder as VenueCancel
 
 
 @pytest.fixture
@@ -82,6 +85,64 @@ async def test_a_cancel_that_raises_is_in_doubt_and_still_wanted(bridge: Bridge,
     found = bridge.state.order(order_id)
     assert found is not None
     assert found.cancel_requested
+
+
+@dataclass
+class BulkVenue(Venue):
+    """A venue that takes many cancels at once, and answers none of `unsure`."""
+
+    bulks: list[tuple[list[str], Collection[str]]] = field(default_factory=list)
+    unsure: list[str] = field(default_factory=list)
+
+    async def cancel_many(self, orders: Sequence[VenueCancel], emptied: Collection[str]) -> Sequence[VenueCancel]:
+        self.bulks.append(([each.link_id for each in orders], emptied))
+        if self.fails:
+            raise self.fails
+        return [each for each in orders if each.link_id in self.unsure]
+
+
+@pytest.fixture
+async def three(bridge: Bridge) -> BulkVenue:
+    """Three entries that work, at a venue that takes many cancels at once."""
+    venue = BulkVenue()
+    bridge.loop.connect(OrderLink(venue, bridge.loop, bridge.clock, bridge.doubted.append).act, [])
+    for _ in range(3):
+        await submit(bridge, type=OrderType.LIMIT, limit_price="49000")
+    for placed in venue.placed:
+        bridge.loop.post(Opened(placed.link_id, "x", bridge.clock.now()))
+    await bridge.loop.idle()
+    return venue
+
+
+async def test_cancels_of_one_commit_go_together(bridge: Bridge, three: BulkVenue) -> None:
+    await bridge.loop.ask(EngageKillSwitch("enough"))
+    await bridge.loop.idle()
+    assert three.bulks == [([placed.link_id for placed in three.placed], {"btcusdt"})]
+    assert three.canceled == []
+    assert bridge.doubted == []
+
+
+async def test_one_cancel_goes_alone_even_if_many_could_go_together(bridge: Bridge, three: BulkVenue) -> None:
+    await bridge.loop.ask(CancelOrder(next(iter(bridge.state.open_orders))))
+    await bridge.loop.idle()
+    assert three.bulks == []
+    assert len(three.canceled) == 1
+
+
+async def test_of_many_cancels_those_without_an_answer_are_in_doubt(bridge: Bridge, three: BulkVenue) -> None:
+    links = [placed.link_id for placed in three.placed]
+    three.unsure = links[1:2]
+    await bridge.loop.ask(EngageKillSwitch("enough"))
+    await bridge.loop.idle()
+    assert bridge.doubted == links[1:2]
+
+
+async def test_many_cancels_that_raise_are_all_in_doubt(bridge: Bridge, three: BulkVenue) -> None:
+    three.fails = ConnectionError("gone")
+    await bridge.loop.ask(EngageKillSwitch("enough"))
+    await bridge.loop.idle()
+    assert bridge.doubted == [placed.link_id for placed in three.placed]
+    assert all(order.cancel_requested for order in bridge.state.orders_of())
 
 
 async def test_an_amendment_goes_to_the_venue(bridge: Bridge, venue: Venue, link: OrderLink) -> None:

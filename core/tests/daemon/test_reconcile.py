@@ -35,7 +35,7 @@ def reconciler(bridge: Bridge, venue: Venue, sleeps: Sleeps | None = None) -> Re
     sleep = sleeps or Sleeps()
     resolver = Resolver(bridge.state, venue, bridge.loop, bridge.clock, sleep)
     made = Reconciler(bridge.machine, venue, bridge.loop, bridge.clock, resolver, sleep)
-    bridge.loop.connect(bridge.effects.append, [bridge.published.extend, resolver.hear, made.hear])
+    bridge.loop.connect(bridge.effects.extend, [bridge.published.extend, resolver.hear, made.hear])
     return made
 
 

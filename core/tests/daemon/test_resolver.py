@@ -71,7 +71,7 @@ async def time(monkeypatch: pytest.MonkeyPatch) -> Time:
 
 def start(bridge: Bridge, venue: Venue, time: Time) -> Resolver:
     made = Resolver(bridge.state, venue, bridge.loop, bridge.clock, time.sleep)
-    bridge.loop.connect(bridge.effects.append, [bridge.published.extend, made.hear])
+    bridge.loop.connect(bridge.effects.extend, [bridge.published.extend, made.hear])
     return made
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from core.tests.engine.deciders import RatioSizer, Rule
-from core.tests.engine.desk import IDS, Desk, d, order
+from core.tests.engine.desk import IDS, MILLISECOND, Desk, d, order
 from quarterdeck.domain import report as r
 from quarterdeck.domain.capabilities import Capabilities
 from quarterdeck.domain.errors import AlreadyExists, CallerError, InvalidRequest, NotFound, RefusedByState
 from quarterdeck.domain.market import Side
-from quarterdeck.domain.order import Order, OrderRole, OrderState, OrderType, TimeInForce
+from quarterdeck.domain.order import Order, OrderRole, OrderState, OrderTerms, OrderType, TimeInForce
 from quarterdeck.domain.risk import Refused
 from quarterdeck.domain.signal import Action, Signal
 from quarterdeck.engine import events as e
@@ -407,6 +407,64 @@ def test_the_kill_switch_halts_first_then_cancels_then_closes(desk: Desk) -> Non
     working = {(each.role, each.cancel_requested) for each in desk.state.orders_of()}
     assert (OrderRole.STOP_LOSS, False) in working
     assert desk.take(i.EngageKillSwitch("again", flatten=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("symbol", "side", "reduce_only", "ends"),
+    [("btcusdt", Side.SELL, False, True), ("btcusdt", Side.SELL, True, False),
+     ("btcusdt-spot", Side.BUY, False, True), ("btcusdt-spot", Side.SELL, False, False)],
+)  # fmt: skip
+def test_the_kill_switch_takes_what_others_placed_if_it_may_open_a_position(
+    desk: Desk, symbol: str, side: Side, reduce_only: bool, ends: bool
+) -> None:
+    terms = OrderTerms(symbol, side, OrderType.STOP, d("0.1"), trigger_price=d(51_000), reduce_only=reduce_only)
+    desk.take(r.ChildOpened("by-hand", "", "x-1", OrderRole.EXTERNAL, terms, desk.now))
+    desk.take(i.EngageKillSwitch("enough"))
+    found = desk.state.order_by_link("by-hand")
+    assert found is not None
+    assert found.cancel_requested is ends
+
+
+def test_an_entry_that_its_cancel_overtook_ends_as_soon_as_it_works(desk: Desk) -> None:
+    entry = desk.send(desk.submit("0.1", **LIMIT))
+    desk.take(i.EngageKillSwitch("enough"))
+    desk.take(r.CancelRejected(entry.link_id, "no such order", desk.now))
+    desk.took_effects()
+    assert kinds(desk.take(r.Opened(entry.link_id, "x", desk.now))) == ["OrderOpened", "OrderCancelRequested"]
+    assert desk.took_effects() == [CancelAtVenue(entry.link_id, "btcusdt")]
+
+
+def test_while_halted_a_refused_cancel_is_asked_for_again_after_a_while(desk: Desk) -> None:
+    entry = desk.work(desk.submit("0.1", **LIMIT))
+    desk.take(i.EngageKillSwitch("enough"))
+    desk.take(r.CancelRejected(entry.link_id, "busy", desk.now))
+    assert desk.take(i.Timer.TICK) == []
+    desk.now += 5_000 * MILLISECOND
+    assert kinds(desk.take(i.Timer.TICK)) == ["OrderCancelRequested"]
+    assert desk.take(i.Timer.TICK) == []
+    desk.take(r.CancelRejected(entry.link_id, "busy", desk.now))
+    desk.take(i.ReleaseKillSwitch("looked"))
+    desk.now += 5_000 * MILLISECOND
+    assert desk.take(i.Timer.TICK) == []
+
+
+def test_a_book_is_emptied_when_all_that_may_rest_in_it_was_asked_to_end(desk: Desk) -> None:
+    desk.protect(desk.hold("0.1", stop_loss="49000"))
+    entry = desk.work(desk.submit("0.1", **LIMIT))
+    assert desk.machine.emptied({"btcusdt"}) == set()
+    desk.take(i.CancelOrder(entry.order_id))
+    assert desk.machine.emptied({"btcusdt", "btcusdt-spot"}) == {"btcusdt", "btcusdt-spot"}
+    desk.send(desk.submit("0.1", Side.SELL, reduce_only=True))
+    assert desk.machine.emptied({"btcusdt"}) == {"btcusdt"}, "a market order never rests"
+    late = desk.submit("0.05", Side.SELL, reduce_only=True, type=OrderType.LIMIT, limit_price="53000")
+    assert desk.machine.emptied({"btcusdt"}) == set(), "what may still be on its way counts"
+    desk.take(i.CancelOrder(late.order_id))
+    stop = desk.work(
+        desk.submit("0.1", type=OrderType.STOP_LIMIT, trigger_price="51000", limit_price="51001", order_id="later")
+    )
+    assert desk.machine.emptied({"btcusdt"}) == {"btcusdt"}, "it waits for its trigger"
+    desk.take(r.Triggered(stop.link_id, desk.now))
+    assert desk.machine.emptied({"btcusdt"}) == set()
 
 
 def test_an_entry_on_its_way_out_is_stopped_by_the_kill_switch(desk: Desk) -> None:

@@ -122,7 +122,7 @@ class Core:
             self._resolver.hear,
             self._reconciler.hear,
         ]
-        loop.connect(self._held.append, self._publish)
+        loop.connect(self._held.extend, self._publish)
         loop.broken.add_done_callback(self._broke)
         self._watches = (
             Disk(journal, loop, machine.obstacles),
@@ -325,8 +325,7 @@ class Core:
         await exchange.open(self._loop.post if isinstance(exchange, EmbeddedExchange) else self._hear)
         self._loop.connect(self._link.act, self._publish)
         held, self._held = self._held, []
-        for effect in held:
-            self._link.act(effect)
+        self._link.act(held)
         self.deck.is_connected = True
 
     def _hear(self, report: Report) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from quarterdeck.daemon.clock import Clock
@@ -38,7 +38,7 @@ class Committer(Protocol):
 #: The first event a command led to; its sequence alone if the same request was handled before; None if there is none.
 Answer = Recorded | int | None
 Publish = Callable[[Sequence[Recorded]], None]
-Act = Callable[[Effect], None]
+Act = Callable[[Sequence[Effect]], None]
 _Waiting = tuple[asyncio.Future[Answer], Answer]
 
 
@@ -178,8 +178,8 @@ class Loop:
                 answer.set_result(outcome)
         if waiting:
             failpoint("loop.answered")
-        for effect in effects:
-            self._act(effect)
+        if effects:
+            self._act(effects)
         if self._inputs and (self._hurried or self._idlers):
             self._hurry()
         elif self._inputs:
@@ -219,6 +219,10 @@ class Loop:
     def hindrance(self, link_id: str) -> str:
         """Why an order may not leave at this very moment; empty if it may. What is not durable yet counts, too."""
         return self._machine.hindrance(link_id)
+
+    def emptied(self, symbols: Collection[str]) -> Collection[str]:
+        """Of these instruments, those in whose books nothing rests that was not asked to end."""
+        return self._machine.emptied(symbols)
 
     @property
     def is_settled(self) -> bool:
@@ -280,5 +284,5 @@ def _stopping() -> Unavailable:
     return Unavailable("NOT_READY", "the daemon is stopping; ask again when it is back", {"state": "STOPPING"})
 
 
-def _no_link(effect: Effect) -> None:
-    raise RuntimeError(f"no order link is connected for {effect}")
+def _no_link(effects: Sequence[Effect]) -> None:
+    raise RuntimeError(f"no order link is connected for {effects}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -14,7 +14,7 @@ from quarterdeck.daemon.loop import Loop
 from quarterdeck.domain.report import AmendRejected, NotSent, Unknown
 from quarterdeck.engine.effects import AmendAtVenue, CancelAtVenue, Effect, QueueOrder, SendOrder
 from quarterdeck.engine.inputs import Sending
-from quarterdeck.plugin.exchange import AmendOrder, CancelOrder, Exchange, PlaceOrder
+from quarterdeck.plugin.exchange import AmendOrder, BulkCancel, CancelOrder, Exchange, PlaceOrder
 
 log = structlog.get_logger(__name__)
 
@@ -37,24 +37,30 @@ class OrderLink:
         `may_send` is asked before every request; when it says no, nothing leaves.
         """
         self._exchange = exchange
+        self._bulk = exchange if isinstance(exchange, BulkCancel) else None
         self._loop = loop
         self._clock = clock
         self._doubt = doubt
         self._may_send = may_send
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def act(self, effect: Effect) -> None:
+    def act(self, effects: Sequence[Effect]) -> None:
         """Start what the engine wants done. Called only after the events that say so are durable."""
-        match effect:
-            case QueueOrder():
-                failpoint("order.queued")
-                self._loop.post(Sending(effect.link_id))
-            case SendOrder():
-                self._start(self._place(effect))
-            case CancelAtVenue():
-                self._start(self._cancel(effect))
-            case AmendAtVenue():
-                self._start(self._amend(effect))
+        cancels = [effect for effect in effects if isinstance(effect, CancelAtVenue)]
+        for asked in [cancels] if self._bulk is not None else [[each] for each in cancels]:
+            if asked:
+                self._start(self._cancel(asked))
+        for effect in effects:
+            match effect:
+                case QueueOrder():
+                    failpoint("order.queued")
+                    self._loop.post(Sending(effect.link_id))
+                case SendOrder():
+                    self._start(self._place(effect))
+                case CancelAtVenue():
+                    pass  # under way
+                case AmendAtVenue():
+                    self._start(self._amend(effect))
 
     async def drain(self) -> None:
         """Wait for the requests under way."""
@@ -87,18 +93,27 @@ class OrderLink:
         self._loop.note(outcome)
         failpoint("place.posted")
 
-    async def _cancel(self, effect: CancelAtVenue) -> None:
+    async def _cancel(self, effects: Sequence[CancelAtVenue]) -> None:
         failpoint("cancel.before")
-        if not self._may_send():
-            self._doubt(effect.link_id)
-            return
-        try:
-            request = CancelOrder(effect.link_id, effect.symbol, self._clock.now(), effect.exchange_order_id)
-            await self._exchange.cancel(request)
-            failpoint("cancel.after")
-        except Exception:
-            log.exception("cancel_raised", link_id=effect.link_id)
-            self._doubt(effect.link_id)  # it may have arrived or not; whoever wanted it still does
+        now = self._clock.now()
+        asked = [CancelOrder(effect.link_id, effect.symbol, now, effect.exchange_order_id) for effect in effects]
+        unsure: Sequence[CancelOrder] = asked
+        if self._may_send():
+            try:
+                unsure = await self._ask_to_end(asked)
+                failpoint("cancel.after")
+            except Exception:
+                log.exception("cancel_raised", orders=[each.link_id for each in asked])
+        for each in unsure:  # it may have arrived or not; whoever wanted it still does
+            self._doubt(each.link_id)
+
+    async def _ask_to_end(self, orders: Sequence[CancelOrder]) -> Sequence[CancelOrder]:
+        """Ask for one or for many; returns those in doubt."""
+        if self._bulk is not None and len(orders) > 1:
+            return await self._bulk.cancel_many(orders, self._loop.emptied({each.symbol for each in orders}))
+        for each in orders:
+            await self._exchange.cancel(each)
+        return ()
 
     async def _amend(self, effect: AmendAtVenue) -> None:
         failpoint("amend.before")

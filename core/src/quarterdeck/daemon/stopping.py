@@ -51,9 +51,9 @@ async def _ask(state: State, loop: Loop, policy: OnStop) -> None:
     ]
     if policy is OnStop.FLATTEN:
         wishes += [ClosePosition(symbol) for symbol, position in state.positions.items() if position.quantity]
-    for wish in wishes:
+    for asked in [loop.ask(wish) for wish in wishes]:  # in one commit, so that they can share requests
         with suppress(QuarterdeckError):  # it ended meanwhile
-            await loop.ask(wish)
+            await asked
 
 
 def unfinished(state: State, policy: OnStop) -> Iterator[str]:

@@ -6,8 +6,9 @@ from decimal import Decimal
 
 from quarterdeck.domain.amounts import ZERO, settle
 from quarterdeck.domain.deciders import Sizer
-from quarterdeck.domain.market import HOUR
-from quarterdeck.domain.order import OrderRole
+from quarterdeck.domain.instrument import InstrumentKind
+from quarterdeck.domain.market import HOUR, SECOND, Side
+from quarterdeck.domain.order import Order, OrderRole
 from quarterdeck.domain.risk import TradingState
 from quarterdeck.engine import events as e
 from quarterdeck.engine.inputs import EngageKillSwitch, OpenAccount, ReleaseKillSwitch
@@ -17,6 +18,9 @@ from quarterdeck.engine.view import View
 
 #: How often the account is valued. Snapshots fall on whole hours, so the first of a UTC day is at its start.
 SNAPSHOT_EVERY = HOUR
+
+#: An entry whose cancel was refused is asked to end again after this, while trading is halted.
+INSIST_AFTER = 5 * SECOND
 
 
 def open_account(turn: Turn, notice: OpenAccount) -> None:
@@ -33,10 +37,43 @@ def engage(turn: Turn, command: EngageKillSwitch, view: View) -> None:
     if state.trading_state is not TradingState.HALTED or (command.flatten and not state.flatten):
         turn.emit(e.TradingStateChanged(TradingState.HALTED, command.reason, automatic=False, flatten=command.flatten))
     for order in list(state.orders_of()):
-        if order.role is OrderRole.ENTRY or (order.role is OrderRole.EXTERNAL and not order.terms.reduce_only):
+        if order.role is OrderRole.ENTRY or (order.role is OrderRole.EXTERNAL and _may_open(turn, order)):
             request_cancel(turn, order)
     if command.flatten:
         flatten_all(turn, view)
+
+
+def _may_open(turn: Turn, order: Order) -> bool:
+    """Whether an order of somebody else's may open a position: on spot whoever sells only gives away what is there."""
+    instrument = turn.instruments.get(order.terms.symbol)
+    is_spot = instrument is not None and instrument.kind is InstrumentKind.SPOT
+    return not (order.terms.reduce_only or (is_spot and order.terms.side is Side.SELL))
+
+
+def end_late(turn: Turn, link_id: str) -> None:
+    """An entry that was on its way when trading was halted, and whose cancel overtook it, ends as soon as it works."""
+    order = turn.state.order_by_link(link_id)
+    if turn.state.trading_state is TradingState.HALTED and order is not None:
+        _end_entry(turn, order)
+
+
+def insist(turn: Turn, view: View) -> None:
+    """While trading is halted no entry stays whose cancel was refused, and no position if everything is to be closed.
+
+    What others placed since is theirs to decide on.
+    """
+    state = turn.state
+    if state.trading_state is TradingState.HALTED:
+        for order in list(state.orders_of()):
+            if order.update_time + INSIST_AFTER <= turn.time:
+                _end_entry(turn, order)
+    if state.flatten:
+        flatten_all(turn, view)
+
+
+def _end_entry(turn: Turn, order: Order) -> None:
+    if order.is_open and order.role is OrderRole.ENTRY:
+        request_cancel(turn, order)
 
 
 def release(turn: Turn, command: ReleaseKillSwitch) -> None:

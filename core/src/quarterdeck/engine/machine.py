@@ -6,14 +6,14 @@ that come out. So a history of events rebuilds the state, and the same inputs gi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import assert_never
 
 from quarterdeck.domain.deciders import Strategy
 from quarterdeck.domain.errors import AlreadyExists, CallerError
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import Candle, FundingRate, Quote, Ticker, Trade
-from quarterdeck.domain.report import Filled, Report
+from quarterdeck.domain.report import Acked, Filled, Opened, Report
 from quarterdeck.domain.risk import TradingState
 from quarterdeck.engine import account, bots, orders
 from quarterdeck.engine import events as e
@@ -86,6 +86,8 @@ class Machine:
                 self._beware(turn)
             if self.state.flatten and isinstance(item, Filled):  # it was on its way when everything was to be closed
                 orders.flatten_all(turn, self.view)
+            if isinstance(item, Acked | Opened):
+                account.end_late(turn, item.link_id)
         else:
             self._obey_whole(turn, item)
         return turn if turn.events or turn.effects or turn.anomalies else None
@@ -112,6 +114,10 @@ class Machine:
         """Why an order that was announced may not leave at this very moment; empty if it may."""
         order = self.state.order_by_link(link_id)
         return "" if order is None else orders.hindrance(order, self.view)
+
+    def emptied(self, symbols: Collection[str]) -> Collection[str]:
+        """Of these instruments, those in whose books nothing rests that was not asked to end."""
+        return orders.emptied(self.state, symbols)
 
     def attach(self, bot_id: str, strategy: Strategy) -> None:
         """Feed a bot that the journal says is running or paused, after a restart."""
@@ -205,8 +211,7 @@ class Machine:
                 self.obstacles.pop(item.name, None)
             case i.Timer():
                 self._snapshot_if_due(turn)
-                if self.state.flatten:
-                    orders.flatten_all(turn, view)
+                account.insist(turn, view)
                 protect(turn, view, self.gaps)
             case _:
                 assert_never(item)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 
 from quarterdeck.domain.amounts import settle
@@ -169,6 +170,20 @@ def cancel_at_venue(order: Order) -> CancelAtVenue:
     if order.link_id.startswith(WITHOUT_LINK):
         return CancelAtVenue("", order.terms.symbol, order.exchange_order_id)
     return CancelAtVenue(order.link_id, order.terms.symbol)
+
+
+def emptied(state: State, symbols: Collection[str]) -> frozenset[str]:
+    """Of these instruments, those in whose books nothing of the account's rests that was not asked to end.
+
+    What may still be on its way counts. A market order never rests; what waits for a trigger does not yet.
+    """
+    kept = {each.terms.symbol for each in state.orders_of() if not each.cancel_requested and _may_rest(each)}
+    return frozenset(symbols) - kept
+
+
+def _may_rest(order: Order) -> bool:
+    kind = order.terms.type
+    return kind is OrderType.LIMIT or (kind in LIMIT_TYPES and order.triggered)
 
 
 def amend(turn: Turn, command: AmendOrder, view: View, deciders: Deciders) -> None:

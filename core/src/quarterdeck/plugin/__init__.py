@@ -12,6 +12,7 @@ from quarterdeck.domain.errors import ConfigError
 from quarterdeck.domain.venue import Activity, VenueAccount, VenueOrder, VenuePosition, unnamed_link
 from quarterdeck.plugin.exchange import (
     AmendOrder,
+    BulkCancel,
     CancelOrder,
     Deliver,
     EmbeddedExchange,
@@ -29,6 +30,7 @@ __all__ = [
     "AccountView",
     "Activity",
     "AmendOrder",
+    "BulkCancel",
     "CancelOrder",
     "Capabilities",
     "ConfigError",

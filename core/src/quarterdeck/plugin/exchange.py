@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol, runtime_checkable
@@ -79,7 +79,10 @@ class Exchange(Protocol):
         """Send one order, once. A timeout or a broken connection is `Unknown`, never an exception or a rejection."""
 
     async def cancel(self, order: CancelOrder) -> None:
-        """Ask for an order to end; a `Canceled` or `CancelRejected` report follows."""
+        """Ask for an order to end; a `Canceled` or `CancelRejected` report follows.
+
+        Raises when nobody knows whether it was asked: it is wanted still.
+        """
 
     async def amend(self, order: AmendOrder) -> None:
         """Ask for a change; an `Amended` or `AmendRejected` report follows."""
@@ -108,6 +111,19 @@ class Exchange(Protocol):
 
         What others did on the account belongs to it. An embedded venue knows what has happened since it was restored.
         Raises when it can't tell, or does not remember that far.
+        """
+
+
+@runtime_checkable
+class BulkCancel(Protocol):
+    """An exchange that ends many orders with few requests. Optional: without it each is asked for by itself."""
+
+    async def cancel_many(self, orders: Sequence[CancelOrder], emptied: Collection[str]) -> Sequence[CancelOrder]:
+        """Ask for all of these to end; of each the same reports follow as after `cancel`.
+
+        `emptied` names the instruments in whose books nothing else of the account's rests, as far as is known: there
+        the venue may be told to take off whatever rests. What waits for a trigger, such as a stop, never goes unnamed.
+        Returns those of which nobody knows whether they were asked: they are wanted still.
         """
 
 
