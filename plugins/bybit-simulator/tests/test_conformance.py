@@ -104,6 +104,7 @@ def written(desk: Any) -> list[tuple[bool, Fields]]:
         desk.now += MINUTE
         desk.simulator.show(Trade(symbol, desk.now, 50_002.0, 0.5, Side.SELL))
     desk.simulator.accounts[10_000_001].adjust("USDT", Decimal(5))
+    desk.call("/v5/order/disconnected-cancel-all", product="DERIVATIVES", timeWindow=10)
     answers = [
         desk.call(path, **params)
         for category in ("linear", "spot")

@@ -100,7 +100,7 @@ class SimAccount:
         self.leverage: dict[str, Decimal] = {}
         self.margin_mode = "REGULAR_MARGIN"
         self.position_mode = 0
-        self.dcp_window: int | None = None
+        self.dcp: dict[str, int] = {}
         self._late: dict[str, SimOrder] = {}
         """Orders by the venue's keys of trades that come to light after their end."""
         self._settings = settings

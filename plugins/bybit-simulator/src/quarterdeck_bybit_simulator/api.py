@@ -28,6 +28,7 @@ from quarterdeck_bybit_simulator.refusals import (
     MODE_UNCHANGED,
     NOT_MODIFIED,
     PARAMETER,
+    PERMISSION,
     Refusal,
 )
 from quarterdeck_bybit_simulator.settings import SimulatorSettings
@@ -355,15 +356,19 @@ class Api:
         }
 
     def _dcp(self, account: SimAccount, params: Params) -> Result:
-        status = "ON" if account.dcp_window else "OFF"
-        infos = [{"product": "DERIVATIVES", "dcpStatus": status, "timeWindow": str(account.dcp_window or 10)}]
+        infos = [
+            {"product": product, "dcpStatus": "ON", "timeWindow": str(window)}
+            for product, window in sorted(account.dcp.items())
+        ]
         return {"dcpInfos": infos}
 
     def _set_dcp(self, account: SimAccount, params: Params) -> Result:
-        window = int(params.get("timeWindow", 0))
-        if not 3 <= window <= 300:
-            raise Refusal(PARAMETER, "params error: timeWindow")
-        account.dcp_window = window
+        window, product = int(params.get("timeWindow", 0)), str(params.get("product", "OPTIONS"))
+        if not self._settings.dcp_is_offered:
+            raise Refusal(PERMISSION, "Permission denied, DCP is not available for this account.")
+        if not 3 <= window <= 300 or product not in ("OPTIONS", "DERIVATIVES", "SPOT"):
+            raise Refusal(PARAMETER, "params error: product or timeWindow")
+        account.dcp[product] = window
         return {}
 
     def _set_leverage(self, account: SimAccount, params: Params) -> Result:

@@ -40,6 +40,7 @@ LIMITS: Mapping[str, tuple[int, int]] = {
 _USUAL = 50
 _AHEAD = 1_000  # a request's time may be this many milliseconds ahead of the server's
 _ADDRESS_WINDOW = 5 * SECOND
+_CONNECTION_WINDOW = 300 * SECOND
 
 
 def signature(secret: str, payload: str) -> str:
@@ -64,6 +65,8 @@ class Gate:
     _used: dict[tuple[int, str, str], deque[int]] = field(default_factory=dict)
     _seen: dict[str, deque[int]] = field(default_factory=dict)
     _banned: dict[str, int] = field(default_factory=dict)
+    _operations: dict[str, deque[int]] = field(default_factory=dict)
+    _connections: dict[str, deque[int]] = field(default_factory=dict)
 
     def member(self, api_key: str) -> Member:
         """Whose key it is. Raises Refusal."""
@@ -111,7 +114,7 @@ class Gate:
         if not isinstance(expires, int | str) or not str(expires).isdecimal() or int(expires) <= now // 1_000_000:
             raise Refusal(BAD_SIGNATURE, "Params Error: expires is in the past")
         if not hmac.compare_digest(signature(member.api_secret, f"GET/realtime{expires}"), str(signed)):
-            raise Refusal(BAD_KEY, "Invalid apikey")
+            raise Refusal(BAD_SIGNATURE, "Invalid sign")
         return member
 
     def allow(self, member: Member, path: str, category: str, now: int) -> Allowance:
@@ -140,6 +143,23 @@ class Gate:
             return False
         return True
 
+    def allow_operation(self, address: str, now: int) -> bool:
+        """Count an operation of the trade socket, which knows no ban; False when there were too many in this second."""
+        return self._count(self._operations, address, now, SECOND, self.settings.operation_limit)
+
+    def allow_connection(self, address: str, now: int) -> bool:
+        """Count a new socket of an address; False when there were too many in five minutes."""
+        return self._count(self._connections, address, now, _CONNECTION_WINDOW, self.settings.connection_limit)
+
+    def _count(self, seen: dict[str, deque[int]], address: str, now: int, window: int, limit: int) -> bool:
+        times = seen.setdefault(address, deque())
+        while times and times[0] <= now - window:
+            times.popleft()
+        if len(times) >= limit and self.settings.limits_apply:
+            return False
+        times.append(now)
+        return True
+
     def ban(self, address: str, now: int) -> None:
         """Turn an address away for a while."""
         self._banned[address] = now + self.settings.ban
@@ -151,3 +171,15 @@ class TooMany(Refusal):
     def __init__(self, allowance: Allowance) -> None:
         super().__init__(TOO_MANY, "Too many visits. Exceeded the API Rate Limit.")
         self.allowance = allowance
+
+
+def limit_headers(allowance: Allowance | None, now: int) -> dict[str, str]:
+    """How a limit stands, as answers say it."""
+    headers = {"Timenow": str(now // 1_000_000)}
+    if allowance is not None:
+        headers |= {
+            "X-Bapi-Limit": str(allowance.limit),
+            "X-Bapi-Limit-Status": str(allowance.left),
+            "X-Bapi-Limit-Reset-Timestamp": str(allowance.reset),
+        }
+    return headers

@@ -84,6 +84,11 @@ class SimulatorServer:
         for socket in list(self._live):
             self._cut(socket)
 
+    def restart_trade_service(self) -> None:
+        """Have the trade sockets that are open turned away when they ask for something."""
+        assert self._sockets is not None, "the server has started"
+        self._sockets.restart_trade_service()
+
     # ------------------------------------------------------------ REST
 
     async def _request(self, request: web.Request) -> web.StreamResponse:
@@ -126,11 +131,17 @@ class SimulatorServer:
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
         assert self._sockets is not None, "the server has started"
+        address = request.headers.get("X-Forwarded-For", request.remote or "")
+        if not self.simulator.gate.allow_connection(address, self.simulator.now()):
+            raise web.HTTPForbidden
         live = web.WebSocketResponse(autoping=False, max_msg_size=1 << 20)
         await live.prepare(request)
         outgoing: asyncio.Queue[str] = asyncio.Queue(_BACKLOG)
         socket = Socket(
-            _PATHS[request.path], f"sim-{next(self._numbers)}", lambda text: self._put(socket, outgoing, text)
+            _PATHS[request.path],
+            f"sim-{next(self._numbers)}",
+            lambda text: self._put(socket, outgoing, text),
+            address,
         )
         self._live[socket] = live
         self._sockets.open.add(socket)

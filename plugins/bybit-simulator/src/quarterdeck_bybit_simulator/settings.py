@@ -51,6 +51,12 @@ class SimulatorSettings:
     address_limit: int = 600
     """Requests of one address in five seconds; one more, and it is banned."""
     ban: int = 600 * SECOND
+    operation_limit: int = 3_000
+    """Operations of one address on its trade sockets in a second."""
+    connection_limit: int = 500
+    """New sockets of one address in five minutes."""
+    dcp_is_offered: bool = True
+    """Whether the accounts may set disconnection protection; most of Bybit's may not."""
     dcp_keeps_stops: bool = False
     """Whether the disconnection protection leaves conditional orders; Bybit does not say."""
     split_keeps_link: bool = True

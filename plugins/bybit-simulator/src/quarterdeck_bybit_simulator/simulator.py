@@ -18,11 +18,12 @@ from quarterdeck.domain.market import Candle, FundingRate, MarketEvent
 from quarterdeck_bybit_simulator.account import SimAccount
 from quarterdeck_bybit_simulator.api import Api
 from quarterdeck_bybit_simulator.faults import Faults
-from quarterdeck_bybit_simulator.gate import Allowance, Gate, TooMany
+from quarterdeck_bybit_simulator.gate import Allowance, Gate, TooMany, limit_headers
 from quarterdeck_bybit_simulator.market import markets_of
 from quarterdeck_bybit_simulator.order import MILLISECOND, SimOrder, category_of
 from quarterdeck_bybit_simulator.refusals import PARAMETER, ROUTE, Refusal
 from quarterdeck_bybit_simulator.settings import Member, SimulatorSettings
+from quarterdeck_bybit_simulator.trade import Session, TradeService
 from quarterdeck_bybit_simulator.truth import Truth
 
 #: Bybit is at work on itself.
@@ -60,6 +61,7 @@ class Simulator:
         listed = list(instruments)
         self.markets = markets_of(listed)
         self.gate = Gate(self.settings)
+        self.trade = TradeService(self.gate, self.call)
         self.publish: Publish = _nobody
         self.api = Api(self.markets, self.settings, self.now, self._choose)
         self.accounts: dict[int, SimAccount] = {}
@@ -180,7 +182,7 @@ class Simulator:
                 allowance = refusal.allowance
         self.truth.note("request", method=method, path=path, query=query, body=body, code=code)
         shown = {"retCode": code, "retMsg": text, "result": result, "retExtInfo": extra, "time": now // MILLISECOND}
-        return Answer(200, shown, _limit_headers(allowance, now))
+        return Answer(200, shown, limit_headers(allowance, now))
 
     def _private(
         self, path: str, params: Mapping[str, Any], payload: str, headers: Mapping[str, str], now: int
@@ -218,53 +220,19 @@ class Simulator:
 
     # ------------------------------------------------------------ the trade socket
 
-    def operate(self, member: Member, message: Mapping[str, Any]) -> dict[str, Any]:
+    def operate(self, member: Member, session: Session, message: Mapping[str, Any]) -> dict[str, Any]:
         """Answer one operation of the trade socket, such as `order.create`."""
-        now = self.now()
-        operation = str(message.get("op", ""))
-        allowance: Allowance | None = None
-        data: dict[str, Any] = {}
-        extra: dict[str, Any] = {}
-        try:
-            if self.settings.is_in_maintenance:
-                raise Refusal(10019, "ws trade service is restarting")
-            path = "/v5/" + operation.replace(".", "/")
-            if path not in self.api.writes and path not in self.api.batches:
-                raise Refusal(10404, "op type is not found")
-            header = message.get("header")
-            stamp = str(header.get("X-BAPI-TIMESTAMP", "")) if isinstance(header, Mapping) else ""
-            window = str(header.get("X-BAPI-RECV-WINDOW", "5000")) if isinstance(header, Mapping) else "5000"
-            if not stamp.isdecimal() or not window.isdecimal():
-                raise Refusal(PARAMETER, "params error: X-BAPI-TIMESTAMP")
-            self.gate.check_window(int(stamp), int(window), now)
-            arguments = message.get("args")
-            if not isinstance(arguments, list) or len(arguments) != 1 or not isinstance(arguments[0], Mapping):
-                raise Refusal(PARAMETER, "params error: args")
-            allowance = self.gate.allow(member, path, str(arguments[0].get("category", "")), now)
-            data, extra = self.call(member, path, arguments[0])
-            code, text = 0, "OK"
-        except Refusal as refusal:
-            code, text = refusal.code, refusal.text
-            if isinstance(refusal, TooMany):
-                allowance = refusal.allowance
-        self.truth.note("operation", op=operation, message=dict(message), code=code)
-        return {
-            "reqId": message.get("reqId", ""),
-            "retCode": code,
-            "retMsg": text,
-            "op": operation,
-            "data": data,
-            "retExtInfo": extra,
-            "header": {"Timenow": str(now // MILLISECOND), **_limit_headers(allowance, now)},
-            "connId": "simulated",
-        }
+        session.is_leaving = session.is_leaving or self.settings.is_in_maintenance
+        answer = self.trade.answer(member, session, message, self.now())
+        self.truth.note("operation", op=message.get("op"), message=dict(message), code=answer["retCode"])
+        return answer
 
-    def disconnected(self, user: int) -> None:
-        """The last private socket of an account has gone, and its window is over: disconnection protection acts."""
+    def disconnected(self, user: int, category: str) -> None:
+        """An account has not been heard for as long as its disconnection protection waits: its orders end."""
         account = self.accounts[user]
         for order in account.open_orders():
             keeps = self.settings.dcp_keeps_stops and order.is_conditional
-            if category_of(order.instrument) == "linear" and not keeps and order.is_open:
+            if category_of(order.instrument) == category and not keeps and order.is_open:
                 account.cancel(order)
                 order.cancel_type = "CancelByDCP"
 
@@ -279,17 +247,6 @@ def _params(method: str, query: str, body: str) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise Refusal(PARAMETER, "params error: the body is no object")
     return parsed
-
-
-def _limit_headers(allowance: Allowance | None, now: int) -> dict[str, str]:
-    headers = {"Timenow": str(now // MILLISECOND)}
-    if allowance is not None:
-        headers |= {
-            "X-Bapi-Limit": str(allowance.limit),
-            "X-Bapi-Limit-Status": str(allowance.left),
-            "X-Bapi-Limit-Reset-Timestamp": str(allowance.reset),
-        }
-    return headers
 
 
 def _nobody(topic: str, message: dict[str, Any], user: int | None) -> None:

@@ -6,14 +6,19 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from quarterdeck_bybit_simulator.refusals import Refusal
 from quarterdeck_bybit_simulator.settings import Member
 from quarterdeck_bybit_simulator.simulator import Simulator
+from quarterdeck_bybit_simulator.trade import Session, reply
 
 PRIVATE_TOPICS = frozenset({"order", "execution", "position", "wallet", "execution.fast", "dcp", "greeks"})
 _PUBLIC_TOPICS = frozenset({"orderbook", "publicTrade", "tickers", "kline"})
+
+#: Disconnection protection: the topic that has to be listened to, and the category it is about, by product.
+DCP = {"DERIVATIVES": ("dcp.future", "linear"), "SPOT": ("dcp.spot", "spot")}
 _PRODUCTS = frozenset({"linear", "spot", "future", "inverse", "option"})
 
 
@@ -33,10 +38,15 @@ class Socket:
     kind: Kind
     connection_id: str
     send: Callable[[str], None]
+    address: str = "127.0.0.1"
     member: Member | None = None
     topics: set[str] = field(default_factory=set)
     is_frozen: bool = False
     """It neither reads nor writes any more, and is not closed."""
+    session: Session = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.session = Session(self.connection_id, self.address)
 
     def say(self, message: Mapping[str, Any]) -> None:
         """Send a message."""
@@ -60,23 +70,29 @@ class Sockets:
         simulator.publish = self._publish
 
     def leave(self, socket: Socket) -> None:
-        """A connection has ended; the last private one of an account starts its disconnection protection."""
+        """A connection has ended; the last of an account's that listened for it starts its disconnection protection."""
         self.open.discard(socket)
         member = socket.member
         if socket.kind is not Kind.PRIVATE or member is None:
             return
-        account = self._simulator.accounts[member.user_id]
-        if account.dcp_window is not None and not self._is_present(member.user_id):
-            self._later(account.dcp_window, lambda: self._protect(member.user_id))
+        for product, (topic, category) in DCP.items():
+            window = self._simulator.accounts[member.user_id].dcp.get(product)
+            if window is not None and topic in socket.topics and not self._is_present(member.user_id, topic):
+                self._later(window, partial(self._protect, member.user_id, topic, category))
 
-    def _is_present(self, user: int) -> bool:
+    def _is_present(self, user: int, topic: str) -> bool:
         return any(
-            each.kind is Kind.PRIVATE and each.member is not None and each.member.user_id == user for each in self.open
+            topic in each.topics and each.member is not None and each.member.user_id == user for each in self.open
         )
 
-    def _protect(self, user: int) -> None:
-        if not self._is_present(user):
-            self._simulator.disconnected(user)
+    def _protect(self, user: int, topic: str, category: str) -> None:
+        if not self._is_present(user, topic):
+            self._simulator.disconnected(user, category)
+
+    def restart_trade_service(self) -> None:
+        """What is connected to it is told so when it asks for something; whoever connects anew is served."""
+        for socket in self.open:
+            socket.session.is_leaving = True
 
     # ------------------------------------------------------------ in
 
@@ -109,16 +125,31 @@ class Sockets:
             socket.say(self._acknowledged(socket, message, "error:request not supported"))
 
     def _operate(self, socket: Socket, message: Mapping[str, Any]) -> None:
-        assert socket.member is not None, "checked by the caller"
-        rule = self._simulator.faults.of_request("/v5/" + str(message.get("op", "")).replace(".", "/"), "")
-        if rule is not None and rule.do == "drop_request":
-            self._close(socket)
-            return
-        answer = self._simulator.operate(socket.member, message)
-        if rule is not None and rule.do == "accept_then_drop":
-            self._close(socket)
-            return
-        socket.say(answer)
+        rule = self._simulator.faults.of_request(str(message.get("op", "")), _symbol_of(message))
+        delay = rule.ms / 1000 if rule is not None else 0.0
+        match rule and rule.do:
+            case "drop_request":
+                self._close(socket)
+            case "accept_then_drop":
+                self._carry_out(socket, message)
+                self._close(socket)
+            case "code":
+                assert rule is not None, "it says what to do"
+                if rule.after:
+                    self._carry_out(socket, message)
+                now = self._simulator.now()
+                socket.say(reply(socket.session, message, now, rule.code, rule.body or "faulty"))
+            case "delay_accept":
+                self._later(delay, lambda: socket.say(self._carry_out(socket, message)))
+            case "delay_answer":
+                answer = self._carry_out(socket, message)
+                self._later(delay, lambda: socket.say(answer))
+            case _:
+                socket.say(self._carry_out(socket, message))
+
+    def _carry_out(self, socket: Socket, message: Mapping[str, Any]) -> dict[str, Any]:
+        assert socket.member is not None, "only who has logged in operates"
+        return self._simulator.operate(socket.member, socket.session, message)
 
     def _pong(self, socket: Socket, message: Mapping[str, Any]) -> dict[str, Any]:
         request = str(message.get("req_id", ""))
@@ -141,8 +172,12 @@ class Sockets:
             rule = self._simulator.faults.of_request("auth", "")
             if rule is not None:
                 raise Refusal(rule.code, "faulty")
-            given = arguments if isinstance(arguments, list) else []
-            socket.member = self._simulator.gate.login(given, self._simulator.now())
+            now = self._simulator.now()
+            if socket.kind is Kind.TRADE:
+                socket.member = self._simulator.trade.login(socket.session, arguments, now)
+            else:
+                given = arguments if isinstance(arguments, list) else []
+                socket.member = self._simulator.gate.login(given, now)
             code, text = 0, "OK" if socket.kind is Kind.TRADE else ""
         except Refusal as refusal:
             code, text = refusal.code, refusal.text
@@ -241,3 +276,10 @@ def _corrupted(data: Any, field: str, value: Any) -> Any:  # noqa: ANN401 - what
         return data
     kept = {name: each for name, each in data.items() if name != field}
     return kept if value is None else kept | {field: value}
+
+
+def _symbol_of(message: Mapping[str, Any]) -> str:
+    """Whose symbol an operation is about; empty where it says none."""
+    arguments = message.get("args")
+    first = arguments[0] if isinstance(arguments, list) and arguments else None
+    return str(first.get("symbol", "")) if isinstance(first, Mapping) else ""
