@@ -7,7 +7,7 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import ModuleType, UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
@@ -225,6 +225,7 @@ class Recorder:
 
 ARGUMENTS: dict[str, Any] = {
     "depth": "QUICK",
+    "stream_order_books.depth": 5,
     "instrument": "btcusdt",
     "instruments": ["btcusdt"],
     "interval": "5m",
@@ -254,6 +255,11 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
+def given(method: str, parameters: Iterable[str]) -> dict[str, Any]:
+    """Something for every parameter of a method."""
+    return {each: ARGUMENTS.get(f"{method}.{each}", ARGUMENTS.get(each, "2")) for each in parameters}
+
+
 def calls() -> Iterator[tuple[str, Message]]:
     """Every method of the client, called with every argument it takes."""
     recorder = Recorder()
@@ -263,7 +269,7 @@ def calls() -> Iterator[tuple[str, Message]]:
             if name.startswith("_") or not hasattr(method, "__wrapped__"):
                 continue
             parameters = list(inspect.signature(method.__wrapped__).parameters)[1:]
-            getattr(group, name)(**{each: ARGUMENTS.get(each, "2") for each in parameters})
+            getattr(group, name)(**given(name, parameters))
             yield f"{type(group).__name__}.{name}", recorder.seen[-1]
 
 
@@ -280,9 +286,9 @@ OUTPUT_ONLY = {field.name for field in order_pb2.Order.DESCRIPTOR.fields} - {
 
 @pytest.mark.parametrize(("name", "request_"), [pytest.param(*call, id=call[0]) for call in calls()])
 def test_every_field_of_a_request_can_be_given(name: str, request_: Message) -> None:
-    given = {field.name for field, _ in request_.ListFields()}
+    filled = {field.name for field, _ in request_.ListFields()}
     wanted = {field.name for field in request_.DESCRIPTOR.fields} - NOT_FOR_CALLERS
-    assert given == wanted, name
+    assert filled == wanted, name
     if isinstance(request_, order_service_pb2.CreateOrderRequest):
         assert {field.name for field, _ in request_.order.ListFields()} | OUTPUT_ONLY == {
             field.name for field in order_pb2.Order.DESCRIPTOR.fields
@@ -311,7 +317,7 @@ async def test_every_answer_can_be_read(face: Face) -> None:
     for group, methods in PUBLIC.items():
         for name in methods:
             method = getattr(getattr(face.client, group), name)
-            made = method(**{each: ARGUMENTS.get(each, "2") for each in inspect.signature(method).parameters})
+            made = method(**given(name, inspect.signature(method).parameters))
             if (group, name) == ("events", "stream"):
                 await face.close(made)
             elif hasattr(made, "__iter__") or hasattr(made, "__aiter__"):

@@ -72,7 +72,6 @@ def test_orders_page_by_page(listings: Listings, size: int) -> None:
             lambda order: order.terms.symbol == "btcusdt" and order.state in {OrderState.CANCELED, OrderState.NOT_SENT},
         ),
     ],
-    ids=repr,
 )
 def test_orders_of_a_kind(listings: Listings, filters: dict[str, Any], wanted: Callable[[Order], bool]) -> None:
     assert listings.orders(1000, **filters).rows == [order for order in ORDERS if wanted(order)]
