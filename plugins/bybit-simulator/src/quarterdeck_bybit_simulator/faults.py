@@ -29,7 +29,7 @@ class Do(StrEnum):
     TWICE = "twice"
     """It is done two times over, as when something on the way sends it again; the answer is that of the second time."""
     TOO_LATE = "too_late"
-    """A cancel of an order that has filled is granted, and the stream tells the order's end again, as too late."""
+    """It is done only `ms` later. A cancel of an order that has filled is granted, and the stream takes it back."""
     HTTP = "http"
     """It is answered with `status` and `body`; `after` says whether it was done."""
     CODE = "code"

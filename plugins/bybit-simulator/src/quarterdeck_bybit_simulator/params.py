@@ -94,7 +94,7 @@ def terms_in(params: Params, instrument: Instrument) -> OrderTerms:
         quantity,
         limit,
         trigger,
-        time_in_force=time_in_force if is_limit else TimeInForce.GTC,
+        time_in_force=time_in_force if is_limit else TimeInForce.IOC,
         reduce_only=reduce_only,
         stop_loss=stop_loss,
         take_profit=take_profit,

@@ -96,7 +96,7 @@ class SimulatorServer:
         rule = self.simulator.faults.of_request(request.path, _symbol(request, body))
         if rule is not None and not rule.after and rule.do in (Do.DROP_REQUEST, Do.HTTP, Do.CODE):
             return self._unserved(request, rule)
-        if rule is not None and rule.do is Do.DELAY_ACCEPT:
+        if rule is not None and rule.do in (Do.DELAY_ACCEPT, Do.TOO_LATE):
             await asyncio.sleep(rule.ms / 1000)
         address = request.headers.get("X-Forwarded-For", request.remote or "")
         query = request.rel_url.raw_query_string

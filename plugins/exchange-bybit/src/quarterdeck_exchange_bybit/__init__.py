@@ -3,7 +3,8 @@
 Owns everything that is particular to Bybit. Must not know: the engine, the daemon, other plugins.
 
 Reading order: codec, settings, credentials, server_clock, budget, written, rest, line, trade, ways, account, links,
-ear, orders, questions, exchange, feed; then check with cli (is all of that true?) and data (Bybit's past in files).
+parts, ear, orders, questions, exchange, feed; then check with cli (is all of that true?) and data (Bybit's past in
+files).
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from quarterdeck_exchange_bybit.codec.listing import LINEAR, Listing
 from quarterdeck_exchange_bybit.codec.orders import OrderRow, opened_by_venue, order_reports, read_order
 from quarterdeck_exchange_bybit.codec.row import Row
 from quarterdeck_exchange_bybit.links import Links
+from quarterdeck_exchange_bybit.parts import Parts
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +43,7 @@ class Ear:
         self._suspect = suspect
         self._introduced: dict[str, OrderTerms] = {}
         self._quantities: dict[str, Decimal] = {}
+        self._parts = Parts()
         self._told: dict[str, None] = {}
         self._awaited: dict[str, float] = {}
         self._heard: dict[str, float] = {}
@@ -132,6 +134,9 @@ class Ear:
         self._introduce(news)
         if self._links.is_external(link) and news.role is None and link not in self._introduced:
             return  # somebody else's, over before it was heard of: its executions tell all there is to tell
+        wanted = self._quantities.get(link)
+        if wanted is not None:
+            news = self._parts.whole(news, wanted, self._listing[news.order.terms.symbol].max_quantity)
         self._note_cut(news)
         for report in order_reports(news):
             self.deliver(report)

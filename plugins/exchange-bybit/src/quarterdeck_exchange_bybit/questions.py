@@ -16,6 +16,7 @@ from quarterdeck_exchange_bybit.codec.orders import OrderRow
 from quarterdeck_exchange_bybit.codec.row import MILLISECOND, Row
 from quarterdeck_exchange_bybit.ear import Ear, activity_id
 from quarterdeck_exchange_bybit.links import Links
+from quarterdeck_exchange_bybit.parts import gathered, merged
 from quarterdeck_exchange_bybit.rest import Rest, Unreachable
 from quarterdeck_exchange_bybit.server_clock import ServerClock
 
@@ -47,12 +48,15 @@ class Questions:
         where = {"category": category_of(instrument.kind), "symbol": instrument.venue_symbol}
         order_id = self._links.order_id(link_id)
         target = {"orderId": order_id} if order_id else {"orderLinkId": link_id}
-        found: list[OrderRow] = []
+        found: dict[str, VenueOrder] = {}
         for method in ("get_open_orders", "get_order_history"):
-            rows = await self._rest.pages(method, **where, **target, limit=50)
-            found += [self._ear.order(row, where["category"]) for row in rows]
-        known = [each.order for each in found if each.state is not None and each.order.link_id == link_id]
-        return max(known, key=lambda each: each.update_time, default=None)
+            for row in await self._rest.pages(method, **where, **target, limit=50):
+                read = self._ear.order(row, where["category"])
+                order, known = read.order, found.get(read.order.exchange_order_id)
+                is_news = known is None or known.update_time < order.update_time
+                if read.state is not None and order.link_id == link_id and is_news:
+                    found[order.exchange_order_id] = order
+        return merged(found.values()) if found else None
 
     async def open_orders(self) -> Sequence[VenueOrder]:
         """All that work or wait for a trigger.
@@ -70,11 +74,11 @@ class Questions:
                     if self._ear.is_ours(row, category):
                         read = self._ear.order(row, category)
                         rows[read.order.exchange_order_id] = read
-        return [
+        return gathered(
             row.order
             for row in rows.values()
             if row.state is not None and row.state.name in ("OPEN", "PARTIALLY_FILLED")
-        ]
+        )
 
     async def positions(self) -> Sequence[VenuePosition]:
         """All contracts' positions that are not flat, of the instruments that are traded.
