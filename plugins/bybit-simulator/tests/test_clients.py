@@ -49,6 +49,18 @@ def pybit_session(server: SimulatorServer) -> None:
     http.cancel_order(category="linear", symbol="BTCUSDT", orderLinkId="p2")
     (position,) = http.get_positions(category="linear", settleCoin="USDT")["result"]["list"]
     assert (position["side"], position["size"]) == ("Buy", "0.1")
+    far = {"symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit", "qty": "0.1"}
+    rests = [{**far, "price": price, "orderLinkId": f"p-{price}"} for price in ("30000", "31000", "32000")]
+    made = http.place_batch_order(category="linear", request=[*rests, {**far, "qty": "x"}])
+    assert [leg["code"] for leg in made["retExtInfo"]["list"]] == [0, 0, 0, 10001]
+    named = [{"symbol": "BTCUSDT", "orderLinkId": "p-30000"}]
+    changed = http.amend_batch_order(category="linear", request=[{**named[0], "price": "30001"}])
+    assert changed["result"]["list"][0]["orderLinkId"] == "p-30000"
+    assert http.cancel_batch_order(category="linear", request=named)["retExtInfo"]["list"] == [{"code": 0, "msg": "OK"}]
+    swept = http.cancel_all_orders(category="linear", symbol="BTCUSDT", orderFilter="Order")["result"]
+    assert {row["orderLinkId"] for row in swept["list"]} == {"p-31000", "p-32000"}
+    stops = http.get_open_orders(category="linear", symbol="BTCUSDT", orderFilter="StopOrder")["result"]["list"]
+    assert [row["stopOrderType"] for row in stops] == ["PartialStopLoss"]
     http.set_leverage(category="linear", symbol="BTCUSDT", buyLeverage="20", sellLeverage="20")
     http.set_trading_stop(category="linear", symbol="BTCUSDT", tpslMode="Full", positionIdx=0, takeProfit="60000")
     assert len(http.get_executions(category="linear", symbol="BTCUSDT")["result"]["list"]) == 1
@@ -74,6 +86,14 @@ def ccxt_session(server: SimulatorServer) -> None:
     resting = client.create_order(perpetual, "limit", "buy", 0.01, 40_000)
     assert [each["id"] for each in client.fetch_open_orders(perpetual)] == [resting["id"]]
     assert client.cancel_order(resting["id"], perpetual)["id"] == resting["id"]
+    rests = [
+        {"symbol": perpetual, "type": "limit", "side": "buy", "amount": 0.01, "price": each} for each in (1e4, 2e4)
+    ]
+    made = client.create_orders(rests)
+    assert {each["id"] for each in client.fetch_open_orders(perpetual)} == {each["id"] for each in made}
+    client.cancel_orders([made[0]["id"]], perpetual)
+    client.cancel_all_orders(perpetual)
+    assert client.fetch_open_orders(perpetual) == []
     client.create_order(perpetual, "market", "sell", 0.01)
     (position,) = client.fetch_positions([perpetual])
     assert (position["side"], position["contracts"]) == ("short", 0.01)

@@ -43,6 +43,8 @@ KINDS: dict[str, Callable[[Fields], object]] = {
     "account": lambda row: "marginMode" in row and "unifiedMarginStatus" in row,
     "fee": lambda row: "takerFeeRate" in row and "symbol" in row and "lotSizeFilter" not in row,
     "transaction": lambda row: "transSubType" in row and "cashFlow" in row,
+    "leg of a batch": lambda row: "createAt" in row and "category" in row,
+    "code of a leg": lambda row: "code" in row and "msg" in row,
     "protection": lambda row: "dcpStatus" in row and "product" in row,
 }
 
@@ -116,6 +118,10 @@ def written(desk: Any) -> list[tuple[bool, Fields]]:
     for path, params in (
         ("/v5/position/list", linear),
         ("/v5/market/funding/history", linear),
+        (
+            "/v5/order/create-batch",
+            {"category": "linear", "request": [{"symbol": "BTCUSDT", "side": "Buy", "qty": "1"}]},
+        ),
         ("/v5/account/wallet-balance", {"accountType": "UNIFIED"}),
         ("/v5/account/info", {}),
         ("/v5/account/transaction-log", {}),
@@ -125,7 +131,8 @@ def written(desk: Any) -> list[tuple[bool, Fields]]:
         answers.append(desk.call(path, **params))
     assert {answer["retCode"] for answer in answers} == {0}
     streams = [(True, row) for _, message in desk.told for row in objects(message["data"])]
-    return streams + [(False, row) for answer in answers for row in objects(answer["result"])]
+    shown = [answer[part] for answer in answers for part in ("result", "retExtInfo")]
+    return streams + [(False, row) for part in shown for row in objects(part)]
 
 
 @pytest.mark.parametrize("kind", KINDS)

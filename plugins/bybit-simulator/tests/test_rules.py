@@ -185,22 +185,66 @@ def test_a_liquidation_is_the_venues_own_doing(desk: Any) -> None:
     assert all(row["orderLinkId"] == "" and row["createType"] == "CreateByLiq" for row in bust)
 
 
-def test_a_batch_answers_for_each_leg(desk: Any) -> None:
-    legs = [
-        {
-            "symbol": "BTCUSDT",
-            "side": "Buy",
-            "orderType": "Limit",
-            "qty": qty,
-            "price": "40000",
-            "orderLinkId": f"b{number}",
-        }
-        for number, qty in enumerate(("0.1", "5000", "0.2"))
-    ]
-    answer = desk.call("/v5/order/create-batch", category="linear", request=legs)
+def legs(*quantities: str, link: str = "b") -> list[dict[str, str]]:
+    """Limit orders far below the market, for a batch."""
+    order = {"symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit", "price": "40000"}
+    return [order | {"qty": qty, "orderLinkId": f"{link}{number}"} for number, qty in enumerate(quantities)]
+
+
+def codes(answer: Any) -> list[int]:
+    """What came of each order of a batch."""
     assert answer["retCode"] == 0
-    assert [leg["code"] for leg in answer["retExtInfo"]["list"]] == [0, 10001, 0]
+    return [leg["code"] for leg in answer["retExtInfo"]["list"]]
+
+
+BATCH = "/v5/order/create-batch"
+
+
+def test_a_batch_answers_for_each_leg(desk: Any) -> None:
+    answer = desk.call(BATCH, category="linear", request=legs("0.1", "5000", "0.2"))
+    assert codes(answer) == [0, 10001, 0]
     assert [bool(leg["orderId"]) for leg in answer["result"]["list"]] == [True, False, True]
+
+
+def test_a_batch_takes_a_place_of_its_own_limit_for_each_order(desk: Any) -> None:
+    """Twelve of ten in a second: the first ten are done. Single orders have a limit of their own."""
+    assert codes(desk.call(BATCH, category="linear", request=legs(*["0.001"] * 12))) == [0] * 10 + [10006] * 2
+    assert desk.call(BATCH, category="linear", request=legs("0.001", link="c"))["retCode"] == 10006
+    assert desk.place(orderLinkId="alone")["retCode"] == 0
+    desk.wait(1)
+    cancels = [{"symbol": "BTCUSDT", "orderLinkId": f"b{number}"} for number in range(11)]
+    assert codes(desk.call("/v5/order/cancel-batch", category="linear", request=cancels)) == [0] * 10 + [10006]
+
+
+@pytest.mark.parametrize(("category", "most"), [("linear", 20), ("spot", 10)])
+def test_a_batch_holds_no_more_than_it_may(desk: Any, category: str, most: int) -> None:
+    desk.simulator.settings.limits_apply = False
+    assert desk.call(BATCH, category=category, request=legs(*["0.001"] * (most + 1)))["retCode"] == 10001
+    assert codes(desk.call(BATCH, category=category, request=legs(*["0.001"] * most))) == [0] * most
+    assert desk.call(BATCH, category=category, request=[])["retCode"] == 10001
+
+
+def test_one_leg_of_a_batch_can_be_made_to_fail(desk: Any) -> None:
+    desk.simulator.faults.add({"match": {"path": BATCH, "leg": 1}, "do": "code", "code": 10016})
+    desk.simulator.faults.add({"match": {"path": BATCH, "leg": 2}, "do": "code", "code": 0, "after": True})
+    answer = desk.call(BATCH, category="linear", request=legs("0.1", "0.1", "0.1"))
+    assert codes(answer) == [10016, 0, 0]
+    assert [bool(leg["orderId"]) for leg in answer["result"]["list"]] == [False, False, True]
+    assert [row["orderLinkId"] for row in desk.rows("order")] == ["b1", "b2"]
+
+
+def test_amending_and_cancelling_in_batches(desk: Any) -> None:
+    desk.call(BATCH, category="linear", request=legs("0.1", "0.1"))
+    change = [{"symbol": "BTCUSDT", "orderLinkId": link, "price": "41000"} for link in ("b0", "nobody")]
+    answer = desk.call("/v5/order/amend-batch", category="linear", request=change)
+    assert codes(answer) == [0, 110001]
+    assert set(answer["result"]["list"][0]) == {"category", "symbol", "orderId", "orderLinkId"}
+    ends = [{"symbol": "BTCUSDT", "orderLinkId": link} for link in ("b0", "nobody", "b1")]
+    answer = desk.call("/v5/order/cancel-batch", category="linear", request=ends)
+    assert codes(answer) == [0, 110001, 0]
+    assert answer["result"]["list"][1] == {
+        "category": "linear", "symbol": "BTCUSDT", "orderId": "", "orderLinkId": "nobody"
+    }  # fmt: skip
 
 
 def test_a_request_that_was_dropped_is_not_in_the_truth(desk: Any) -> None:

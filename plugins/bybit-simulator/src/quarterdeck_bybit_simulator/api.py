@@ -87,31 +87,6 @@ class Api:
             "/v5/account/set-margin-mode": self._set_margin_mode,
             "/v5/order/disconnected-cancel-all": self._set_dcp,
         }
-        self.batches: Mapping[str, str] = {
-            "/v5/order/create-batch": "/v5/order/create",
-            "/v5/order/amend-batch": "/v5/order/amend",
-            "/v5/order/cancel-batch": "/v5/order/cancel",
-        }
-
-    def batch(self, account: SimAccount, path: str, params: Params) -> tuple[Result, Result]:
-        """A batch: every leg by itself. Returns the results and the list of codes beside them."""
-        method = self.writes[self.batches[path]]
-        legs = params.get("request")
-        if not isinstance(legs, list) or not 1 <= len(legs) <= 20:
-            raise Refusal(PARAMETER, "params error: request must hold 1 to 20 orders")
-        results: list[Result] = []
-        codes: list[Result] = []
-        for leg in legs:
-            whole = {"category": params.get("category"), **leg}
-            try:
-                done = method(account, whole)
-                results.append({key: whole.get(key, "") for key in ("category", "symbol")} | done)
-                codes.append({"code": 0, "msg": "OK"})
-            except Refusal as refusal:
-                link = str(whole.get("orderLinkId", ""))
-                results.append({"category": "", "symbol": "", "orderId": "", "orderLinkId": link, "createAt": ""})
-                codes.append({"code": refusal.code, "msg": refusal.text})
-        return {"list": results}, {"list": codes}
 
     # ------------------------------------------------------------ orders
 

@@ -59,6 +59,8 @@ class Match(BaseModel):
     topic: str | None = None
     symbol: str | None = None
     address: bool | None = None
+    leg: Annotated[int, Field(ge=1)] | None = None
+    """The order of a batch, counted from 1; the rule's `code` is then that order's."""
     nth: Annotated[int, Field(ge=1)] | None = None
 
 
@@ -127,7 +129,11 @@ class Faults:
 
     def of_request(self, path: str, symbol: str) -> Rule | None:
         """The rule that a request meets, if any."""
-        return self._find(lambda match: match.path is not None and match.path == path, symbol)
+        return self._find(lambda match: match.path is not None and match.path == path and match.leg is None, symbol)
+
+    def of_leg(self, path: str, number: int, symbol: str) -> Rule | None:
+        """The rule that one order of a batch meets, if any."""
+        return self._find(lambda match: match.path == path and match.leg == number, symbol)
 
     def of_message(self, topic: str, symbol: str) -> Rule | None:
         """The rule that a message meets, if any."""

@@ -50,11 +50,12 @@ def signature(secret: str, payload: str) -> str:
 
 @dataclass(slots=True)
 class Allowance:
-    """What is left of a limit, for the answer's headers. `reset` in milliseconds."""
+    """What is left of a limit, for the answer's headers, and how much was let in. `reset` in milliseconds."""
 
     limit: int
     left: int
     reset: int
+    admitted: int = 0
 
 
 @dataclass(slots=True)
@@ -117,8 +118,12 @@ class Gate:
             raise Refusal(BAD_SIGNATURE, "Invalid sign")
         return member
 
-    def allow(self, member: Member, path: str, category: str, now: int) -> Allowance:
-        """Count a request of a user. Raises Refusal when there were too many in this second."""
+    def allow(self, member: Member, path: str, category: str, now: int, count: int = 1) -> Allowance:
+        """Count what a request of a user takes, as much of it as is let in.
+
+        Raises:
+            Refusal: there was too much in this second already.
+        """
         linear, spot = LIMITS.get(path, (_USUAL, _USUAL))
         limit = spot if category == "spot" else linear
         used = self._used.setdefault((member.user_id, path, category), deque())
@@ -127,8 +132,9 @@ class Gate:
         reset = (used[0] + SECOND if used else now) // 1_000_000
         if len(used) >= limit and self.settings.limits_apply:
             raise TooMany(Allowance(limit, 0, reset))
-        used.append(now)
-        return Allowance(limit, limit - len(used), reset)
+        admitted = min(count, limit - len(used)) if self.settings.limits_apply else count
+        used.extend([now] * admitted)
+        return Allowance(limit, max(0, limit - len(used)), reset, admitted)
 
     def allow_address(self, address: str, now: int) -> bool:
         """Count a request of an address; False while it is banned."""

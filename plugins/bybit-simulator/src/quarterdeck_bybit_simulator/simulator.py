@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import Candle, FundingRate, MarketEvent
+from quarterdeck_bybit_simulator import batch
 from quarterdeck_bybit_simulator.account import SimAccount
 from quarterdeck_bybit_simulator.api import Api
 from quarterdeck_bybit_simulator.faults import Faults
@@ -187,14 +189,18 @@ class Simulator:
     def _private(
         self, path: str, params: Mapping[str, Any], payload: str, headers: Mapping[str, str], now: int
     ) -> tuple[dict[str, Any], dict[str, Any], Allowance]:
-        if path not in self.api.reads and path not in self.api.writes and path not in self.api.batches:
+        if path not in self.api.reads and path not in self.api.writes and path not in batch.SINGLE:
             raise Refusal(ROUTE, "Route not found.")
         member = self.gate.authenticate(headers, payload, now)
-        allowance = self.gate.allow(member, path, str(params.get("category", "")), now)
-        return *self.call(member, path, params), allowance
+        allowance = self.gate.allow(member, path, str(params.get("category", "")), now, batch.legs_of(path, params))
+        return *self.call(member, path, params, allowance.admitted), allowance
 
-    def call(self, member: Member, path: str, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def call(
+        self, member: Member, path: str, params: Mapping[str, Any], admitted: int
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Carry out a private method for somebody who has got in; returns the result and what stands beside it.
+
+        Of a batch as many orders as are `admitted`.
 
         Raises:
             Refusal: it was not done.
@@ -203,8 +209,10 @@ class Simulator:
         if path in self.api.reads:
             return self.api.reads[path](account, params), {}
         self.gate.check_trading(member)
-        if path in self.api.batches:
-            result, codes = self.api.batch(account, path, params)
+        if path in batch.SINGLE:
+            method = partial(self.api.writes[batch.SINGLE[path]], account)
+            milliseconds = self.now() // MILLISECOND
+            result, codes = batch.carry_out(path, params, method, admitted, self.faults, milliseconds)
         else:
             result, codes = self.api.writes[path](account, params), {}
         self._meet_the_book(account, params)

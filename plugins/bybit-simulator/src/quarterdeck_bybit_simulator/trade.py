@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from quarterdeck_bybit_simulator.batch import legs_of
 from quarterdeck_bybit_simulator.gate import Allowance, Gate, TooMany, limit_headers
 from quarterdeck_bybit_simulator.order import MILLISECOND
 from quarterdeck_bybit_simulator.refusals import (
@@ -31,8 +32,9 @@ PATHS: Mapping[str, str] = {
 
 _LONGEST_REQUEST_ID = 36
 
-#: Carries out a method for a member: its path and parameters; returns the result and what stands beside it.
-Call = Callable[[Member, str, Mapping[str, Any]], tuple[dict[str, Any], dict[str, Any]]]
+#: Carries out a method for a member: its path, parameters, and how many orders of a batch; returns the result and what
+#: stands beside it.
+Call = Callable[[Member, str, Mapping[str, Any], int], tuple[dict[str, Any], dict[str, Any]]]
 
 
 @dataclass(slots=True)
@@ -70,8 +72,8 @@ class TradeService:
         extra: dict[str, Any] = {}
         try:
             params, path = self._admit(session, message, now)
-            allowance = self._gate.allow(member, path, str(params.get("category", "")), now)
-            data, extra = self._call(member, path, params)
+            allowance = self._gate.allow(member, path, str(params.get("category", "")), now, legs_of(path, params))
+            data, extra = self._call(member, path, params, allowance.admitted)
             code, text = 0, "OK"
         except Refusal as refusal:
             code, text = refusal.code, refusal.text
