@@ -83,6 +83,8 @@ class Ship:
     """How much is quoted, where it is less than anybody wants."""
     repeated: set[str] = field(default_factory=set)
     """Link ids that several orders at Bybit have, through no doing of the daemon."""
+    price: float = USUAL
+    """Where the market stands when nobody moves it."""
 
     @property
     def simulator(self) -> Simulator:
@@ -273,7 +275,7 @@ def sail(
         def move() -> None:
             while not beat.wait(0.2):
                 for symbol in symbols:
-                    ship.quote(USUAL, symbol)
+                    ship.quote(ship.price, symbol)
 
         mover = threading.Thread(target=move, daemon=True)
         mover.start()
@@ -290,3 +292,28 @@ def sail(
 def ship(tmp_path: Path) -> Iterator[Ship]:
     with sail(tmp_path) as ship:
         yield ship
+
+
+@pytest.fixture(scope="module")
+def afloat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ship]:
+    """A ship that all tests of a module share, with its daemon running. Take `helm` with it."""
+    with sail(tmp_path_factory.mktemp("ship")) as ship:
+        ship.start()
+        yield ship
+
+
+@pytest.fixture
+def helm(afloat: Ship) -> Iterator[SyncClient]:
+    """A client of the shared daemon. After each test all goes right again: ready, flat, and agreed to the cent."""
+    with afloat.client() as client:
+        yield client
+        afloat.mend()
+        afloat.price = USUAL
+        client.risk.release_kill_switch("the test is over")
+        assert_agrees(afloat, client, 60)
+        client.orders.cancel_all()
+        for held in client.positions.list():
+            client.positions.close(held.instrument)
+        account = afloat.simulator.accounts[USER]
+        until(lambda: not afloat.running.call(lambda: account.open_orders() or account.venue.positions()))
+        assert_agrees(afloat, client)

@@ -159,6 +159,19 @@ def test_a_stop_that_is_refused_again_and_again_ends_in_a_close_and_no_more_risk
     assert tick(desk, 30) == []
 
 
+def test_the_next_position_begins_anew(desk: Desk) -> None:
+    """What was tried for the one before is nothing against it, even if no second has passed between."""
+    lose(desk, held(desk))
+    while not placed(events := tick(desk)) or placed(events)[0][0] is not OrderRole.EXIT:
+        if placed(events):
+            desk.take(r.Rejected(desk.send(stop_of(desk)).link_id, "no", desk.now))
+    desk.fill(desk.work(stop_of(desk)))
+    desk.take(i.ReleaseKillSwitch("looked at"))
+    lose(desk, held(desk))
+    assert tick(desk) == []
+    assert placed(tick(desk)) == [(OrderRole.STOP_LOSS, d("0.1"), d(49_000))]
+
+
 def test_a_close_that_is_refused_is_no_loop(desk: Desk) -> None:
     desk.work(desk.submit("0.1", stop_loss="49000"))
     desk.fill(desk.order(desk.last(e.OrderPrepared).order_id), price=49_100)

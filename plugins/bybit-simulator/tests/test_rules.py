@@ -301,3 +301,25 @@ def test_a_trade_that_is_booked_after_the_orders_end(desk: Any) -> None:
     told = desk.rows("order")[-1]
     assert (told["orderStatus"], told["cumExecQty"], told["leavesQty"]) == ("Cancelled", "0.04", "0")
     assert desk.rows("position")[-1]["size"] == "0.04"
+
+
+def test_protection_may_end_as_soon_as_it_was_told_of(desk: Any) -> None:
+    desk.simulator.faults.add({"match": {"path": "protection"}, "do": "end", "count": 1})
+    desk.place(orderType="Market", orderLinkId="a", stopLoss="49000", takeProfit="51000", tpslMode="Partial")
+    desk.place(orderType="Market", orderLinkId="b", stopLoss="49000", tpslMode="Partial")
+    told = [(row["parentOrderLinkId"], row["stopOrderType"], row["orderStatus"]) for row in desk.rows("order")]
+    stop = "PartialStopLoss"
+    assert [each for each in told if each[1] == stop] == [
+        ("a", stop, "Untriggered"), ("a", stop, "Deactivated"), ("b", stop, "Untriggered"),
+    ]  # fmt: skip
+    account = desk.simulator.accounts[10_000_001]
+    assert [one.parent_link_id for one in account.stops()] == ["b"]
+    account.end(account.stops()[0])
+    assert account.stops() == []
+
+
+def test_a_rule_may_ask_for_what_a_body_has_in_it(desk: Any) -> None:
+    faults = desk.simulator.faults
+    faults.add({"match": {"path": "/v5/order/create", "contains": "triggerPrice"}, "do": "code", "code": 110009})
+    assert faults.of_request("/v5/order/create", "", '{"qty": "1"}') is None
+    assert faults.of_request("/v5/order/create", "", '{"triggerPrice": "1"}').code == 110009

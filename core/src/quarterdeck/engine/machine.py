@@ -84,6 +84,8 @@ class Machine:
             apply_report(turn, item)
             if turn.anomalies:
                 self._beware(turn)
+            if self.gaps.open:
+                self.gaps.forget(self.state)
             if self.state.flatten and isinstance(item, Filled):  # it was on its way when everything was to be closed
                 orders.flatten_all(turn, self.view)
             if isinstance(item, Acked | Opened):

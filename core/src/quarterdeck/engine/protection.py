@@ -59,6 +59,12 @@ class Gaps:
 
     open: dict[tuple[str, str], Gap] = field(default_factory=dict)
 
+    def forget(self, state: State) -> None:
+        """Drop those of shares that are closed by now: the next position begins anew."""
+        for symbol, owner in list(self.open):
+            if not wanted_of(state, symbol, owner):
+                del self.open[symbol, owner]
+
 
 def protect(turn: Turn, view: View, gaps: Gaps) -> None:
     """Hold what is wanted against what works, and do what the time that has passed asks for."""

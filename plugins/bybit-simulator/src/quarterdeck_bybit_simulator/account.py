@@ -36,6 +36,7 @@ from quarterdeck.domain.report import (
     Triggered,
 )
 from quarterdeck.matching import Venue
+from quarterdeck_bybit_simulator.faults import Do, Faults
 from quarterdeck_bybit_simulator.order import NAMESPACE, SimOrder, category_of, text
 from quarterdeck_bybit_simulator.refusals import (
     CANCEL_TYPES,
@@ -89,6 +90,7 @@ class SimAccount:
         truth: Truth,
         now: Callable[[], int],
         tell: Tell,
+        faults: Faults,
     ) -> None:
         self.member = member
         self.instruments = {one.symbol: one for one in instruments}
@@ -101,12 +103,15 @@ class SimAccount:
         self.margin_mode = "REGULAR_MARGIN"
         self.position_mode = 0
         self.dcp: dict[str, int] = {}
+        self._stillborn: list[SimOrder] = []
+        """Protection that ends as soon as it was told of."""
         self._late: dict[str, SimOrder] = {}
         """Orders by the venue's keys of trades that come to light after their end."""
         self._settings = settings
         self._truth = truth
         self._now = now
         self._tell = tell
+        self._faults = faults
         self._number = 0
         self._sequence = 0
         self._links: dict[str, SimOrder] = {}
@@ -146,6 +151,15 @@ class SimAccount:
         self._truth.note("order", user=self.member.user_id, key=order.key, row=order.row())
         self._hear(reports)
         return order
+
+    def end(self, order: SimOrder) -> None:
+        """Let an order end that nobody asked to end: by hand in Bybit's own app, or because Bybit wants it so."""
+        if order.is_open:
+            self._hear(self.venue.cancel(order.key, self._now()))
+
+    def stops(self) -> list[SimOrder]:
+        """What closes positions when the price goes against them, as long as it waits to."""
+        return [each for each in self.open_orders() if each.terms.type is OrderType.STOP and each.terms.reduce_only]
 
     def book_late(self, order: SimOrder, quantity: Decimal) -> None:
         """Let an order trade once more that has ended; it does so at the next price."""
@@ -348,6 +362,8 @@ class SimAccount:
             self._tell("position", [self.position_row(self.instruments[symbol]) for symbol in contracts])
         if moved or any(topic == "execution" for topic, _ in news):
             self._tell("wallet", [self.wallet_row()])
+        while self._stillborn:
+            self.end(self._stillborn.pop())
 
     def _renamed(self, reports: Iterable[Report]) -> Iterator[Report]:
         """What comes of a trade that is booked late is told of the order it belongs to: the trade, and nothing else."""
@@ -417,6 +433,9 @@ class SimAccount:
             order.stop_type = "PartialStopLoss" if loses else "PartialTakeProfit"
             parent = self.orders.get(report.parent_link_id)
             order.parent_link_id = parent.link_id if parent else ""
+            rule = self._faults.of_request("protection", instrument.symbol)
+            if rule is not None and rule.do is Do.END:
+                self._stillborn.append(order)
         self.orders[order.key] = order
         return order
 

@@ -34,6 +34,8 @@ class Do(StrEnum):
     """It is answered with `status` and `body`; `after` says whether it was done."""
     CODE = "code"
     """It is answered with the `retCode` in `code`; `after` says whether it was done."""
+    END = "end"
+    """On the path `protection`: the stop or take-profit that a trade opens ends as soon as it was told of."""
     MUTE = "mute"
     """Messages of the topic are not sent; pings are answered."""
     DUP = "dup"
@@ -51,13 +53,17 @@ class Do(StrEnum):
 
 
 class Match(BaseModel):
-    """What a rule is about. What is not named matches everything; `nth` counts the matching ones from 1."""
+    """What a rule is about. What is not named matches everything; `nth` counts the matching ones from 1.
+
+    `contains` is a text that the request's body has in it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str | None = None
     topic: str | None = None
     symbol: str | None = None
+    contains: str | None = None
     address: bool | None = None
     leg: Annotated[int, Field(ge=1)] | None = None
     """The order of a batch, counted from 1; the rule's `code` is then that order's."""
@@ -127,9 +133,11 @@ class Faults:
         """How often anything has gone wrong."""
         return self._past + sum(self._used)
 
-    def of_request(self, path: str, symbol: str) -> Rule | None:
+    def of_request(self, path: str, symbol: str, body: str = "") -> Rule | None:
         """The rule that a request meets, if any."""
-        return self._find(lambda match: match.path is not None and match.path == path and match.leg is None, symbol)
+        return self._find(
+            lambda match: match.path == path and match.leg is None and (match.contains or "") in body, symbol
+        )
 
     def of_leg(self, path: str, number: int, symbol: str) -> Rule | None:
         """The rule that one order of a batch meets, if any."""

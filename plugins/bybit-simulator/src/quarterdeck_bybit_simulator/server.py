@@ -93,7 +93,7 @@ class SimulatorServer:
 
     async def _request(self, request: web.Request) -> web.StreamResponse:
         body = await request.text()
-        rule = self.simulator.faults.of_request(request.path, _symbol(request, body))
+        rule = self.simulator.faults.of_request(request.path, _symbol(request, body), body)
         if rule is not None and not rule.after and rule.do in (Do.DROP_REQUEST, Do.HTTP, Do.CODE):
             return self._unserved(request, rule)
         if rule is not None and rule.do in (Do.DELAY_ACCEPT, Do.TOO_LATE):

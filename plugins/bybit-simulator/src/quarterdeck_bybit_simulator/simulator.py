@@ -73,7 +73,7 @@ class Simulator:
             def tell(topic: str, data: list[dict[str, Any]], user: int = user) -> None:
                 self._tell(topic, data, user)
 
-            self.accounts[user] = SimAccount(member, listed, self.settings, self.truth, self.now, tell)
+            self.accounts[user] = SimAccount(member, listed, self.settings, self.truth, self.now, tell, self.faults)
 
     def now(self) -> int:
         """The server's clock, in nanoseconds since the epoch."""
