@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -26,6 +27,7 @@ def main(arguments: list[str]) -> int:
     if given.plan:
         print("\n".join(map(str, plan_of(seed, 60 * given.minutes))))
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that no daemon is left behind
     folder = given.folder or Path(tempfile.mkdtemp(prefix=f"quarterdeck-soak-{seed}-"))
     outcome = soak(seed, 60 * given.minutes, folder)
     print(outcome.as_json() if given.json else described(outcome))

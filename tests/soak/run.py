@@ -28,6 +28,9 @@ from tests.soak.stage import Stage, say
 #: Seconds within which everything has to be settled once nothing goes wrong any more.
 PATIENCE = 240.0
 
+#: Enough for everything that is held.
+_DEEP = (10_000.0,)
+
 _IMPATIENT = Options(timeout=30.0, attempt_timeout=15.0)
 
 Say = Callable[[str], None]
@@ -103,9 +106,9 @@ def _play(stage: Stage, seed: int, seconds: float, nemesis: Nemesis, outcome: Ou
         say("all is asked again, and everything is closed")
         lives.launch()
         lives.daemon.wait_ready()
-        stage.market.step()
+        stage.market.step(_DEEP)
         client.tidy()
-        _settle(stage, lambda: stage.running.call(lambda: _is_flat(stage)), client.close)
+        _settle(stage, lambda: stage.running.call(lambda: _is_flat(stage)), lambda: _close(stage, client))
         told = _stop(stage)
         _judge(stage, told, found, "once nothing is held")
         for word, check in (
@@ -183,6 +186,11 @@ def _settle(
 
 def _is_flat(stage: Stage) -> bool:
     return not stage.account.venue.positions() and not stage.account.open_orders()
+
+
+def _close(stage: Stage, client: Client) -> None:
+    stage.market.step(_DEEP)
+    client.close()
 
 
 def _stop(stage: Stage) -> Told:

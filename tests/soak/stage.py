@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -143,17 +143,15 @@ class MovingMarket:
         if self._thread.is_alive():
             self._thread.join()
 
-    def step(self) -> None:
-        """One price more of everything."""
+    def step(self, sizes: Sequence[float] = (0.02, 0.1, 1.0, 100.0)) -> None:
+        """One price more of everything, with one of these quantities to be had at it."""
         for symbol, walk in self._walks.items():
             before = self.prices.get(symbol, 0.0)
             price = self.prices[symbol] = walk.next()
-            self.show(symbol, price, rises=price >= before)
+            self._show(symbol, price, self._chance.choice(sizes), rises=price >= before)
 
-    def show(self, symbol: str, price: float, *, rises: bool) -> None:
-        """The market trades at a price."""
+    def _show(self, symbol: str, price: float, size: float, *, rises: bool) -> None:
         tick = float(CATALOG[symbol][0].tick_size)
-        size = self._chance.choice((0.02, 0.1, 1.0, 100.0))
         side = Side.BUY if rises else Side.SELL
         simulator = self._running.simulator
 
