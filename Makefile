@@ -77,6 +77,12 @@ test: $(READY) ## All tests
 faults: $(READY) ## Kill real daemons at every failpoint and take their disks away: minutes, not part of `test`
 	QUARTERDECK_FAULTS=1 $(BIN)/python -m pytest -q tests/faults
 
+MINUTES ?= 10
+
+.PHONY: soak
+soak: $(READY) ## The daemon on a simulated Bybit while everything fails at random, for MINUTES; SEED repeats one
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
 .PHONY: lint
 lint: $(READY) ## Style, format, import rules, contract rules, contract compatibility with main
 	$(BIN)/ruff check .

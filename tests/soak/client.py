@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import grpc
 
@@ -35,6 +35,8 @@ class Client:
         self._stage = stage
         self._chance = dice(seed, "client")
         self._resting: list[str] = []
+        self._sides = dict.fromkeys(SYMBOLS, order_pb2.Order.SIDE_BUY)
+        """Which way it mostly trades now: what would be against a position can't carry a stop."""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="client", daemon=True)
         self.wishes: list[Wish] = []
@@ -102,6 +104,10 @@ class Client:
 
     def _draw(self) -> None:
         chance = self._chance
+        is_halted = bool(self.wishes) and self.wishes[-1].answers[-1].reason == "TRADING_HALTED"
+        if is_halted and chance.random() < 0.3:
+            self._release(chance)
+            return
         kinds: dict[Callable[[random.Random], None], float] = {
             self._market: 40,
             self._limit: 25,
@@ -112,7 +118,7 @@ class Client:
             self._close: 4,
             self._cancel_all: 0.7,
             self._kill: 0.6,
-            self._release: 3,
+            self._release: 1,
             self._start_bots: 1,
             self._pause_bot: 0.3,
         }
@@ -137,12 +143,12 @@ class Client:
             del self._resting[:-30]
 
     def _market(self, chance: random.Random) -> None:
-        terms = _Terms(self._stage, chance)
+        terms = _Terms(self._stage, chance, self._sides)
         terms.protect()
         self._create(terms, order_pb2.Order.TYPE_MARKET)
 
     def _limit(self, chance: random.Random) -> None:
-        terms = _Terms(self._stage, chance)
+        terms = _Terms(self._stage, chance, self._sides)
         terms.at("limit_price", -chance.choice((-0.001, 0.0001, 0.0005, 0.002, 0.01)))
         terms.protect()
         word = chance.choices(("GTC", "IOC", "POST_ONLY", "FOK"), (6, 1, 2, 1))[0]
@@ -150,13 +156,15 @@ class Client:
         self._create(terms, order_pb2.Order.TYPE_LIMIT, rests=True)
 
     def _stop_entry(self, chance: random.Random) -> None:
-        terms = _Terms(self._stage, chance)
+        terms = _Terms(self._stage, chance, self._sides)
         terms.at("trigger_price", chance.choice((0.001, 0.003)))
         terms.protect()
         self._create(terms, order_pb2.Order.TYPE_STOP, rests=True)
 
     def _reduce(self, chance: random.Random) -> None:
-        terms = _Terms(self._stage, chance)
+        terms = _Terms(self._stage, chance, self._sides)
+        buys = terms.side == order_pb2.Order.SIDE_BUY
+        terms.side = order_pb2.Order.SIDE_SELL if buys else order_pb2.Order.SIDE_BUY
         terms.reduce = True
         self._create(terms, order_pb2.Order.TYPE_MARKET)
 
@@ -164,7 +172,7 @@ class Client:
         if not self._resting:
             return
         order_id = chance.choice(self._resting)
-        terms = _Terms(self._stage, chance)
+        terms = _Terms(self._stage, chance, self._sides)
         terms.at("limit_price", -chance.choice((0.0005, 0.002, 0.01)))
         with_quantity = chance.random() < 0.4
         self.wish(wishes.amend(order_id, terms.prices["limit_price"], terms.quantity if with_quantity else ""))
@@ -174,7 +182,9 @@ class Client:
             self.wish(wishes.cancel(self._resting.pop(chance.randrange(len(self._resting)))))
 
     def _close(self, chance: random.Random) -> None:
-        self.wish(wishes.close(chance.choice(SYMBOLS)))
+        symbol = chance.choice(SYMBOLS)
+        self._sides[symbol] = chance.choice(_SIDES)
+        self.wish(wishes.close(symbol))
 
     def _cancel_all(self, _: random.Random) -> None:
         self.wish(wishes.cancel_all())
@@ -195,10 +205,12 @@ class Client:
 class _Terms:
     """Terms of an order in the making: prices are given as parts of the market's, in the order's favour."""
 
-    def __init__(self, stage: Stage, chance: random.Random) -> None:
+    def __init__(
+        self, stage: Stage, chance: random.Random, sides: Mapping[str, order_pb2.Order.Side.ValueType]
+    ) -> None:
         self._chance = chance
         self.symbol = chance.choice(SYMBOLS)
-        self.side = chance.choice(_SIDES)
+        self.side = sides[self.symbol] if chance.random() < 0.9 else chance.choice(_SIDES)
         self.reduce = False
         self.time_in_force: order_pb2.Order.TimeInForce.ValueType | None = None
         self.prices: dict[str, str] = {}

@@ -6,6 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from quarterdeck.daemon.stop_waits import StopWaits
+from quarterdeck.engine.events import Recorded
+from quarterdeck.engine.fold import fold
+from quarterdeck.engine.state import State
 from quarterdeck_bybit_simulator.account import SimAccount
 from quarterdeck_bybit_simulator.truth import Truth
 
@@ -48,6 +52,17 @@ def histogram(waits: Iterable[float]) -> Histogram:
         counts[next((at for at, bound in enumerate(BOUNDS) if wait <= bound), len(BOUNDS))] += 1
         longest = max(longest, wait)
     return Histogram(tuple(counts), longest)
+
+
+def waits_in_journal(events: Iterable[Recorded]) -> dict[str, Any]:
+    """What the daemon measured, over all its lives: its own histogram, fed with the journal."""
+    state = State()
+    waits, last = StopWaits(state), 0
+    for recorded in events:
+        fold(state, recorded)
+        waits.hear([recorded])
+        last = recorded.time
+    return dict(waits.finding(last).data)
 
 
 def waits_at_venue(truth: Truth, account: SimAccount) -> list[float]:

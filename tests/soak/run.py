@@ -127,7 +127,7 @@ def _play(stage: Stage, seed: int, seconds: float, nemesis: Nemesis, outcome: Ou
     outcome.errors = dict(_errors(lives.daemon.log))
     waits = stage.running.call(lambda: protection.waits_at_venue(stage.simulator.truth, stage.account))
     histogram = protection.histogram(waits)
-    outcome.protection = {"venue": histogram.as_json()}
+    outcome.protection["venue"] = histogram.as_json()
     if histogram.longest > protection.LIMIT:
         found.append(f"protection: a position was without its stop for {histogram.longest:.1f} s at Bybit")
     samples = gauge.longest
@@ -219,6 +219,7 @@ def _describe(outcome: Outcome, stage: Stage, told: Told) -> None:
     outcome.orders = sum(isinstance(one.event, e.OrderPrepared) for one in told.events)
     outcome.fills = sum(isinstance(one.event, e.OrderFilled) for one in told.events)
     outcome.events = len(told.events)
+    outcome.protection["daemon"] = protection.waits_in_journal(told.events)
     outcome.adjusted = sum(isinstance(one.event, e.BalanceAdjusted) and one.event.unexplained for one in told.events)
     why = Counter(
         re.sub(r"[0-9a-f-]{8,}|\d+", "…", one.event.reason)

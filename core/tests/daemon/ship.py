@@ -24,6 +24,7 @@ from quarterdeck.daemon.pulse import Pulse
 from quarterdeck.daemon.reconcile import Reconciler
 from quarterdeck.daemon.records import Records
 from quarterdeck.daemon.resolver import Resolver
+from quarterdeck.daemon.stop_waits import StopWaits
 from quarterdeck.domain.amounts import use_money_context
 from quarterdeck.engine.inputs import OpenAccount
 from quarterdeck.engine.machine import Machine
@@ -68,7 +69,15 @@ class Ship:
                 machine, self.venue, self.loop, self.clock, Resolver(self.state, self.venue, self.loop, self.clock)
             ),
             doctor=Doctor(
-                machine, self.loop, self.journal, self.keeper, pulse, self.venue, self.clock, lambda: self.drift
+                machine,
+                self.loop,
+                self.journal,
+                self.keeper,
+                pulse,
+                self.venue,
+                self.clock,
+                StopWaits(self.state),
+                lambda: self.drift,
             ),
         )
 

@@ -38,6 +38,7 @@ from quarterdeck.daemon.reconcile import Reconciler, venue_account
 from quarterdeck.daemon.records import Records
 from quarterdeck.daemon.resolver import Resolver
 from quarterdeck.daemon.steps import Persistently, once
+from quarterdeck.daemon.stop_waits import StopWaits
 from quarterdeck.daemon.stopping import stand_down
 from quarterdeck.domain.amounts import use_money_context
 from quarterdeck.domain.errors import ConfigError
@@ -115,12 +116,14 @@ class Core:
         self._link = OrderLink(parts.exchange, loop, clock, self._resolver.ask, self.lease.may_send)
         kept = config.journal
         self._frames = Frames(journal, clock.now, days=kept.keep_frames_days, most=kept.keep_frames)
+        waits = StopWaits(machine.state)
         self._held: list[Effect] = []
         """What the kill switch asked of the venue before it was connected."""
         self._publish = [
             lambda news: keeper.note(machine.state, news),
             self._resolver.hear,
             self._reconciler.hear,
+            waits.hear,
         ]
         loop.connect(self._held.extend, self._publish)
         loop.broken.add_done_callback(self._broke)
@@ -150,7 +153,7 @@ class Core:
             lease_remaining=lambda: self.lease.remaining,
             journal_trouble=lambda: self.lease.trouble,
             reconciler=self._reconciler,
-            doctor=Doctor(machine, loop, journal, keeper, self.pulse, parts.exchange, clock, steady_drift()),
+            doctor=Doctor(machine, loop, journal, keeper, self.pulse, parts.exchange, clock, waits, steady_drift()),
             damage=opened.intake.damage,
         )
         """What callers see of it."""

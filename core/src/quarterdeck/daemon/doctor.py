@@ -24,6 +24,7 @@ from quarterdeck.daemon.journal.snapshots import dump_state, parse_state, state_
 from quarterdeck.daemon.keeper import Keeper
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.pulse import Pulse
+from quarterdeck.daemon.stop_waits import StopWaits
 from quarterdeck.domain.amounts import ZERO, use_money_context
 from quarterdeck.domain.bot import BotState
 from quarterdeck.domain.market import SECOND
@@ -75,6 +76,7 @@ class Doctor:
     pulse: Pulse
     exchange: Exchange
     clock: Clock
+    waits: StopWaits
     drift: Callable[[], int]
     """How far the wall clock has moved against a steady one since the start, in nanoseconds."""
 
@@ -86,7 +88,14 @@ class Doctor:
         await self.loop.settled()
         state = self.machine.state
         found = check_state(state, self.machine.instruments)
-        found += [bots_run(state), self._durable(state), *self._process(), self._clock(state), *self._disk()]
+        found += [
+            bots_run(state),
+            self._durable(state),
+            self.waits.finding(state.time),
+            *self._process(),
+            self._clock(state),
+            *self._disk(),
+        ]
         memory, sequence = dump_state(state), state.sequence
         if damage:
             found.append(Finding("journal", ("I19",), _FAILED, "; ".join(damage)[:500]))
