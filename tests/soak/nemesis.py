@@ -97,11 +97,18 @@ class Nemesis:
         self._stage.simulator.trade_elsewhere(USER, symbol, side, quantity)
 
     def _liquidate(self) -> None:
-        """The margin is gone when the next price is seen, and most of the money is put back after that."""
-        account = self._stage.account
-        if not any(one.quantity for one in account.venue.positions()):
+        """The margin is gone when the next price is seen, and the money is put back after that.
+
+        Enough is left to pay for the end: Bybit does not say how it books what its insurance fund pays.
+        """
+        account, prices = self._stage.account, self._stage.market.prices
+        held = [(account.instruments[one.symbol], one.quantity) for one in account.venue.positions() if one.quantity]
+        if not held:
             return
-        taken = account.venue.margin_balance("USDT") - 1
+        needed = sum(
+            abs(quantity) * Decimal(prices[one.symbol]) * one.maintenance_margin_rate for one, quantity in held
+        )
+        taken = (account.venue.margin_balance("USDT") - needed * Decimal("0.7")).quantize(Decimal("0.01"))
         account.adjust("USDT", -taken)
         for market in self._stage.simulator.markets.values():
             quote = market.quote(self._stage.simulator.now())
