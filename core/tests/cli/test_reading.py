@@ -60,6 +60,8 @@ STATUS = system_pb2.Status(
     kept_sequence=1000,
     kept_age=Duration(seconds=60),
     unclean_start=True,
+    stale_instruments=["instruments/ethusdt"],
+    quarantined_count=1234,
 )
 ACCOUNT = account_pb2.Account(name="accounts/main", mode=mode_pb2.MODE_PAPER, settle="USDT")
 OVERVIEW = account_pb2.AccountOverview(

@@ -18,6 +18,7 @@ from quarterdeck.daemon.journal import Journal
 from quarterdeck.daemon.keeper import History, Keeper
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.market_data import MarketData
+from quarterdeck.daemon.market_watch import MarketWatch
 from quarterdeck.daemon.order_link import OrderLink
 from quarterdeck.daemon.parts import Parts
 from quarterdeck.daemon.pulse import Pulse
@@ -61,6 +62,7 @@ class Ship:
             market_data=market,
             history=self.history,
             feed_link=FeedLink(feed, self.venue, self.loop, self.clock, market),
+            market_watch=MarketWatch(feed, self.loop, machine.obstacles),
             clock=self.clock,
             journal=self.journal,
             keeper=self.keeper,

@@ -356,6 +356,8 @@ class FakeDeck:
             head_hash="ab12",
             kept_sequence=1,
             unclean_start=True,
+            stale_instruments=("ethusdt",),
+            quarantined_count=3,
         )
 
     async def reconcile(self) -> Reconciled:

@@ -5,14 +5,29 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
-from quarterdeck.domain.market import MINUTE, Candle, MarketEvent, Quote
+from quarterdeck.domain.market import (
+    MINUTE,
+    Candle,
+    FundingRate,
+    MarketEvent,
+    OrderBook,
+    Quote,
+    Side,
+    Ticker,
+    Trade,
+)
 from quarterdeck.plugin import ConfigError
 from quarterdeck_bybit_simulator.catalog import BTC
 from quarterdeck_bybit_simulator.threaded import RunningSimulator
 from quarterdeck_exchange_bybit import BybitFeed, BybitFeedSettings
+from quarterdeck_exchange_bybit import feed as feed_module
+from quarterdeck_exchange_bybit.market import repair as repair_module
+from quarterdeck_exchange_bybit.market import watch as watch_module
 
 NOW = time.time_ns()
 BASE = NOW - NOW % MINUTE - 60 * MINUTE
@@ -68,8 +83,58 @@ class Listener:
             self.heard.append(event)
 
     @property
+    def candles(self) -> list[Candle]:
+        return [event for event in self.heard if isinstance(event, Candle)]
+
+    @property
     def minutes(self) -> list[int]:
-        return [(event.open_time - BASE) // MINUTE for event in self.heard if isinstance(event, Candle)]
+        return [(event.open_time - BASE) // MINUTE for event in self.candles]
+
+    @property
+    def books(self) -> list[OrderBook]:
+        return [event for event in self.heard if isinstance(event, OrderBook)]
+
+    @property
+    def book(self) -> Any:
+        """The latest order book, if there is one to rely on."""
+        books = self.books
+        return books[-1] if books and books[-1].bids else None
+
+    @property
+    def ticker(self) -> Any:
+        """The latest ticker."""
+        tickers = [event for event in self.heard if isinstance(event, Ticker)]
+        return tickers[-1] if tickers else None
+
+
+@asynccontextmanager
+async def followed(running: RunningSimulator, **more: object) -> AsyncIterator[tuple[BybitFeed, Listener]]:
+    """A feed of some settings after three candles, and one who listens to it."""
+    close(running, 0, 1, 2)
+    feed = BybitFeed(settings(running, **more))
+    await feed.open([BTC])
+    await until(lambda: feed.is_live)
+    listener = Listener(feed)
+    yield feed, listener
+    listener.task.cancel()
+    await feed.close()
+
+
+def price(running: RunningSimulator, bid: float) -> None:
+    running.call(lambda: running.simulator.show(Quote("btcusdt", time.time_ns(), bid, 1.0, bid + 0.1, 1.0)))
+
+
+def trade(running: RunningSimulator, price: float) -> None:
+    running.call(lambda: running.simulator.show(Trade("btcusdt", time.time_ns(), price, 1.0, Side.BUY)))
+
+
+def fault(running: RunningSimulator, **rule: Any) -> None:
+    running.call(lambda: running.simulator.faults.add(rule))
+
+
+def lose(running: RunningSimulator, topic: str) -> None:
+    """Let the next message of a topic get lost."""
+    fault(running, match={"topic": f"{topic}.BTCUSDT"}, do="mute", count=1)
 
 
 async def test_history_and_what_closes_next(running: RunningSimulator, feed: BybitFeed) -> None:
@@ -109,15 +174,174 @@ async def test_a_candle_the_stream_leaves_out_is_fetched(running: RunningSimulat
     await until(lambda: listener.minutes == [3, 4, 5])
 
 
-async def test_a_hole_in_the_book_builds_the_line_anew(running: RunningSimulator, feed: BybitFeed) -> None:
-    listener = Listener(feed)
-    running.call(lambda: running.simulator.faults.add({"match": {"topic": "orderbook"}, "do": "corrupt", "field": "u"}))
-    close(running, 3)
-    await until(lambda: not feed.is_live)
-    running.call(running.simulator.faults.clear)
-    await until(lambda: feed.is_live)
-    running.call(lambda: running.simulator.show(Quote("btcusdt", time.time_ns(), 50_010.0, 1.0, 50_010.1, 1.0)))
-    await until(lambda: any(isinstance(event, Quote) and event.bid == 50_010.0 for event in listener.heard))
+async def test_a_hole_in_the_book_has_it_told_anew_on_the_same_connection(running: RunningSimulator) -> None:
+    """And while there is none to rely on, that is told."""
+    async with followed(running, depth=50) as (feed, listener):
+        price(running, 50_000.0)
+        await until(lambda: listener.book and listener.book.bids[0][0] == 50_000.0)
+        lines = [channel.line for channel in feed._channels]
+        lose(running, "orderbook.50")
+        price(running, 50_001.0)
+        price(running, 50_002.0)
+        await until(lambda: not listener.books[-1].bids or listener.books[-1].bids[0][0] == 50_002.0)
+        await until(lambda: listener.book and listener.book.bids[0][0] == 50_002.0)
+        assert any(not book.bids and not book.asks for book in listener.books)
+        assert feed.health().quarantined == {"gap": 1}
+        assert [line.connections for line in lines] == [1]
+        price(running, 50_003.0)
+        await until(lambda: listener.book and listener.book.bids[0][0] == 50_003.0)
+
+
+async def test_a_book_of_bybits_restarted_service_is_taken_whole(running: RunningSimulator) -> None:
+    async with followed(running, depth=50) as (feed, listener):
+        price(running, 50_000.0)
+        await until(lambda: listener.book and listener.book.bids[0][0] == 50_000.0)
+
+        def restart() -> None:
+            market = running.simulator.markets["linear", "BTCUSDT"]
+            for topic, kind, data in market.restart_book():
+                now = time.time_ns() // 1_000_000
+                message = {"topic": topic, "type": kind, "ts": now, "data": data, "cts": now}
+                running.simulator.publish(f"linear:{topic}", message, None)
+
+        running.call(restart)
+        price(running, 50_005.0)
+        await until(lambda: listener.book and listener.book.bids[0][0] == 50_005.0)
+        assert listener.book.update_id == 2
+        assert feed.health().quarantined == {}
+
+
+async def test_a_book_that_can_not_be_read_is_told_anew(running: RunningSimulator) -> None:
+    async with followed(running) as (feed, listener):
+        fault(running, match={"topic": "orderbook"}, do="corrupt", field="u", count=1)
+        price(running, 50_000.0)
+        await until(lambda: feed.health().quarantined == {"malformed": 1})
+        assert "BTCUSDT.data.u: None is not a whole number" in feed.health().last_quarantined
+        await until(lambda: any(isinstance(event, Quote) and event.bid == 50_000.0 for event in listener.heard))
+
+
+async def test_a_mute_book_costs_the_connection_within_fifteen_seconds(
+    running: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "SILENCE", 0.5)  # in proportion
+    monkeypatch.setattr(watch_module, "ANSWER_SECONDS", 1.0)
+    async with followed(running, depth=50) as (feed, listener):
+        price(running, 50_000.0)
+        await until(lambda: listener.book)
+        (line,) = [channel.line for channel in feed._channels]
+        fault(running, match={"topic": "orderbook.50.BTCUSDT"}, do="mute")
+        await until(lambda: line.connections > 1)
+        assert not listener.books[-1].bids
+        running.call(running.simulator.faults.clear)
+        price(running, 50_010.0)
+        await until(lambda: listener.book and listener.book.bids[0][0] == 50_010.0)
+
+
+async def test_a_market_that_is_only_quiet_costs_nothing(
+    running: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "SILENCE", 0.3)
+    monkeypatch.setattr(feed_module, "STALE", 1.5)
+    async with followed(running, depth=50) as (feed, _):
+        (channel,) = feed._channels
+        await asyncio.sleep(2.5)
+        assert (channel.line.connections, channel.line.is_up) == (1, True)
+        assert feed.health().stale == {}
+
+
+async def test_prices_too_old_to_go_by_are_named(running: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "STALE", 1.0)
+    async with followed(running) as (feed, listener):
+        price(running, 50_000.0)
+        await until(lambda: listener.ticker and listener.ticker.mark)
+        fault(running, match={"topic": "*"}, do="mute")
+        await until(lambda: "btcusdt" in feed.health().stale)
+        await until(lambda: listener.ticker.mark is None)
+        running.call(running.simulator.faults.clear)
+        running.call(running.server.drop_all)
+        await until(lambda: not feed.health().stale)
+
+
+async def test_tickers_tell_the_mark_and_the_funding_that_was_paid(running: RunningSimulator) -> None:
+    async with followed(running) as (_, listener):
+        price(running, 50_000.0)
+        await until(lambda: listener.ticker and listener.ticker.mark)
+        ticker = listener.ticker
+        assert (ticker.index, ticker.funding_rate, ticker.open_interest) == (ticker.mark, 0.0001, 0.0)
+        due = str(ticker.next_funding_time // 1_000_000 + 8 * 3_600_000)
+        fault(running, match={"topic": "tickers"}, do="corrupt", field="nextFundingTime", value=due)
+        price(running, 50_001.0)
+        await until(lambda: any(isinstance(event, FundingRate) for event in listener.heard))
+        (paid,) = [event for event in listener.heard if isinstance(event, FundingRate)]
+        assert (paid.symbol, paid.rate) == ("btcusdt", 0.0001)
+
+
+async def test_a_price_nobody_can_believe_is_held_back_and_kept(running: RunningSimulator) -> None:
+    async with followed(running, trades=True) as (feed, listener):
+        kept: list[tuple[str, bytes]] = []
+        feed.record_frames(lambda source, raw: kept.append((source, raw)))
+        price(running, 50_000.0)
+        fault(running, match={"topic": "publicTrade"}, do="corrupt", field="p", value="5", count=1)
+        trade(running, 50_000.0)
+        trade(running, 50_001.0)
+        await until(lambda: any(isinstance(event, Trade) and event.price == 50_001.0 for event in listener.heard))
+        assert min(event.price for event in listener.heard if isinstance(event, Trade)) > 49_000
+        assert feed.health().quarantined == {"bad-print": 1}
+        ((source, raw),) = kept
+        assert source == "publicTrade.BTCUSDT bad-print"
+        assert b'"p": "5"' in raw
+
+
+async def test_a_candle_nobody_can_believe_is_asked_for_again(running: RunningSimulator) -> None:
+    async with followed(running) as (feed, listener):
+        fault(running, match={"topic": "kline.1.BTCUSDT"}, do="corrupt", field="high", value="90000", count=1)
+        close(running, 3)
+        await until(lambda: listener.minutes == [3])
+        assert listener.candles == [candle(3)]
+        assert feed.health().quarantined == {"bad-print": 1}
+
+
+async def test_a_correction_is_named_and_kept_for_those_who_warm_up(running: RunningSimulator) -> None:
+    async with followed(running) as (feed, listener):
+        close(running, 3)
+        fault(running, match={"topic": "kline.1.BTCUSDT"}, do="corrupt", field="close", value="50003.5", count=1)
+        close(running, 3)
+        await until(lambda: feed.health().quarantined == {"late-correction": 1})
+        close(running, 4)
+        await until(lambda: listener.minutes == [3, 4])
+        assert feed.history("btcusdt", MINUTE, BASE + 4 * MINUTE, 1)[0].close == 50_003.5
+
+
+async def test_a_candle_that_is_not_told_in_time_is_asked_for(
+    running: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repair_module, "LATE_AGAIN", 0)
+    async with followed(running) as (_, listener):
+        fault(running, match={"topic": "kline"}, do="mute")
+        close(running, 3, 4)
+        await until(lambda: listener.minutes == [3, 4])
+
+
+async def test_newer_candles_wait_until_the_hole_before_them_is_filled(running: RunningSimulator) -> None:
+    async with followed(running) as (_, listener):
+        fault(running, match={"path": "/v5/market/kline"}, do="http", status=502, count=6)
+        fault(running, match={"topic": "kline.1.BTCUSDT"}, do="mute", count=1)
+        close(running, 3, 4, 5)
+        await asyncio.sleep(0.3)
+        assert listener.minutes == []
+        await until(lambda: listener.minutes == [3, 4, 5])
+
+
+async def test_trades_that_are_not_told_cost_the_connection(
+    running: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "TRADES_WITHIN", 0.5)
+    async with followed(running, trades=True) as (feed, _):
+        (channel,) = feed._channels
+        fault(running, match={"topic": "publicTrade"}, do="mute")
+        trade(running, 50_000.0)
+        trade(running, 50_001.0)
+        await until(lambda: channel.line.connections > 1)
 
 
 async def test_bad_settings_are_named(running: RunningSimulator) -> None:

@@ -102,7 +102,7 @@ def read(fields: dict[str, Any]) -> str:
         list(market.read_trades(row.rows("data"), instrument("BTCUSDT")))
         return "trade"
     if "lastPrice" in fields and "symbol" in fields:
-        market.read_ticker(row)
+        market.read_ticker(row, "x", 1)
         return "ticker"
     return ""
 

@@ -34,6 +34,7 @@ def _shown(found: Status) -> dict[str, str | Text]:
         "mode": figures.word(found.mode),
         "exchange": f"{found.exchange}, {_heard(found.exchange_age)}",
         "feed": f"{found.feed}, {_heard(found.market_data_age)}",
+        **_market(found),
         "clock": f"{figures.moment(found.current_time)} UTC",
         "started": f"{figures.moment(found.start_time)} UTC",
         "agreed": "not yet" if found.reconcile_age is None else f"with the exchange {_ago(found.reconcile_age)}",
@@ -48,6 +49,16 @@ def _shown(found: Status) -> dict[str, str | Text]:
         "last end": "not in order: killed, crashed or cut off" if found.unclean_start else "in order",
         "version": found.version,
     }
+
+
+def _market(found: Status) -> dict[str, str | Text]:
+    """What is wrong with the market's data, if anything is."""
+    shown: dict[str, str | Text] = {}
+    if found.stale_instruments:
+        shown["stale prices"] = _named(found.stale_instruments, len(found.stale_instruments))
+    if found.quarantined_count:
+        shown["held back"] = f"{found.quarantined_count:,} market messages; quarterdeck doctor tells why"
+    return shown
 
 
 def _kept(found: Status) -> str:

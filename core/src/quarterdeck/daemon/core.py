@@ -31,6 +31,7 @@ from quarterdeck.daemon.keeper import History
 from quarterdeck.daemon.lease import Lease
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.market_data import MarketData
+from quarterdeck.daemon.market_watch import MarketWatch
 from quarterdeck.daemon.order_link import OrderLink
 from quarterdeck.daemon.parts import Parts
 from quarterdeck.daemon.pulse import Pulse
@@ -127,7 +128,9 @@ class Core:
         ]
         loop.connect(self._held.extend, self._publish)
         loop.broken.add_done_callback(self._broke)
+        self._market_watch = MarketWatch(parts.feed, loop, machine.obstacles)
         self._watches = (
+            self._market_watch,
             Disk(journal, loop, machine.obstacles),
             Crashes(config.daemon, machine.state, loop, clock, machine.obstacles),
         )
@@ -145,6 +148,7 @@ class Core:
             market_data=market_data,
             history=History(journal, keeper, loop, machine.state),
             feed_link=self._feed_link,
+            market_watch=self._market_watch,
             clock=clock,
             journal=journal,
             keeper=keeper,
@@ -325,6 +329,8 @@ class Core:
             exchange.record_frames(self._frames.note)
         if isinstance(exchange, Reminded):
             exchange.remind(self._machine.state.venue_ids)
+        if isinstance(self._parts.feed, FrameSource):
+            self._parts.feed.record_frames(self._frames.note)
         await exchange.open(self._loop.post if isinstance(exchange, EmbeddedExchange) else self._hear)
         self._loop.connect(self._link.act, self._publish)
         held, self._held = self._held, []

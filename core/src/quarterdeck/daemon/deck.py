@@ -22,6 +22,7 @@ from quarterdeck.daemon.journal import Fenced, Journal
 from quarterdeck.daemon.keeper import History, Keeper
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.market_data import MarketData
+from quarterdeck.daemon.market_watch import MarketWatch
 from quarterdeck.daemon.parts import Parts
 from quarterdeck.daemon.pulse import Pulse
 from quarterdeck.daemon.reconcile import Reconciler
@@ -88,6 +89,7 @@ class DaemonDeck:
     market_data: MarketData
     history: History
     feed_link: FeedLink
+    market_watch: MarketWatch
     clock: Clock
     journal: Journal
     keeper: Keeper
@@ -263,6 +265,8 @@ class DaemonDeck:
             kept_sequence=self.keeper.kept_sequence,
             kept_age=_age(self.keeper.kept_at, now),
             unclean_start=self.unclean_start,
+            stale_instruments=list(self.market_watch.health.stale),
+            quarantined_count=sum(self.market_watch.health.quarantined.values()),
         )
 
     async def diagnose(self, *, full: bool) -> Sequence[Finding]:
@@ -271,7 +275,7 @@ class DaemonDeck:
         state, why = self._state(), "; ".join(self._reasons())
         verdict = Verdict.OK if state is DaemonState.READY else Verdict.WARNING
         well = Finding("state", ("I22",), verdict, f"{state}: {why}"[:500] if why else str(state))
-        return [well, _lease(self.lease_remaining()), *found]
+        return [well, _lease(self.lease_remaining()), self.market_watch.finding(), *found]
 
     async def reconcile(self) -> Reconciled:
         """Compare the journal with the venue now, and bring it to where the venue is.

@@ -35,6 +35,9 @@ UNRECONCILED = "UNRECONCILED"
 #: The venue can't be heard, or could not and has not been agreed with since.
 UNHEARD = "UNHEARD"
 
+#: The latest price of an instrument is too old to go by. Its name ends with the instrument's.
+STALE = "STALE"
+
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:

@@ -22,7 +22,7 @@ from quarterdeck.plugin.exchange import (
     PlaceOrder,
     Reminded,
 )
-from quarterdeck.plugin.feed import Feed
+from quarterdeck.plugin.feed import Feed, MarketHealth, WatchedFeed
 from quarterdeck.plugin.hookspecs import API_VERSION, Factory, Settings, hookimpl
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "Feed",
     "FrameSource",
     "KeepFrame",
+    "MarketHealth",
     "PlaceOrder",
     "Reminded",
     "RiskRule",
@@ -51,6 +52,7 @@ __all__ = [
     "VenueAccount",
     "VenueOrder",
     "VenuePosition",
+    "WatchedFeed",
     "hookimpl",
     "unnamed_link",
 ]

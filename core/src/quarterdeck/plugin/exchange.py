@@ -129,10 +129,12 @@ class BulkCancel(Protocol):
 
 @runtime_checkable
 class FrameSource(Protocol):
-    """An exchange that also hands on what its venue said, as it came. Optional, for a venue behind a wire."""
+    """An exchange that also hands on what its venue said, as it came; or a feed, what it holds back. Optional."""
 
     def record_frames(self, keep: KeepFrame) -> None:
         """Hand every message about the account to `keep`, before it is read, from the event loop's thread.
+
+        A feed hands on what it does not believe.
 
         Messages that can't be understood too: they are what is kept for. Called before `open`, maybe several times.
         Without it nothing is kept.

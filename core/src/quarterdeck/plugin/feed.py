@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import Candle, MarketEvent
@@ -37,3 +38,23 @@ class Feed(Protocol):
 
     def stream(self, after: int) -> AsyncIterator[MarketEvent]:
         """Market events whose time is later than `after`, in order. Ends when there will never be more."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarketHealth:
+    """How far a feed's market can be relied upon."""
+
+    stale: Mapping[str, str] = field(default_factory=dict)
+    """Instruments whose prices are too old to go by, each with why. Nothing that adds risk is sent for them."""
+    quarantined: Mapping[str, int] = field(default_factory=dict)
+    """What was held back since the start, by reason: data that can't be, or hardly."""
+    last_quarantined: str = ""
+    """The latest of it."""
+
+
+@runtime_checkable
+class WatchedFeed(Protocol):
+    """A feed that also says how well it is. Optional, for one that listens to a market as it happens."""
+
+    def health(self) -> MarketHealth:
+        """How it is now. Cheap: asked every second."""

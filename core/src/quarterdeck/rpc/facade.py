@@ -39,7 +39,7 @@ class DaemonState(StrEnum):
 class DaemonStatus:
     """How the daemon is. Times and ages in nanoseconds; an age is None before the first observation or answer.
 
-    Orders are named by their ids, positions by their instruments'; `unknown_orders` are the first few.
+    Orders are named by their ids, positions and instruments by symbols; `unknown_orders` are the first few.
     """
 
     mode: str
@@ -65,6 +65,8 @@ class DaemonStatus:
     kept_sequence: int = 0
     kept_age: int | None = None
     unclean_start: bool = False
+    stale_instruments: Sequence[str] = ()
+    quarantined_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from quarterdeck.domain.instrument import Instrument, InstrumentKind
-from quarterdeck.domain.market import DAY, MINUTE, Candle, FundingRate, MarketEvent, Quote, Side, Trade
+from quarterdeck.domain.market import DAY, MINUTE, SECOND, Candle, FundingRate, MarketEvent, Quote, Side, Trade
 from quarterdeck_bybit_simulator.order import MILLISECOND, category_of, text
 
 #: Candle intervals by Bybit's words.
@@ -18,7 +18,10 @@ INTERVALS = {
 }
 
 #: Book depths there are topics of.
-DEPTHS = (1, 50, 200, 1000)
+DEPTHS = (1, 50, 200, 500, 1000)
+
+#: After so long without a change the best level is told again.
+_TOLD_AGAIN = 3 * SECOND
 
 _LEVELS = 25
 _KLINES_KEPT = 10_000
@@ -88,6 +91,8 @@ class Market:
     ask_size: float = 1.0
     funding_rate: float = 0.0001
     update_id: int = 0
+    told_at: int = 0
+    """When the best level was told last."""
     bids: dict[float, float] = field(default_factory=dict)
     asks: dict[float, float] = field(default_factory=dict)
     bars: dict[str, deque[Bar]] = field(default_factory=dict)
@@ -121,7 +126,7 @@ class Market:
             self.last = event.close
             self._follow(event.close)
             messages += self._count_candle(event, now)
-        messages += self._book_changes()
+        messages += self._book_changes(now)
         messages.append((f"tickers.{symbol}", "snapshot", self.ticker(now)))
         return messages
 
@@ -204,12 +209,16 @@ class Market:
         asks = {round(self.ask + at * tick, 8): self.ask_size * (1 + at) for at in range(_LEVELS)}
         return {price: size for price, size in bids.items() if price > 0}, asks
 
-    def _book_changes(self) -> list[tuple[str, str, Any]]:
+    def _book_changes(self, now: int) -> list[tuple[str, str, Any]]:
         bids, asks = self._levels()
         changes = {"b": _difference(self.bids, bids), "a": _difference(self.asks, asks)}
         if not changes["b"] and not changes["a"]:
-            return []
+            if now - self.told_at < _TOLD_AGAIN:
+                return []
+            self.told_at = now
+            return [(f"orderbook.1.{self.instrument.venue_symbol}", "snapshot", self.book(1))]
         is_first = not self.update_id
+        self.told_at = now
         self.bids, self.asks = bids, asks
         self.update_id += 1
         symbol = self.instrument.venue_symbol
@@ -224,7 +233,8 @@ class Market:
         return messages
 
     def book(self, depth: int) -> dict[str, Any]:
-        """The book as a snapshot of so many levels."""
+        """The book as a snapshot of so many levels; an empty one is numbered, too."""
+        self.update_id = self.update_id or 1
         bids = sorted(self.bids.items(), reverse=True)[:depth]
         asks = sorted(self.asks.items())[:depth]
         return {

@@ -106,7 +106,7 @@ class Simulator:
         """What a new subscriber of a public topic hears first."""
         kind, _, rest = topic.partition(".")
         market = self.markets.get((category, rest.rpartition(".")[2]))
-        if market is None or not market.update_id:
+        if market is None:
             return None
         now = self.now()
         if kind == "orderbook":

@@ -3,8 +3,8 @@
 Owns everything that is particular to Bybit. Must not know: the engine, the daemon, other plugins.
 
 Reading order: codec, settings, credentials, server_clock, budget, written, rest, line, trade, ways, account, links,
-parts, ear, orders, questions, exchange, feed; then check with cli (is all of that true?) and data (Bybit's past in
-files).
+parts, ear, orders, questions, exchange, market, feed_settings, feed; then check with cli (is all of that true?)
+and data (Bybit's past in files).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 from quarterdeck.plugin import Exchange, Factory, Feed, hookimpl
 from quarterdeck_exchange_bybit.exchange import BybitExchange
-from quarterdeck_exchange_bybit.feed import BybitFeed, BybitFeedSettings
+from quarterdeck_exchange_bybit.feed import BybitFeed
+from quarterdeck_exchange_bybit.feed_settings import BybitFeedSettings
 from quarterdeck_exchange_bybit.settings import BybitSettings
 
 __all__ = [
@@ -51,6 +52,6 @@ def quarterdeck_feeds() -> Sequence[Factory[Feed]]:
             name="bybit",
             settings=BybitFeedSettings,
             build=BybitFeed,
-            summary="Bybit's market: candles as they close, without holes, and the best bid and ask",
+            summary="Bybit's market: candles without holes, quotes, order books, tickers and trades",
         )
     ]

@@ -1,91 +1,81 @@
-"""Owns Bybit's market as a feed: closed candles and the best bid and ask, without holes.
+"""Owns Bybit's market as a feed: candles without holes, quotes, order books, tickers and trades.
 
-Candles come from the stream as they close. After every break what closed meanwhile is asked for, so whoever listens
-gets each candle once and in order; what Bybit can't give any more is said by name.
+What the topics mean is the `market` package's; here they are listened to, and what they leave out is fetched.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from typing import Annotated
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any
 
 import structlog
-from pydantic import Field, field_validator
 
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import Candle, MarketEvent
-from quarterdeck.plugin import ConfigError, Settings
+from quarterdeck.plugin import ConfigError, KeepFrame, MarketHealth
 from quarterdeck.plugin.fields import interval_ns
 from quarterdeck_exchange_bybit.budget import Budget
-from quarterdeck_exchange_bybit.codec.frames import Topic
-from quarterdeck_exchange_bybit.codec.listing import Listing, category_of
-from quarterdeck_exchange_bybit.codec.market import read_kline, read_live_kline
-from quarterdeck_exchange_bybit.codec.orderbook import LiveBook, OutOfStep
-from quarterdeck_exchange_bybit.codec.row import MILLISECOND, Malformed
+from quarterdeck_exchange_bybit.codec.frames import Reply
+from quarterdeck_exchange_bybit.codec.listing import LINEAR, Listing, category_of
+from quarterdeck_exchange_bybit.codec.orderbook import LiveBook
 from quarterdeck_exchange_bybit.codec.words import INTERVAL_WORDS
-from quarterdeck_exchange_bybit.line import Line
-from quarterdeck_exchange_bybit.rest import Rest, Unreachable
+from quarterdeck_exchange_bybit.feed_settings import BybitFeedSettings
+from quarterdeck_exchange_bybit.line import Broken, Line
+from quarterdeck_exchange_bybit.market.listener import TRADES_WITHIN, Listener, Market
+from quarterdeck_exchange_bybit.market.outbox import Outbox
+from quarterdeck_exchange_bybit.market.quarantine import Quarantine
+from quarterdeck_exchange_bybit.market.repair import Repair
+from quarterdeck_exchange_bybit.market.series import Series
+from quarterdeck_exchange_bybit.market.sieve import Sieve
+from quarterdeck_exchange_bybit.market.watch import Watch
+from quarterdeck_exchange_bybit.rest import Rest
 from quarterdeck_exchange_bybit.server_clock import ServerClock
-from quarterdeck_exchange_bybit.settings import BybitSettings, Environment, Site
+from quarterdeck_exchange_bybit.settings import BybitSettings
 
 log = structlog.get_logger(__name__)
 
-#: Candles of one REST answer.
-_PAGE = 1_000
+#: Seconds of silence after which a topic that begins with a snapshot is asked for again. Level 1 is told again by Bybit
+#: after three seconds without a change.
+SILENCE = 8.0
 
-#: Events that wait for the daemon; quotes beyond this are dropped, candles never.
-_BACKLOG = 10_000
+#: Seconds after which the latest price is too old to go by; and where there are only candles, which come once a minute.
+STALE, STALE_CANDLES = 15.0, 90.0
 
-_DEPTH = 1
+_LOOK_SECONDS = 0.5
 
 
-class BybitFeedSettings(Settings):
-    """`[feed.settings]` of a daemon that lives on Bybit's market."""
+class _Channel:
+    """One connection: its line, what is heard on it, and what has gone silent."""
 
-    environment: Environment = Environment.LIVE
-    """Whose market. The demo's is the live one."""
-    symbols: Annotated[tuple[str, ...], Field(min_length=1, max_length=200)]
-    intervals: Annotated[tuple[str, ...], Field(min_length=1)] = ("1m",)
-    """Candle lengths, such as `1m`, `5m`, `1h`; those that Bybit makes."""
-    history: Annotated[int, Field(ge=1, le=10_000)] = 1_000
-    """Candles of each kind fetched at the start, for strategies to warm up on."""
-    quotes: bool = True
-    """Whether the best bid and ask are followed, too."""
-    simulator: Site | None = None
-    """Stands in for Bybit, on this machine only."""
-
-    @field_validator("intervals")
-    @classmethod
-    def _are_made(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            if interval_ns(text) not in INTERVAL_WORDS:
-                raise ValueError(f"{text!r} is no candle that Bybit makes")
-        return value
+    def __init__(self, line: Line, listener: Listener, watch: Watch, markets: list[Market]) -> None:
+        self.line = line
+        self.listener = listener
+        self.watch = watch
+        self.markets = markets
 
 
 class BybitFeed:
-    """A live market. Implements `quarterdeck.plugin.Feed`."""
+    """A live market. Implements `quarterdeck.plugin.Feed`, `WatchedFeed` and `FrameSource`."""
 
     is_replay = False
     start_time = 0
 
     def __init__(self, settings: BybitFeedSettings) -> None:
         self._settings = settings
-        self._intervals = {interval_ns(text): INTERVAL_WORDS[interval_ns(text)] for text in settings.intervals}
+        self._words = {INTERVAL_WORDS[interval_ns(text)]: interval_ns(text) for text in settings.intervals}
         self._clock = ServerClock()
         public = BybitSettings.model_construct(
             environment=settings.environment, symbols=settings.symbols, simulator=settings.simulator
         )
         self._site = public.site
         self._rest = Rest(public, None, self._clock, Budget())
-        self._listing = Listing(())
-        self._kept: dict[tuple[str, int], deque[Candle]] = {}
-        self._books: dict[str, LiveBook] = {}
-        self._events: asyncio.Queue[MarketEvent] = asyncio.Queue()
-        self._lines: list[Line] = []
+        self._outbox = Outbox()
+        self._quarantine = Quarantine()
+        self._repair = Repair(self._rest, self._outbox, self._quarantine)
+        self._markets: dict[str, Market] = {}
+        self._channels: list[_Channel] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     # ------------------------------------------------------------ life
@@ -103,171 +93,161 @@ class BybitFeed:
             raise ConfigError(
                 f"feed: symbols: {', '.join(missing)} is not traded; there are: {', '.join(sorted(known))}"
             )
-        self._listing = Listing(known[symbol] for symbol in self._settings.symbols)
-        now = time.time_ns()
-        for instrument in self._listing:
-            for interval in self._intervals:
-                since = now - self._settings.history * interval
-                candles = await self._fetch(instrument, interval, since)
-                self._kept[instrument.symbol, interval] = deque(candles, maxlen=self._settings.history)
-        if not self._lines:
+        for symbol in self._settings.symbols:
+            self._markets[symbol] = await self._market(known[symbol])
+        if not self._channels:
             self._listen()
+
+    async def _market(self, instrument: Instrument) -> Market:
+        settings, now = self._settings, time.time_ns()
+        sieve = Sieve(instrument, settings.bad_print_band)
+        series = {}
+        for word, interval in self._words.items():
+            candles = await self._repair.fetch(instrument, word, interval, now - settings.history * interval)
+            series[word] = Series(interval, candles, settings.history)
+            if candles:
+                sieve.believe(candles[-1].close)
+        books = {depth: LiveBook(instrument.symbol, depth) for depth in settings.depths}
+        marks = Sieve(instrument, settings.bad_print_band)
+        return Market(instrument, sieve, marks, series, books, time.monotonic())
 
     async def close(self) -> None:
         """Stop listening."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._repair.close()
         self._rest.close()
 
     def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
-        for category in sorted({category_of(one.kind) for one in self._listing}):
-            ours = [one for one in self._listing if category_of(one.kind) == category]
-            topics = [f"kline.{word}.{one.venue_symbol}" for one in ours for word in self._intervals.values()]
-            if self._settings.quotes:
-                topics += [f"orderbook.{_DEPTH}.{one.venue_symbol}" for one in ours]
-            line = Line(
-                f"public {category}",
-                self._site.public,
-                category,
-                topics,
-                self._clock,
-                lambda topic, category=category: self._hear(topic, category),  # type: ignore[misc]  # bound early
-                up=lambda ours=ours: self._came_up(ours),  # type: ignore[misc]  # bound early
-            )
-            self._lines.append(line)
-            self._keep_task(loop.create_task(line.run()))
+        listing = Listing(market.instrument for market in self._markets.values())
+        for category in sorted({category_of(one.kind) for one in listing}):
+            markets = [each for each in self._markets.values() if category_of(each.instrument.kind) == category]
+            channel = self._channel(category, {each.instrument.venue_symbol: each for each in markets})
+            self._channels.append(channel)
+            self._start(channel.line.run())
+            self._start(self._look(channel))
 
-    def _keep_task(self, task: asyncio.Task[None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _channel(self, category: str, markets: dict[str, Market]) -> _Channel:
+        settings = self._settings
+        bounds = {f"orderbook.{depth}.{name}": SILENCE for name in markets for depth in settings.depths}
+        if settings.tickers and category == LINEAR:
+            bounds |= {f"tickers.{name}": SILENCE for name in markets}
+        topics = [f"kline.{word}.{name}" for name in markets for word in self._words] + list(bounds)
+        if settings.trades:
+            topics += [f"publicTrade.{name}" for name in markets]
+        watch = Watch(bounds)
+        listener = Listener(
+            markets.get,
+            self._outbox,
+            self._quarantine,
+            watch,
+            self._repair.begin,
+            lambda: (time.monotonic(), time.time_ns()),
+        )
+        heard = list(markets.values())
+
+        def up() -> None:
+            listener.begin()
+            for market in heard:
+                market.untold_since = None
+                for word in self._words:
+                    self._repair.begin(market, word)
+
+        line = Line(
+            f"public {category}", self._site.public, category, topics, self._clock, listener.hear,
+            answered=lambda reply: _refused(line, reply), up=up, down=lambda _: listener.end(heard),
+            keep=listener.keep, doubt=listener.doubt,
+        )  # fmt: skip
+        return _Channel(line, listener, watch, heard)
 
     # ------------------------------------------------------------ what it offers
 
     @property
     def is_live(self) -> bool:
         """Whether every stream is up."""
-        return bool(self._lines) and all(line.is_up for line in self._lines)
+        return bool(self._channels) and all(channel.line.is_up for channel in self._channels)
 
     def offers(self, symbol: str, interval: int) -> bool:
         """Whether the settings name both."""
-        return symbol in self._settings.symbols and interval in self._intervals
+        return symbol in self._settings.symbols and interval in self._words.values()
 
     def history(self, symbol: str, interval: int, before: int, limit: int) -> Sequence[Candle]:
         """The last candles that closed at or before a time, of those that are kept."""
-        kept = self._kept.get((symbol, interval), ())
-        return [candle for candle in kept if candle.time <= before][-limit:]
+        market = self._markets.get(symbol)
+        series = market.series.get(INTERVAL_WORDS.get(interval, "")) if market else None
+        return [candle for candle in series.candles if candle.time <= before][-limit:] if series else []
 
     async def stream(self, after: int) -> AsyncIterator[MarketEvent]:
         """Events as they happen; first the candles that closed after `after` and before anybody listened."""
-        waiting = sorted(
-            (candle for kept in self._kept.values() for candle in kept if candle.time > after > 0),
+        kept = [
+            candle for market in self._markets.values() for each in market.series.values() for candle in each.candles
+        ]
+        for candle in sorted(
+            (candle for candle in kept if candle.time > after > 0),
             key=lambda candle: (candle.time, candle.symbol, candle.interval),
-        )
-        for candle in waiting:
+        ):
             yield candle
         while True:
-            yield await self._events.get()
+            yield await self._outbox.get()
 
-    # ------------------------------------------------------------ the stream
+    def record_frames(self, keep: KeepFrame) -> None:
+        """Hand on what is held back, as it came."""
+        self._quarantine.keep = keep
 
-    def _hear(self, topic: Topic, category: str) -> None:
-        kind, _, rest = topic.name.partition(".")
-        word, _, venue_symbol = rest.partition(".")
-        instrument = self._listing.find(category, venue_symbol)
-        if instrument is None:
-            return
-        if kind == "kline":
-            interval = next(length for length, name in self._intervals.items() if name == word)
-            for row in topic.message.rows("data"):
-                candle, is_closed = read_live_kline(row, instrument, interval)
-                if is_closed:
-                    self._take(candle)
-        elif kind == "orderbook":
-            self._quote(topic, instrument)
+    def health(self) -> MarketHealth:
+        """Whose prices are too old to go by, and what was held back."""
+        now = time.monotonic()
+        ages = {symbol: now - market.price_at for symbol, market in self._markets.items()}
+        stale = {symbol: f"no price for {age:.0f} s" for symbol, age in ages.items() if age > self._patience}
+        return MarketHealth(stale, dict(self._quarantine.counts), self._quarantine.last)
 
-    def _quote(self, topic: Topic, instrument: Instrument) -> None:
-        book = self._books.setdefault(instrument.symbol, LiveBook(instrument.symbol))
+    @property
+    def _patience(self) -> float:
+        return STALE if self._settings.quotes else STALE_CANDLES
+
+    # ------------------------------------------------------------ what is not heard
+
+    async def _look(self, channel: _Channel) -> None:
+        """Notice what should have been heard: of a topic, of a candle that has closed."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            now = time.monotonic()
+            if channel.line.is_up:
+                topics, lost = channel.watch.look(now)
+                lost = lost or self._untold(channel, now)
+                if lost:
+                    channel.line.suspect(lost)
+                elif topics:
+                    log.info("topics_asked_again", line=channel.line.name, topics=topics[:10])
+                    await self._renew(channel, topics)
+            for market in channel.markets:
+                if now - market.price_at > self._patience:
+                    channel.listener.unsay(market)
+                for word in self._words:
+                    if self._repair.look(market, word, time.time_ns()):
+                        await self._renew(channel, [f"kline.{word}.{market.instrument.venue_symbol}"])
+
+    async def _renew(self, channel: _Channel, topics: Sequence[str]) -> None:
         try:
-            book.take(topic.message)
-        except OutOfStep as error:
-            log.warning("book_out_of_step", reason=str(error))
-            for line in self._lines:
-                if topic.name in line.topics:
-                    line.suspect(str(error))
-            return
-        quote = book.quote()
-        if quote is not None and self._events.qsize() < _BACKLOG:
-            self._events.put_nowait(quote)
+            await channel.line.renew(topics)
+        except (Broken, ConnectionError, RuntimeError) as error:
+            channel.line.suspect(f"could not ask: {error}")
 
-    def _take(self, candle: Candle) -> None:
-        """Hand a candle on if it is the next; if some are missing before it, fetch them first."""
-        kept = self._kept[candle.symbol, candle.interval]
-        last = kept[-1].open_time if kept else None
-        if last is not None and candle.open_time <= last:
-            return
-        if last is not None and candle.open_time > last + candle.interval:
-            self._repair(self._listing[candle.symbol], candle.interval, last + candle.interval)
-            return  # it comes again, with what is missing before it
-        kept.append(candle)
-        self._events.put_nowait(candle)
+    def _untold(self, channel: _Channel, now: float) -> str:
+        if self._settings.trades:
+            for market in channel.markets:
+                if market.untold_since is not None and now - market.untold_since > TRADES_WITHIN:
+                    return f"no trades of {market.instrument.symbol} are told, though its candles grow"
+        return ""
 
-    def _came_up(self, instruments: Sequence[Instrument]) -> None:
-        for instrument in instruments:
-            if instrument.symbol in self._books:
-                self._books[instrument.symbol].reset()
-            for interval in self._intervals:
-                kept = self._kept[instrument.symbol, interval]
-                if kept:
-                    self._repair(instrument, interval, kept[-1].open_time + interval)
 
-    def _repair(self, instrument: Instrument, interval: int, since: int) -> None:
-        self._keep_task(asyncio.get_running_loop().create_task(self._fill(instrument, interval, since)))
-
-    async def _fill(self, instrument: Instrument, interval: int, since: int) -> None:
-        """Fetch what closed since a time, and hand it on in order."""
-        try:
-            candles = await self._fetch(instrument, interval, since)
-        except Unreachable as error:
-            log.warning("candles_missing", symbol=instrument.symbol, reason=str(error))
-            return  # the next candle that closes shows the hole again
-        kept = self._kept[instrument.symbol, interval]
-        for candle in candles:
-            last = kept[-1].open_time if kept else 0
-            if candle.open_time <= last:
-                continue
-            if last and candle.open_time != last + interval:
-                log.error("candles_lost", symbol=instrument.symbol, after=last, before=candle.open_time)
-            kept.append(candle)
-            self._events.put_nowait(candle)
-
-    async def _fetch(self, instrument: Instrument, interval: int, since: int) -> list[Candle]:
-        """All closed candles that opened at or after a time, oldest first.
-
-        Raises:
-            Unreachable: Bybit did not give them, or gave some that can't be.
-        """
-        now = time.time_ns()
-        found: dict[int, Candle] = {}
-        start = since - since % interval
-        while start + interval <= now:
-            end = min(start + (_PAGE - 1) * interval, now)
-            result = await self._rest.read(
-                "get_kline",
-                category=category_of(instrument.kind),
-                symbol=instrument.venue_symbol,
-                interval=self._intervals[interval],
-                start=start // MILLISECOND,
-                end=end // MILLISECOND,
-                limit=_PAGE,
-            )
-            try:
-                for at, fields in enumerate(result.list("list")):
-                    candle = read_kline(fields, instrument, interval, f"kline[{at}]")
-                    if candle.time <= now:
-                        found[candle.open_time] = candle
-            except Malformed as error:
-                raise Unreachable(f"{instrument.symbol}: {error}") from error
-            start = end - end % interval + interval
-        return [found[at] for at in sorted(found)]
+def _refused(line: Line, reply: Reply) -> None:
+    """A topic that was to begin anew is not told at all any more."""
+    if reply.operation == "subscribe" and not reply.succeeded:
+        line.suspect(f"subscribe was refused: {reply.code} {reply.text}")

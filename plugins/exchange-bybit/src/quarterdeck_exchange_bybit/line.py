@@ -73,7 +73,8 @@ class Line:
     """One socket's life. `hear` gets every message of a topic; `up` and `down` tell when it can be trusted.
 
     `answered` gets the answers to what is sent by `send`, and `keep` every message as it came before it is heard,
-    and those that can't be understood. Topics that are `welcome` are asked for, and may be refused.
+    and those that can't be understood. Topics that are `welcome` are asked for, and may be refused. `doubt` is told of
+    what can't be understood where the connection can be lived with all the same; else it is built anew.
     """
 
     def __init__(  # noqa: PLR0913 - where it leads, what it carries, who hears
@@ -91,6 +92,7 @@ class Line:
         up: Callable[[], None] = lambda: None,
         down: Callable[[str], None] = lambda _: None,
         keep: KeepFrame = lambda *_: None,
+        doubt: Callable[[str], None] | None = None,
     ) -> None:
         self.name = name
         self.topics = tuple(topics)
@@ -113,6 +115,7 @@ class Line:
         self._up = up
         self._down = down
         self._keep = keep
+        self._doubt = doubt
         self._wire: _Wire | None = None
         self._suspicion = ""
         self._random = random.Random()  # noqa: S311 - spreads attempts, keeps no secret
@@ -131,6 +134,17 @@ class Line:
         if self._wire is None or not self.is_up:
             raise Broken(f"the {self.name} line is down")
         await self._wire.send_str(text)
+
+    async def renew(self, topics: Sequence[str]) -> None:
+        """Have topics begin anew on the connection there is. Bybit refuses to subscribe to what is subscribed to.
+
+        Raises:
+            Broken, ConnectionError, RuntimeError: as `send`.
+        """
+        for operation in ("unsubscribe", "subscribe"):
+            for at in range(0, len(topics), _TOPICS_AT_ONCE):
+                some = list(topics[at : at + _TOPICS_AT_ONCE])
+                await self.send(json.dumps({"op": operation, "req_id": some[0], "args": some}))
 
     async def run(self) -> None:
         """Keep the line up until cancelled."""
@@ -269,6 +283,9 @@ class Line:
 
     def _quarantine(self, reason: str) -> None:
         """What can't be understood may have been a fill: whoever listens agrees with Bybit again."""
+        if self._doubt is not None:
+            self._doubt(reason)
+            return
         log.error("line_quarantine", line=self.name, reason=reason)
         del self.quarantined[:-99]
         self.quarantined.append(reason)

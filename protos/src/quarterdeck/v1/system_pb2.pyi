@@ -89,6 +89,8 @@ class Status(_message.Message):
     KEPT_SEQUENCE_FIELD_NUMBER: _builtins.int
     KEPT_AGE_FIELD_NUMBER: _builtins.int
     UNCLEAN_START_FIELD_NUMBER: _builtins.int
+    STALE_INSTRUMENTS_FIELD_NUMBER: _builtins.int
+    QUARANTINED_COUNT_FIELD_NUMBER: _builtins.int
     mode: _mode_pb2.Mode.ValueType
     """How real the trading is."""
     state: Global___Status.State.ValueType
@@ -117,6 +119,8 @@ class Status(_message.Message):
     """The event up to which the newest kept state reaches: what a start folds is what came after it. 0 if there is none."""
     unclean_start: _builtins.bool
     """Whether the daemon before this one ended without saying so: killed, crashed, or the power was gone."""
+    quarantined_count: _builtins.int
+    """How much market data was held back since the start because it can't be, or hardly. Diagnose tells the reasons."""
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Why it is not READY, for people. Empty when it is."""
@@ -161,6 +165,12 @@ class Status(_message.Message):
     def kept_age(self) -> _duration_pb2.Duration:
         """How long ago that state was kept. Absent if an earlier daemon kept it."""
 
+    @_builtins.property
+    def stale_instruments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The instruments whose prices are too old to go by: nothing that adds risk is sent for them. Example:
+        "instruments/btcusdt".
+        """
+
     def __init__(
         self,
         *,
@@ -189,10 +199,12 @@ class Status(_message.Message):
         kept_sequence: _builtins.int = ...,
         kept_age: _duration_pb2.Duration | None = ...,
         unclean_start: _builtins.bool = ...,
+        stale_instruments: _abc.Iterable[_builtins.str] | None = ...,
+        quarantined_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["current_time", b"current_time", "exchange_age", b"exchange_age", "kept_age", b"kept_age", "lease_remaining", b"lease_remaining", "loop_lag", b"loop_lag", "market_data_age", b"market_data_age", "reconcile_age", b"reconcile_age", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_time", b"current_time", "exchange", b"exchange", "exchange_age", b"exchange_age", "feed", b"feed", "head_hash", b"head_hash", "head_sequence", b"head_sequence", "journal_bytes", b"journal_bytes", "journal_id", b"journal_id", "kept_age", b"kept_age", "kept_sequence", b"kept_sequence", "lease_remaining", b"lease_remaining", "loop_lag", b"loop_lag", "market_data_age", b"market_data_age", "mode", b"mode", "queue_depth", b"queue_depth", "reasons", b"reasons", "reconcile_age", b"reconcile_age", "start_time", b"start_time", "state", b"state", "unclean_start", b"unclean_start", "unknown_order_count", b"unknown_order_count", "unknown_orders", b"unknown_orders", "unprotected_positions", b"unprotected_positions", "version", b"version", "wal_bytes", b"wal_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_time", b"current_time", "exchange", b"exchange", "exchange_age", b"exchange_age", "feed", b"feed", "head_hash", b"head_hash", "head_sequence", b"head_sequence", "journal_bytes", b"journal_bytes", "journal_id", b"journal_id", "kept_age", b"kept_age", "kept_sequence", b"kept_sequence", "lease_remaining", b"lease_remaining", "loop_lag", b"loop_lag", "market_data_age", b"market_data_age", "mode", b"mode", "quarantined_count", b"quarantined_count", "queue_depth", b"queue_depth", "reasons", b"reasons", "reconcile_age", b"reconcile_age", "stale_instruments", b"stale_instruments", "start_time", b"start_time", "state", b"state", "unclean_start", b"unclean_start", "unknown_order_count", b"unknown_order_count", "unknown_orders", b"unknown_orders", "unprotected_positions", b"unprotected_positions", "version", b"version", "wal_bytes", b"wal_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

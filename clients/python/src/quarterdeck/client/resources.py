@@ -462,6 +462,8 @@ class Status:
     kept_sequence: int
     kept_age: timedelta | None
     unclean_start: bool
+    stale_instruments: tuple[str, ...]
+    quarantined_count: int
 
 
 @dataclass(frozen=True, slots=True)

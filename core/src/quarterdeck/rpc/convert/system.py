@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quarterdeck.engine.checks import Finding, Verdict
+from quarterdeck.rpc import names
 from quarterdeck.rpc.convert.values import mode_number, numbers, prose, set_span, set_time
 from quarterdeck.rpc.facade import DaemonState, DaemonStatus, PluginInfo, Reconciled
 from quarterdeck.v1 import system_pb2
@@ -32,6 +33,8 @@ def status_message(status: DaemonStatus, journal_id: str, head: int, account: st
         head_hash=status.head_hash,
         kept_sequence=status.kept_sequence,
         unclean_start=status.unclean_start,
+        stale_instruments=[names.instrument(each) for each in status.stale_instruments],
+        quarantined_count=status.quarantined_count,
     )
     set_time(message.start_time, status.start_time)
     set_time(message.current_time, status.current_time)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from decimal import Decimal
 
 from quarterdeck.domain.instrument import Instrument
-from quarterdeck.domain.market import Candle, FundingRate, Trade
+from quarterdeck.domain.market import Candle, FundingRate, Ticker, Trade
 from quarterdeck_exchange_bybit.codec import words
 from quarterdeck_exchange_bybit.codec.row import MILLISECOND, Malformed, Row, number
 
@@ -56,39 +56,29 @@ def read_trades(rows: Iterator[Row], instrument: Instrument) -> Iterator[tuple[s
         yield row.text("i"), Trade(instrument.symbol, row.time("T"), price, size, words.side(row, "S"))
 
 
-@dataclass(frozen=True, slots=True)
-class Ticker:
-    """The fields of a ticker that a message carries; a delta leaves out what has not changed."""
+def read_ticker(row: Row, symbol: str, time: int, before: Ticker | None = None) -> Ticker:
+    """One message of the tickers topic, or one row of `/v5/market/tickers`.
 
-    bid: float | None
-    bid_size: float | None
-    ask: float | None
-    ask_size: float | None
-    last: float | None
-    mark: float | None
-    index: float | None
-    funding_rate: float | None
-    next_funding_time: int | None
+    A change leaves out what is as it was `before`. A price that Bybit lacks it writes as nothing, or as 0.
+    """
 
+    def value(read: Decimal | None, was: float | None) -> float | None:
+        return was if read is None else float(read)
 
-def read_ticker(row: Row) -> Ticker:
-    """One message of the tickers topic, or one row of `/v5/market/tickers`."""
-
-    def value(name: str) -> float | None:
-        read = row.number_or(name)
-        return None if read is None else float(read)
-
-    next_funding = row.number_or("nextFundingTime")
+    was = before or Ticker(symbol, time)
+    due = row.number_or("nextFundingTime")
+    interest = row.number_or("openInterest")
+    if interest is not None and interest < 0:
+        raise Malformed(f"{row.where}.openInterest", row.raw("openInterest"), "a size")
     return Ticker(
-        value("bid1Price"),
-        value("bid1Size"),
-        value("ask1Price"),
-        value("ask1Size"),
-        value("lastPrice"),
-        value("markPrice"),
-        value("indexPrice"),
-        value("fundingRate"),
-        int(next_funding) * MILLISECOND if next_funding else None,
+        symbol,
+        time,
+        value(row.price_or("lastPrice"), was.last),
+        value(row.price_or("markPrice"), was.mark),
+        value(row.price_or("indexPrice"), was.index),
+        value(row.number_or("fundingRate"), was.funding_rate),
+        int(due) * MILLISECOND if due else was.next_funding_time,
+        value(interest, was.open_interest),
     )
 
 

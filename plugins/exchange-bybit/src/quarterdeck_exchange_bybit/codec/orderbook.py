@@ -59,7 +59,7 @@ class LiveBook:
     update_id: int = 0
     sequence: int = 0
     time: int = 0
-    """When Bybit says this was so, in nanoseconds since the epoch."""
+    """When Bybit said so last, in nanoseconds since the epoch."""
     _bids: _Side = field(default_factory=_Side)
     _asks: _Side = field(default_factory=_Side)
 
@@ -72,7 +72,7 @@ class LiveBook:
         """Forget everything, as after a break of the stream."""
         self._bids.clear()
         self._asks.clear()
-        self.update_id = self.sequence = self.time = 0
+        self.update_id = self.sequence = 0
 
     def take(self, message: Row) -> None:
         """Take one message of the orderbook topic.

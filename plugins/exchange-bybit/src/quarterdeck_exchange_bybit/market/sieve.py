@@ -1,0 +1,108 @@
+"""Owns what is not believed of a market's data though it can be read: prices and times that can hardly be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from quarterdeck.domain.instrument import Instrument
+from quarterdeck.domain.market import SECOND, Candle, Quote
+
+#: Why something is held back.
+MALFORMED = "malformed"
+BAD_PRINT = "bad-print"
+OFF_GRID = "off-grid"
+BACKWARDS = "time-backwards"
+AHEAD = "time-ahead"
+GAP = "gap"
+CORRECTED = "late-correction"
+
+#: How many in a row have to say the same before what nobody expected is believed: a market may really have moved.
+CONFIRMED = 3
+
+#: How far ahead of this machine's clock Bybit's may say that something was.
+AHEAD_LIMIT = 60 * SECOND
+
+#: How far from a tick, in ticks, a price may lie that was a tick before it became a float.
+_GRID = 1e-3
+
+
+class Sieve:
+    """Judges the prices of one instrument by those before. `band` is how far they may jump, as a part of the price."""
+
+    def __init__(self, instrument: Instrument, band: float) -> None:
+        self._tick = float(instrument.tick_size)
+        self._band = band
+        self._last: float | None = None
+        self._doubted: dict[str, tuple[int, float]] = {}
+        """By reason, how many in a row were held back, and the price of the latest."""
+
+    def quote(self, quote: Quote) -> str:
+        """Why a quote is held back; empty if it is believed."""
+        return self.prices((quote.bid + quote.ask) / 2, (quote.bid, quote.ask))
+
+    def price(self, price: float) -> str:
+        """Why a price that need not be on the grid is held back, such as a mark price; empty if it is believed."""
+        return self.prices(price, ())
+
+    def trade(self, price: float) -> str:
+        """Why a trade is held back; empty if it is believed."""
+        return self.prices(price, (price,))
+
+    def prices(self, level: float, on_grid: Iterable[float]) -> str:
+        """Why prices around a level are held back; empty if they are believed.
+
+        What does not fit is believed as soon as enough in a row agree: then it was the market that moved, or the grid.
+        """
+        reason = ""
+        if self._last is not None and abs(level / self._last - 1) > self._band:
+            reason = BAD_PRINT
+        elif not self._fits(on_grid):
+            reason = OFF_GRID
+        if not reason:
+            self._doubted.clear()
+        else:
+            count, before = self._doubted.get(reason, (0, level))
+            count = count + 1 if abs(level / before - 1) <= self._band else 1
+            if count < CONFIRMED:
+                self._doubted[reason] = (count, level)
+                return reason
+            self._doubted[reason] = (CONFIRMED - 1, level)
+        self._last = level
+        return ""
+
+    def candle(self, candle: Candle) -> str:
+        """Why a candle is doubted, so that it has to be asked for again; empty if it is believed."""
+        body = (candle.open, candle.close)
+        if candle.high > max(body) * (1 + self._band) or candle.low < min(body) * (1 - self._band):
+            return BAD_PRINT
+        if self._last is not None and abs(candle.close / self._last - 1) > self._band:
+            return BAD_PRINT
+        return "" if self._fits((*body, candle.high, candle.low)) else OFF_GRID
+
+    def believe(self, price: float) -> None:
+        """Take a price for right, as one that was told twice."""
+        self._last = price
+
+    def _fits(self, prices: Iterable[float]) -> bool:
+        tick = self._tick
+        return all(abs(price / tick - round(price / tick)) < _GRID for price in prices)
+
+
+class Times:
+    """Judges the times of one topic: none before the last, none in the future."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._backwards = 0
+
+    def judge(self, time: int, now: int) -> str:
+        """Why something of this time is held back; empty if it is believed. Enough in a row that agree are believed."""
+        if time > now + AHEAD_LIMIT:
+            return AHEAD
+        if time < self._last:
+            self._backwards += 1
+            if self._backwards < CONFIRMED:
+                return BACKWARDS
+        self._backwards = 0
+        self._last = time
+        return ""
