@@ -40,7 +40,7 @@ CANDLE = (
 )
 ORDER = (
     Handover(f"{CORE}/engine/bots.py", "signal", f"{CORE}/engine/machine.py"),
-    Handover(f"{CORE}/rpc/servicers/orders.py", "OrderServicer", f"{CORE}/rpc/server.py"),
+    Handover(f"{CORE}/rpc/servicers/orders.py", "OrderServicer", f"{CORE}/rpc/board.py"),
     Handover(f"{CORE}/engine/pipeline.py", "evaluate", f"{CORE}/engine/bots.py"),
     Handover(f"{CORE}/engine/orders.py", "record", f"{CORE}/engine/bots.py"),
     Handover(f"{CORE}/engine/turn.py", "emit", f"{CORE}/engine/orders.py"),
@@ -53,7 +53,7 @@ ORDER = (
     Handover(f"{CORE}/domain/position.py", "changes_by_fill", f"{CORE}/engine/fold.py"),
     Handover(f"{CORE}/domain/ledger.py", "post", f"{CORE}/engine/fold.py"),
     Handover(f"{CORE}/daemon/event_log.py", "extend", f"{CORE}/daemon/records.py"),
-    Handover(f"{CORE}/rpc/servicers/events.py", "EventServicer", f"{CORE}/rpc/server.py"),
+    Handover(f"{CORE}/rpc/servicers/events.py", "EventServicer", f"{CORE}/rpc/board.py"),
     Handover("clients/python/src/quarterdeck/client/replica.py", "Replica", f"{CORE}/cli/watch.py"),
 )
 LIFE = (

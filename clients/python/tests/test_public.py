@@ -23,21 +23,21 @@ METHODS = {
     ],
     "orders": ["amend", "cancel", "cancel_all", "create", "get", "list", "resolve"],
     "positions": ["close", "get", "list"],
-    "risk": ["engage_kill_switch", "limits", "release_kill_switch", "state"],
+    "risk": ["engage_kill_switch", "halt_all", "limits", "release_kill_switch", "state"],
     "sizing": ["compute", "ratio"],
-    "system": ["diagnose", "plugins", "reconcile", "status"],
+    "system": ["diagnose", "plugins", "reconcile", "status", "statuses"],
 }
 
 NAMES = """
-    Account AccountOverview AccountState AlreadyExists Amount AsyncListing AsyncStream Backoff Balance BookLevel Bot
-    BotChanged Candle Client ComputedSize Conflict ContractBroken DEFAULT_TARGET DeadlineExceeded Diagnosis Event
-    EventBody FailedPrecondition FieldViolation Fill Finding Holding Instrument InternalError Interval InvalidRequest
-    JournalMismatch Moment NewBot NewOrder NotFound Options Order OrderBook OrderChanged OrderCreated OrderTerms
-    OrdersChanged OutOfRange PageTokenMismatch Plugin Position PositionAhead PositionCompacted PositionShare
-    QuarterdeckError Quote Reconciliation Refusal Replica ResourceExhausted RiskLimit RiskRatio RiskRefused RiskState
-    RiskStateChanged Sizing SizingInput SizingRefused SizingStep SlowReader Status StreamError StreamGap
-    SyncClient SyncListing SyncStream Ticker Trade TradingHalted Unary Unavailable UnknownEvent Valuation events
-    new_request_id short_id to_dict
+    Account AccountHalt AccountOverview AccountState AlreadyExists Amount AsyncListing AsyncStream Backoff Balance
+    BookLevel Bot BotChanged Candle Client ComputedSize Conflict ContractBroken DEFAULT_TARGET DeadlineExceeded
+    Diagnosis Event EventBody FailedPrecondition FieldViolation Fill Finding Halted Holding Instrument InternalError
+    Interval InvalidRequest JournalMismatch Moment NewBot NewOrder NotFound Options Order OrderBook OrderChanged
+    OrderCreated OrderTerms OrdersChanged OutOfRange PageTokenMismatch Plugin Position PositionAhead PositionCompacted
+    PositionShare QuarterdeckError Quote Reconciliation Refusal Replica ResourceExhausted RiskLimit RiskRatio
+    RiskRefused RiskState RiskStateChanged Sizing SizingInput SizingRefused SizingStep SlowReader Status StreamError
+    StreamGap SyncClient SyncListing SyncStream Ticker Trade TradingHalted Unary Unavailable UnknownEvent Valuation
+    events new_request_id short_id to_dict
 """
 
 

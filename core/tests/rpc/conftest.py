@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import pytest
 
 from core.tests.rpc.deck import FakeDeck
-from quarterdeck.rpc.limits import Limits
-from quarterdeck.rpc.server import Pace, Server
+from quarterdeck.rpc.limits import Limits, Pace
+from quarterdeck.rpc.server import Server
 
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ def grpc_addr(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def grpc_server(server_loop: LoopThread, deck: FakeDeck, grpc_addr: str) -> Iterator[Server]:
-    server = server_loop.call(Server, deck, PACE, LIMITS)
+    server = server_loop.call(Server, [deck], PACE, LIMITS)
     server_loop.run(server.start(grpc_addr))
     server_loop.run(server.serve(is_open=True))
     yield server

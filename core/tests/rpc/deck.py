@@ -263,13 +263,13 @@ class FakeDeck:
         self.time += SECOND
         turn = self.machine.step(item, self.time, request)
         events = turn.events if turn else []
-        self.events.append([_entry(recorded) for recorded in events])
+        self.events.append([_entry(recorded, self.account_id) for recorded in events])
         return events
 
     def record(self, event: Event) -> Recorded:
         """Write an event that changes nothing, as if the engine had."""
         recorded = Recorded(self.events.head + 1, self.time, event)
-        self.events.append([_entry(recorded)])
+        self.events.append([_entry(recorded, self.account_id)])
         self.state.sequence = recorded.sequence
         return recorded
 
@@ -358,6 +358,9 @@ class FakeDeck:
             unclean_start=True,
             stale_instruments=("ethusdt",),
             quarantined_count=3,
+            settle="USDT",
+            journal_id=self.journal_id,
+            head=self.events.head,
         )
 
     async def reconcile(self) -> Reconciled:
@@ -379,5 +382,5 @@ class FakeDeck:
         )
 
 
-def _entry(recorded: Recorded) -> Entry:
-    return Entry(recorded.sequence, recorded.time, event_type(recorded.event), encode(recorded, "main"))
+def _entry(recorded: Recorded, account: str) -> Entry:
+    return Entry(recorded.sequence, recorded.time, event_type(recorded.event), encode(recorded, account))

@@ -17,8 +17,8 @@ from quarterdeck.daemon.journal import Entry, Journal
 from quarterdeck.daemon.journal.schema import event
 from quarterdeck.engine import events as e
 from quarterdeck.rpc.convert.envelope import encode, event_type
-from quarterdeck.rpc.limits import Limits
-from quarterdeck.rpc.server import Pace, Server
+from quarterdeck.rpc.limits import Limits, Pace
+from quarterdeck.rpc.server import Server
 from quarterdeck.v1.event_service_pb2_grpc import EventServiceStub
 
 PACE = Pace(heartbeat=0.005, market=0.01, farewell=0.2)
@@ -44,7 +44,7 @@ class Station:
     async def _serve(self) -> Server:
         deck = FakeDeck()
         deck.journal_id, deck.events = str(self.journal.journal_id), self.log  # type: ignore[assignment]  # the real one
-        server = Server(deck, PACE, self._limits)
+        server = Server([deck], PACE, self._limits)
         self.address = await server.start(f"unix:{self.folder / 'socket'}")
         return server
 

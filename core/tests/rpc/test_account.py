@@ -236,7 +236,11 @@ def test_another_account_is_not_here(grpc_channel: grpc.Channel, other: str) -> 
     ]
     for method, request in calls:
         found = failure(method, request)
-        assert (found.code, found.reason, found.metadata) == ("NOT_FOUND", "ACCOUNT_NOT_FOUND", {"name": other})
+        assert (found.code, found.reason, found.metadata) == (
+            "NOT_FOUND",
+            "ACCOUNT_NOT_FOUND",
+            {"name": other, "known": "accounts/main"},
+        )
 
 
 def test_a_failing_sizer_is_told(accounts: AccountServiceStub, deck: FakeDeck, monkeypatch: pytest.MonkeyPatch) -> None:

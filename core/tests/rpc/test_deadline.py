@@ -49,7 +49,7 @@ async def test_its_caller_is_told() -> None:
         await asyncio.sleep(10 if raw == b"slow" else 0)
         return raw
 
-    server = grpc.aio.server(interceptors=[Guard("accounts/main", Limits(call=SOON))])
+    server = grpc.aio.server(interceptors=[Guard(lambda _: "accounts/main", Limits(call=SOON))])
     handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(serve)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.B", {"C": handler}),))
     port = server.add_insecure_port("127.0.0.1:0")

@@ -213,7 +213,7 @@ def test_a_list_fails_as_a_stream_does(grpc_stub: EventServiceStub, deck: FakeDe
     ahead = ListEventsRequest(parent=MAIN, after_sequence=deck.events.head + 1)
     assert failure(grpc_stub.ListEvents, ahead).reason == "POSITION_AHEAD"
     other = ListEventsRequest(parent="accounts/other")
-    assert failure(grpc_stub.ListEvents, other).metadata == {"name": "accounts/other"}
+    assert failure(grpc_stub.ListEvents, other).metadata == {"name": "accounts/other", "known": MAIN}
 
 
 def test_a_stopping_daemon_ends_its_streams(

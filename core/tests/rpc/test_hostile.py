@@ -22,8 +22,9 @@ from core.tests.rpc.calls import MAIN, failure, failure_of, rid
 from core.tests.rpc.conftest import PACE, LoopThread
 from core.tests.rpc.deck import FakeDeck
 from quarterdeck.domain.risk import TradingState
+from quarterdeck.rpc.board import SERVICES
 from quarterdeck.rpc.limits import ALWAYS_TAKEN, Limits
-from quarterdeck.rpc.server import SERVICES, STANDARD_SERVICES, Server
+from quarterdeck.rpc.server import STANDARD_SERVICES, Server
 from quarterdeck.v1.account_service_pb2 import GetAccountOverviewRequest
 from quarterdeck.v1.account_service_pb2_grpc import AccountServiceStub
 from quarterdeck.v1.event_service_pb2 import StreamEventsRequest
@@ -60,7 +61,7 @@ class Host:
     def __init__(self, folder: Path, loop: LoopThread) -> None:
         self.loop = loop
         self.deck = loop.call(FakeDeck)
-        self.server = loop.call(Server, self.deck, PACE, LIMITS)
+        self.server = loop.call(Server, [self.deck], PACE, LIMITS)
         self.path = str(folder / "socket")
         loop.run(self.server.start(f"unix:{self.path}"))
         self.tasks = self._tasks()

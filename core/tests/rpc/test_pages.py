@@ -82,4 +82,4 @@ def test_what_is_no_order_s_name_is_refused(name: str) -> None:
 def test_another_account_s_order_is_not_found() -> None:
     with pytest.raises(NotFound) as caught:
         names.id_within("accounts/other/orders/x", "accounts/main", names.ORDERS, "name")
-    assert caught.value.data == {"name": "accounts/other"}
+    assert caught.value.data == {"name": "accounts/other", "known": "accounts/main"}

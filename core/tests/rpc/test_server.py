@@ -14,7 +14,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from core.tests.rpc.conftest import PACE, LoopThread
 from core.tests.rpc.deck import FakeDeck
 from quarterdeck.domain.errors import ConfigError
-from quarterdeck.rpc.server import SERVICES, Server, check_local
+from quarterdeck.rpc.board import SERVICES
+from quarterdeck.rpc.server import Server, check_local
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -67,7 +68,7 @@ def test_a_request_too_large_is_refused(grpc_channel: grpc.Channel) -> None:
 
 
 def test_a_free_port_is_told_and_a_taken_one_is_refused(server_loop: LoopThread, deck: FakeDeck) -> None:
-    first, second = server_loop.call(Server, deck, PACE), server_loop.call(Server, deck, PACE)
+    first, second = server_loop.call(Server, [deck], PACE), server_loop.call(Server, [deck], PACE)
     address = server_loop.run(first.start("127.0.0.1:0"))
     try:
         with grpc.insecure_channel(address) as channel:

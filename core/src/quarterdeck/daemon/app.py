@@ -50,7 +50,7 @@ class Daemon:
         self.core = core
         self.address = ""
         """Where it can be reached, once opened."""
-        self._server = Server(core.deck)
+        self._server = Server([core.deck])
         self._is_stopped = False
 
     @classmethod

@@ -267,6 +267,9 @@ class DaemonDeck:
             unclean_start=self.unclean_start,
             stale_instruments=list(self.market_watch.health.stale),
             quarantined_count=sum(self.market_watch.health.quarantined.values()),
+            settle=self.config.account.settle,
+            journal_id=self.journal_id,
+            head=self.events.head,
         )
 
     async def diagnose(self, *, full: bool) -> Sequence[Finding]:

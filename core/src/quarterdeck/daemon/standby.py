@@ -30,7 +30,7 @@ async def wait(config: Config, why: str, asked: asyncio.Event) -> bool:
     Its address says so all the time: health checks NOT_SERVING, the status FENCED, and every other call UNAVAILABLE.
     """
     deck = _Waiting(config, why)
-    server = Server(cast("Deck", deck))
+    server = Server([cast("Deck", deck)])
     await server.start(config.daemon.listen)
     log.info("standby", why=why)
     notify(READY=1, STATUS=f"standby; {why}")

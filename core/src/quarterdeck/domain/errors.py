@@ -36,10 +36,11 @@ class InvalidRequest(CallerError):
 
 
 class NotFound(CallerError):
-    """No such thing; `data['name']` is what was asked for."""
+    """No such thing; `data['name']` is what was asked for, `data['known']` what there is, where that is told."""
 
-    def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"{kind.upper()}_NOT_FOUND", f"no {kind} {name!r}", {"name": name})
+    def __init__(self, kind: str, name: str, known: str = "") -> None:
+        there, data = (f"; there is {known}", {"known": known}) if known else ("", {})
+        super().__init__(f"{kind.upper()}_NOT_FOUND", f"no {kind} {name!r}{there}", {"name": name} | data)
 
 
 class AlreadyExists(CallerError):

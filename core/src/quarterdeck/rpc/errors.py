@@ -51,7 +51,7 @@ TABLE: Mapping[str, Row] = {
     "INVALID_REQUEST": Row(StatusCode.INVALID_ARGUMENT, ("field",)),
     "PAGE_TOKEN_MISMATCH": Row(StatusCode.INVALID_ARGUMENT),
     "INVALID_SETTINGS": Row(StatusCode.INVALID_ARGUMENT, ("plugin", "field")),
-    "ACCOUNT_NOT_FOUND": Row(StatusCode.NOT_FOUND, ("name",), "accounts/"),
+    "ACCOUNT_NOT_FOUND": Row(StatusCode.NOT_FOUND, ("name", "known"), "accounts/"),
     "INSTRUMENT_NOT_FOUND": Row(StatusCode.NOT_FOUND, ("name",), "instruments/"),
     "ORDER_NOT_FOUND": Row(StatusCode.NOT_FOUND, ("name",), "{account}/orders/"),
     "POSITION_NOT_FOUND": Row(StatusCode.NOT_FOUND, ("name",), "{account}/positions/"),

@@ -26,20 +26,22 @@ from quarterdeck.engine.view import View
 
 
 class DaemonState(StrEnum):
-    """Whether the daemon can trade; the contract tells what each means."""
+    """Whether an account can be traded; the contract tells what each means."""
 
     READY = "READY"
     SYNCING = "SYNCING"
     SAFE = "SAFE"
     KILLED = "KILLED"
     FENCED = "FENCED"
+    FAILED = "FAILED"
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonStatus:
-    """How the daemon is. Times and ages in nanoseconds; an age is None before the first observation or answer.
+    """How the daemon is with an account. Times and ages in nanoseconds; an age is None before the first of its kind.
 
-    Orders are named by their ids, positions and instruments by symbols; `unknown_orders` are the first few.
+    Orders are named by their ids, positions and instruments by symbols; `unknown_orders` are the first few. `head` is the
+    last event recorded.
     """
 
     mode: str
@@ -67,6 +69,10 @@ class DaemonStatus:
     unclean_start: bool = False
     stale_instruments: Sequence[str] = ()
     quarantined_count: int = 0
+    settle: str = ""
+    journal_id: str = ""
+    head: int = 0
+    balances_age: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,12 +223,22 @@ class Reconciled:
     duration: int
 
 
-class Deck(Protocol):
-    """The daemon, as the servicers see it: one account, one journal."""
+class Shown(Protocol):
+    """What can always be asked of an account, whether it is taken up or not."""
 
     @property
     def account_id(self) -> str:
         """The account's id."""
+
+    def status(self) -> DaemonStatus:
+        """How it is. Waits for nothing."""
+
+    def plugins(self) -> Sequence[PluginInfo]:
+        """What the loaded plugins offer."""
+
+
+class Deck(Shown, Protocol):
+    """One account and its journal, as the servicers see them."""
 
     @property
     def journal_id(self) -> str:
@@ -292,9 +308,6 @@ class Deck(Protocol):
     def limits(self) -> Sequence[LimitStatus]:
         """Every limit of every rule, the core's own included."""
 
-    def status(self) -> DaemonStatus:
-        """How the daemon is."""
-
     async def diagnose(self, *, full: bool) -> Sequence[Finding]:
         """What its checks find, now; `full` folds the journal from its first event instead of the newest kept state."""
 
@@ -304,6 +317,3 @@ class Deck(Protocol):
         Raises:
             Unavailable: the venue can't be asked; nothing changed.
         """
-
-    def plugins(self) -> Sequence[PluginInfo]:
-        """What the loaded plugins offer."""

@@ -34,11 +34,12 @@ _ENDING = 2.0
 class Guard(grpc.aio.ServerInterceptor):
     """Guards every method of every service; each is wrapped once, so a call costs no more than its checks.
 
-    `account` is the account's name, by which errors name what is in it. What is beyond the limits is refused at once.
+    `account_of` tells the name of the account a request is for, by which errors name what is in it. What is beyond the
+    limits is refused at once.
     """
 
-    def __init__(self, account: str, limits: Limits) -> None:
-        self._account = account
+    def __init__(self, account_of: Callable[[object], str], limits: Limits) -> None:
+        self._account_of = account_of
         self._limits = limits
         self._deadline = Deadline(limits.call)
         self.calls = 0
@@ -83,12 +84,13 @@ class Guard(grpc.aio.ServerInterceptor):
 
         async def call(raw: bytes, context: Context) -> Any:  # noqa: ANN401 - the method's own answer
             self.calls += 1
-            task, is_late = deadline.begin(), False
+            task, is_late, request = deadline.begin(), False, None
             try:
                 try:
                     if self.calls > allowed:
                         raise _overloaded(f"{self._limits.calls} calls")
-                    return await serve(self._checked(read, raw), context)
+                    request = self._checked(read, raw)
+                    return await serve(request, context)
                 finally:
                     is_late = deadline.end(task)
             except CancelledError:
@@ -96,7 +98,7 @@ class Guard(grpc.aio.ServerInterceptor):
                     raise
                 await self._abort(_timed_out(deadline.seconds), context, method)
             except Exception as error:  # noqa: BLE001 - whatever it is, the table says what is seen of it
-                await self._abort(error, context, method)
+                await self._abort(error, context, method, request)
             finally:
                 self.calls -= 1
 
@@ -169,10 +171,10 @@ class Guard(grpc.aio.ServerInterceptor):
         async for raw in raws:
             yield self._checked(read, raw)
 
-    async def _abort(self, error: Exception, context: Context, method: str) -> None:
+    async def _abort(self, error: Exception, context: Context, method: str, request: object = None) -> None:
         if isinstance(error, grpc.aio.BaseError):  # the call has been answered already, or its caller is gone
             raise error
-        code, status = answer_to(error, self._account, method)
+        code, status = answer_to(error, self._account_of(request), method)
         try:
             async with timeout(_ENDING):
                 await context.abort(code, status.message, ((DETAILS_KEY, status.SerializeToString()),))

@@ -1,4 +1,4 @@
-"""Owns how much one server takes on: beyond it callers are told so, and nobody who is served already is hurt."""
+"""Owns how much one server takes on, and how fast it is: beyond it callers are told so, and nobody else is hurt."""
 
 from __future__ import annotations
 
@@ -27,6 +27,18 @@ ALWAYS_TAKEN = frozenset(
         "/grpc.health.v1.Health/Check",
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How the streams are timed, in seconds."""
+
+    heartbeat: float = 1.0
+    """An event stream says after so long that there was nothing."""
+    market: float = 0.1
+    """A market stream sends at most so often."""
+    farewell: float = 2.0
+    """Calls under way may go on for so long when the server stops."""
 
 
 @dataclass(frozen=True, slots=True)

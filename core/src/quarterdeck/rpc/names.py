@@ -13,6 +13,10 @@ FILLS = "/fills/"
 POSITIONS = "/positions/"
 
 _ACCOUNTS = "accounts/"
+
+ALL_ACCOUNTS = "accounts/-"
+"""Stands for every account, where that is allowed."""
+
 _INSTRUMENTS = "instruments/"
 _BOTS = "bots/"
 
@@ -47,6 +51,12 @@ def last_id(name: str) -> str:
     return name[name.rfind("/") + 1 :]
 
 
+def account_in(name: str) -> str:
+    """The account at the beginning of a name, such as `accounts/main` in `accounts/main/orders/buy-1`."""
+    end = name.find("/", len(_ACCOUNTS))
+    return name if end < 0 else name[:end]
+
+
 def id_within(name: str, account_name: str, kind: str, field: str) -> str:
     """The id in a name of an account's orders, fills or positions.
 
@@ -55,21 +65,8 @@ def id_within(name: str, account_name: str, kind: str, field: str) -> str:
         InvalidRequest: it is no such name; the message names `field`.
     """
     owner, found, last = name.partition(kind)
-    if not found or not last or "/" in last:
+    if not found or not last or "/" in last or not owner.startswith(_ACCOUNTS):
         raise InvalidRequest(field, f"must be accounts/{{account}}{kind}{{id}}, was {name!r}")
-    check_account(owner, account_name, field)
+    if owner != account_name:
+        raise NotFound("account", owner, account_name)
     return last
-
-
-def check_account(name: str, account_name: str, field: str) -> None:
-    """Refuse every account but one.
-
-    Raises:
-        NotFound: it is another.
-        InvalidRequest: it is no account's name; the message names `field`.
-    """
-    if name == account_name:
-        return
-    if not name.startswith(_ACCOUNTS) or name.count("/") != 1 or name == _ACCOUNTS:
-        raise InvalidRequest(field, f"must be accounts/{{account}}, was {name!r}")
-    raise NotFound("account", name)

@@ -4,65 +4,73 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from inspect import isasyncgenfunction, iscoroutinefunction
+from typing import Any
 
 import grpc
+from google.protobuf import descriptor_pool
 from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection
 
 from quarterdeck.domain.errors import ConfigError
 from quarterdeck.rpc import names
-from quarterdeck.rpc.facade import Deck
+from quarterdeck.rpc.board import PACKAGE, SERVICES, Blank, Board, methods_of
+from quarterdeck.rpc.facade import Deck, Shown
 from quarterdeck.rpc.interceptor import Guard
-from quarterdeck.rpc.limits import Limits
-from quarterdeck.rpc.pages import Listings
-from quarterdeck.rpc.servicers.accounts import AccountServicer
-from quarterdeck.rpc.servicers.bots import BotServicer
-from quarterdeck.rpc.servicers.events import EventServicer
-from quarterdeck.rpc.servicers.market_data import MarketDataServicer
-from quarterdeck.rpc.servicers.orders import OrderServicer
-from quarterdeck.rpc.servicers.positions import PositionServicer
-from quarterdeck.rpc.servicers.risk import RiskServicer
-from quarterdeck.rpc.servicers.sizing import SizingServicer
-from quarterdeck.rpc.servicers.system import SystemServicer
-from quarterdeck.rpc.tape import Tape
+from quarterdeck.rpc.limits import Limits, Pace
+from quarterdeck.rpc.routes import Routes
+from quarterdeck.rpc.servicers.together import Together
 from quarterdeck.rpc.wiring import add_service
-
-PACKAGE = "quarterdeck.v1"
-
-SERVICES = tuple(
-    f"{PACKAGE}.{name}Service"
-    for name in ("Account", "Bot", "Event", "MarketData", "Order", "Position", "Risk", "Sizing", "System")
-)
-"""The contract's services."""
 
 STANDARD_SERVICES = (health.SERVICE_NAME, reflection.SERVICE_NAME)
 """What any tool can ask of any server."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How the streams are timed, in seconds."""
-
-    heartbeat: float = 1.0
-    """An event stream says after so long that there was nothing."""
-    market: float = 0.1
-    """A market stream sends at most so often."""
-    farewell: float = 2.0
-    """Calls under way may go on for so long when the server stops."""
+_ENGAGE = descriptor_pool.Default().FindMethodByName(f"{PACKAGE}.RiskService.EngageKillSwitch")
 
 
 class Server:
-    """Offers a deck to clients of this machine. There is no authentication yet, so no other machine is let in."""
+    """Offers accounts to clients of this machine. There is no authentication yet, so no other machine is let in."""
 
-    def __init__(self, deck: Deck, pace: Pace | None = None, limits: Limits | None = None) -> None:
-        self._deck = deck
+    def __init__(self, decks: Iterable[Deck] = (), pace: Pace | None = None, limits: Limits | None = None) -> None:
         self._pace = pace or Pace()
         self._limits = limits or Limits()
-        self._tape = Tape(deck.events, deck.journal_id, self._pace.heartbeat)
-        self.guard = Guard(names.account(deck.account_id), self._limits)
+        self._boards: dict[str, Board | Blank] = {}
+        """By the account's name, in order."""
+        self._routes = Routes()
+        self.guard = Guard(self._routes.account_of, self._limits)
         self._health = health.aio.HealthServicer()
+        self._open: set[str] = set()
+        """Names of the accounts that take commands."""
         self._server: grpc.aio.Server | None = None
+        for deck in decks:
+            self._put(deck, Board(deck, self._pace, self._limits))
+
+    async def show(self, deck: Deck) -> None:
+        """From now on an account's calls go to this deck. Streams of what was shown for it before end."""
+        await self._replace(deck, Board(deck, self._pace, self._limits))
+
+    async def withdraw(self, account: Shown) -> None:
+        """From now on nothing can be asked of an account but how it is. Its streams end with its last event."""
+        await self._replace(account, Blank(account))
+
+    async def _replace(self, account: Shown, board: Board | Blank) -> None:
+        before = self._boards.get(names.account(account.account_id))
+        self._put(account, board)
+        if self._server is not None and board.tape is not None:
+            board.tape.start()
+        if self._server is not None and before is not None and before.tape is not None:
+            await before.tape.stop()
+
+    def _put(self, account: Shown, board: Board | Blank) -> None:
+        name = names.account(account.account_id)
+        self._boards[name] = board
+        self._boards = dict(sorted(self._boards.items()))
+        self._routes.put(name, board.serves)
+
+    def _shown(self) -> Mapping[str, Shown]:
+        return {name: board.shown for name, board in self._boards.items()}
 
     async def start(self, listen: str) -> str:
         """Listen on `host:port` (0 picks a free port) or `unix:path`; returns the address that clients can use.
@@ -85,16 +93,30 @@ class Server:
             await server.stop(None)
             raise ConfigError(f"daemon.listen: cannot listen on {listen}: is another daemon there?") from error
         await server.start()
-        self._tape.start()
+        for board in self._boards.values():
+            if board.tape is not None:
+                board.tape.start()
         self._server = server
         await self.serve(is_open=False)
         return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
 
-    async def serve(self, *, is_open: bool) -> None:
-        """Tell health checks whether the daemon takes commands. What it answers is its own affair."""
-        status = health_pb2.HealthCheckResponse
+    async def serve(self, *, is_open: bool, account_id: str = "") -> None:
+        """Tell health checks whether an account takes commands, or all do. The services do if every account does.
+
+        What it answers is the account's own affair.
+        """
+        for name in [names.account(account_id)] if account_id else self._boards:
+            if is_open:
+                self._open.add(name)
+            else:
+                self._open.discard(name)
+            await self._tell(name, is_open=is_open)
         for service in ("", *SERVICES):
-            await self._health.set(service, status.SERVING if is_open else status.NOT_SERVING)
+            await self._tell(service, is_open=self._open.issuperset(self._boards))
+
+    async def _tell(self, service: str, *, is_open: bool) -> None:
+        status = health_pb2.HealthCheckResponse
+        await self._health.set(service, status.SERVING if is_open else status.NOT_SERVING)
 
     async def stop(self) -> None:
         """Let streams end with the last event, wait a little for calls under way, and close."""
@@ -102,28 +124,37 @@ class Server:
             return
         server, self._server = self._server, None
         await self._health.enter_graceful_shutdown()
-        await self._tape.stop()
+        await asyncio.gather(*(board.tape.stop() for board in self._boards.values() if board.tape is not None))
         await server.stop(self._pace.farewell)
         await asyncio.sleep(0)  # what the closing has scheduled
 
     def _add_services(self, server: grpc.aio.Server) -> None:
-        deck, listings, limits = self._deck, Listings(), self._limits
-        servicers = {
-            f"{PACKAGE}.AccountService": AccountServicer(deck, listings),
-            f"{PACKAGE}.BotService": BotServicer(deck, listings),
-            f"{PACKAGE}.MarketDataService": MarketDataServicer(deck, listings, self._pace.market, limits.patience),
-            f"{PACKAGE}.OrderService": OrderServicer(deck, listings),
-            f"{PACKAGE}.PositionService": PositionServicer(deck, listings),
-            f"{PACKAGE}.RiskService": RiskServicer(deck, listings),
-            f"{PACKAGE}.SizingService": SizingServicer(deck),
-            f"{PACKAGE}.SystemService": SystemServicer(deck, listings),
-            health.SERVICE_NAME: self._health,
-            reflection.SERVICE_NAME: reflection.aio.ReflectionServicer((*SERVICES, *STANDARD_SERVICES)),
+        engage = self._routes.method(_ENGAGE.full_name, _ENGAGE.input_type)
+        together = Together(self._shown, engage)
+        overall = {
+            name: serve
+            for service in ("Account", "Risk", "System")
+            for name, serve in methods_of(f"{PACKAGE}.{service}Service", together).items()
         }
-        for name, servicer in servicers.items():
-            add_service(server, name, servicer)
-        events = EventServicer(deck, self._tape, limits)
-        add_service(server, f"{PACKAGE}.EventService", events, serialized=True)
+
+        def serve(method: Any) -> Any:  # noqa: ANN401 - see add_service
+            return overall.get(method.full_name) or self._routes.method(method.full_name, method.input_type)
+
+        for name in SERVICES:
+            add_service(server, name, serve, serialized=name == f"{PACKAGE}.EventService")
+        add_service(server, health.SERVICE_NAME, _of(self._health))
+        reflected = reflection.aio.ReflectionServicer((*SERVICES, *STANDARD_SERVICES))
+        add_service(server, reflection.SERVICE_NAME, _of(reflected))
+
+
+def _of(servicer: object) -> Callable[[Any], Any]:
+    """What a servicer has for a method; nothing for those it has not made asynchronous."""
+
+    def serve(method: Any) -> Any:  # noqa: ANN401 - see add_service
+        found = getattr(servicer, method.name)
+        return found if iscoroutinefunction(found) or isasyncgenfunction(found) else None
+
+    return serve
 
 
 def check_local(listen: str) -> None:

@@ -6,7 +6,7 @@ all of them in one `asyncio.wait` per call, which with this many methods costs e
 
 from __future__ import annotations
 
-from inspect import isasyncgenfunction, iscoroutinefunction
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -14,16 +14,16 @@ from google.protobuf import descriptor_pool
 from google.protobuf.message_factory import GetMessageClass
 
 
-def add_service(server: grpc.aio.Server, name: str, servicer: object, *, serialized: bool = False) -> None:
-    """Add a servicer for the service of that full name; methods it has not made asynchronous stay unimplemented.
+def add_service(server: grpc.aio.Server, name: str, servant: Callable[[Any], Any], *, serialized: bool = False) -> None:
+    """Add the service of that full name. `servant` gives what serves a method, by its descriptor; None for nothing.
 
-    If its answers are `serialized` already they are sent as they are.
+    Answers that are `serialized` already are sent as they are.
     """
     service = descriptor_pool.Default().FindServiceByName(name)
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
     for method in service.methods:
-        serve = getattr(servicer, method.name)
-        if not (iscoroutinefunction(serve) or isasyncgenfunction(serve)):
+        serve = servant(method)
+        if serve is None:
             continue
         make = _MAKERS[method.client_streaming, method.server_streaming]
         read = GetMessageClass(method.input_type).FromString

@@ -22,22 +22,23 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from quarterdeck.v1 import decimal_pb2 as quarterdeck_dot_v1_dot_decimal__pb2
 from quarterdeck.v1 import mode_pb2 as quarterdeck_dot_v1_dot_mode__pb2
 from quarterdeck.v1 import risk_pb2 as quarterdeck_dot_v1_dot_risk__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cquarterdeck/v1/account.proto\x12\x0equarterdeck.v1\x1a\x1cquarterdeck/v1/decimal.proto\x1a\x19quarterdeck/v1/mode.proto\x1a\x19quarterdeck/v1/risk.proto\"K\n\x07\x41\x63\x63ount\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x04mode\x18\x02 \x01(\x0e\x32\x14.quarterdeck.v1.Mode\x12\x0e\n\x06settle\x18\x03 \x01(\t\"D\n\x07\x42\x61lance\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\'\n\x06wallet\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"\x86\x05\n\x0f\x41\x63\x63ountOverview\x12(\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x17.quarterdeck.v1.Account\x12)\n\x08\x62\x61lances\x18\x02 \x03(\x0b\x32\x17.quarterdeck.v1.Balance\x12\'\n\x06\x65quity\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12/\n\x0ewallet_balance\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12/\n\x0eunrealized_pnl\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x33\n\x12realized_pnl_today\x18\x06 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08\x64rawdown\x18\x07 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0bpeak_equity\x18\x08 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0c\n\x04tier\x18\t \x01(\t\x12+\n\nrisk_ratio\x18\n \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x30\n\x0fmax_risk_amount\x18\x0b \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x36\n\x15max_position_notional\x18\x0c \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x16\n\x0eopen_positions\x18\r \x01(\x05\x12\x13\n\x0bopen_orders\x18\x0e \x01(\x05\x12\x33\n\rtrading_state\x18\x0f \x01(\x0e\x32\x1c.quarterdeck.v1.TradingStateb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cquarterdeck/v1/account.proto\x12\x0equarterdeck.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cquarterdeck/v1/decimal.proto\x1a\x19quarterdeck/v1/mode.proto\x1a\x19quarterdeck/v1/risk.proto\"K\n\x07\x41\x63\x63ount\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x04mode\x18\x02 \x01(\x0e\x32\x14.quarterdeck.v1.Mode\x12\x0e\n\x06settle\x18\x03 \x01(\t\"v\n\x07\x42\x61lance\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\'\n\x06wallet\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x30\n\x0c\x63onfirm_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x86\x05\n\x0f\x41\x63\x63ountOverview\x12(\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x17.quarterdeck.v1.Account\x12)\n\x08\x62\x61lances\x18\x02 \x03(\x0b\x32\x17.quarterdeck.v1.Balance\x12\'\n\x06\x65quity\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12/\n\x0ewallet_balance\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12/\n\x0eunrealized_pnl\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x33\n\x12realized_pnl_today\x18\x06 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08\x64rawdown\x18\x07 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0bpeak_equity\x18\x08 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0c\n\x04tier\x18\t \x01(\t\x12+\n\nrisk_ratio\x18\n \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x30\n\x0fmax_risk_amount\x18\x0b \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x36\n\x15max_position_notional\x18\x0c \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x16\n\x0eopen_positions\x18\r \x01(\x05\x12\x13\n\x0bopen_orders\x18\x0e \x01(\x05\x12\x33\n\rtrading_state\x18\x0f \x01(\x0e\x32\x1c.quarterdeck.v1.TradingStateb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quarterdeck.v1.account_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACCOUNT']._serialized_start=132
-  _globals['_ACCOUNT']._serialized_end=207
-  _globals['_BALANCE']._serialized_start=209
-  _globals['_BALANCE']._serialized_end=277
-  _globals['_ACCOUNTOVERVIEW']._serialized_start=280
-  _globals['_ACCOUNTOVERVIEW']._serialized_end=926
+  _globals['_ACCOUNT']._serialized_start=165
+  _globals['_ACCOUNT']._serialized_end=240
+  _globals['_BALANCE']._serialized_start=242
+  _globals['_BALANCE']._serialized_end=360
+  _globals['_ACCOUNTOVERVIEW']._serialized_start=363
+  _globals['_ACCOUNTOVERVIEW']._serialized_end=1009
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from quarterdeck.v1 import decimal_pb2 as _decimal_pb2
 from quarterdeck.v1 import mode_pb2 as _mode_pb2
@@ -59,21 +60,27 @@ class Balance(_message.Message):
 
     CURRENCY_FIELD_NUMBER: _builtins.int
     WALLET_FIELD_NUMBER: _builtins.int
+    CONFIRM_TIME_FIELD_NUMBER: _builtins.int
     currency: _builtins.str
     """The currency. Example: "USDT"."""
     @_builtins.property
     def wallet(self) -> _decimal_pb2.Decimal:
         """What is there: deposits, realized profit, funding and fees. No unrealized profit."""
 
+    @_builtins.property
+    def confirm_time(self) -> _timestamp_pb2.Timestamp:
+        """When the exchange last said the same, by the daemon's clock. Absent before the first time."""
+
     def __init__(
         self,
         *,
         currency: _builtins.str = ...,
         wallet: _decimal_pb2.Decimal | None = ...,
+        confirm_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["wallet", b"wallet"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["confirm_time", b"confirm_time", "wallet", b"wallet"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency", b"currency", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirm_time", b"confirm_time", "currency", b"currency", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

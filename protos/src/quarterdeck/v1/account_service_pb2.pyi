@@ -107,7 +107,7 @@ class ListAccountsResponse(_message.Message):
     next_page_token: _builtins.str
     """Empty when there is no more."""
     snapshot_sequence: _builtins.int
-    """The journal position every page of this listing reflects."""
+    """The journal position every page of this listing reflects; 0 if there are several accounts, as each has its own journal."""
     @_builtins.property
     def accounts(self) -> _containers.RepeatedCompositeFieldContainer[_account_pb2.Account]:
         """One page."""

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from quarterdeck.v1 import bot_pb2 as quarterdeck_dot_v1_dot_bot__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n quarterdeck/v1/bot_service.proto\x12\x0equarterdeck.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x18quarterdeck/v1/bot.proto\"D\n\rGetBotRequest\x12\x33\n\x04name\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^bots/[a-z0-9][a-z0-9-]{0,62}$\"M\n\x0eGetBotResponse\x12 \n\x03\x62ot\x18\x01 \x01(\x0b\x32\x13.quarterdeck.v1.Bot\x12\x19\n\x11snapshot_sequence\x18\x02 \x01(\x03\"K\n\x0fListBotsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"i\n\x10ListBotsResponse\x12!\n\x04\x62ots\x18\x01 \x03(\x0b\x32\x13.quarterdeck.v1.Bot\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x19\n\x11snapshot_sequence\x18\x03 \x01(\x03\"\x8c\x01\n\x10\x43reateBotRequest\x12\x30\n\x06\x62ot_id\x18\x01 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[a-z0-9][a-z0-9-]{0,62}$\x12(\n\x03\x62ot\x18\x02 \x01(\x0b\x32\x13.quarterdeck.v1.BotB\x06\xbaH\x03\xc8\x01\x01\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"G\n\x11\x43reateBotResponse\x12 \n\x03\x62ot\x18\x01 \x01(\x0b\x32\x13.quarterdeck.v1.Bot\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"d\n\x0fStartBotRequest\x12\x33\n\x04name\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^bots/[a-z0-9][a-z0-9-]{0,62}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"F\n\x10StartBotResponse\x12 \n\x03\x62ot\x18\x01 \x01(\x0b\x32\x13.quarterdeck.v1.Bot\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"d\n\x0fPauseBotRequest\x12\x33\n\x04name\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^bots/[a-z0-9][a-z0-9-]{0,62}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"F\n\x10PauseBotResponse\x12 \n\x03\x62ot\x18\x01 \x01(\x0b\x32\x13.quarterdeck.v1.Bot\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"\xa1\x02\n\x0eStopBotRequest\x12\x33\n\x04name\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^bots/[a-z0-9][a-z0-9-]{0,62}$\x12R\n\x0fposition_policy\x18\x02 \x01(\x0e\x32-.quarterdeck.v1.StopBotRequest.PositionPolicyB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"h\n\x0ePositionPolicy\x12\x1f\n\x1bPOSITION_POLICY_UNSPECIFIED\x10\x00\x12\x18\n\x14POSITION_POLICY_KEEP\x10\x01\x12\x1b\n\x17POSITION_POLICY_FLATTEN\x10\x02\"E\n\x0fStopBotResponse\x12 \n\x03\x62ot\x18\x01 \x01(\x0b\x32\x13.quarterdeck.v1.Bot\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x32\xe0\x03\n\nBotService\x12G\n\x06GetBot\x12\x1d.quarterdeck.v1.GetBotRequest\x1a\x1e.quarterdeck.v1.GetBotResponse\x12M\n\x08ListBots\x12\x1f.quarterdeck.v1.ListBotsRequest\x1a .quarterdeck.v1.ListBotsResponse\x12P\n\tCreateBot\x12 .quarterdeck.v1.CreateBotRequest\x1a!.quarterdeck.v1.CreateBotResponse\x12M\n\x08StartBot\x12\x1f.quarterdeck.v1.StartBotRequest\x1a .quarterdeck.v1.StartBotResponse\x12M\n\x08PauseBot\x12\x1f.quarterdeck.v1.PauseBotRequest\x1a .quarterdeck.v1.PauseBotResponse\x12J\n\x07StopBot\x12\x1e.quarterdeck.v1.StopBotRequest\x1a\x1f.quarterdeck.v1.StopBotResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n quarterdeck/v1/bot_service.proto\x12\x0equarterdeck.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x18quarterdeck/v1/bot.proto\"\x83\x01\n\rGetBotRequest\x12\x33\n\x04name\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^bots/[a-z0-9][a-z0-9-]{0,62}$\x12=\n\x07\x61\x63\x63ount\x18\x02 \x01(\tB,\xbaH)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\xd8\x01\x01\"M\n\x0eGetBotResponse\x12 \n\x03\x62ot\x18\x01 \x01(\x0b\x32\x13.quarterdeck.v1.Bot\x12\x19\n\x11snapshot_sequence\x18\x02 \x01(\x03\"\x8a\x01\n\x0fListBotsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12=\n\x07\x61\x63\x63ount\x18\x03 \x01(\tB,\xbaH)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\xd8\x01\x01\"i\n\x10ListBotsResponse\x12!\n\x04\x62ots\x18\x01 \x03(\x0b\x32\x13.quarterdeck.v1.Bot\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x19\n\x11snapshot_sequence\x18\x03 \x01(\x03\"\x8c\x01\n\x10\x43reateBotRequest\x12\x30\n\x06\x62ot_id\x18\x01 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[a-z0-9][a-z0-9-]{0,62}$\x12(\n\x03\x62ot\x18\x02 \x01(\x0b\x32\x13.quarterdeck.v1.BotB\x06\xbaH\x03\xc8\x01\x01\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"G\n\x11\x43reateBotResponse\x12 \n\x03\x62ot\x18\x01 \x01(\x0b\x32\x13.quarterdeck.v1.Bot\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"\xa3\x01\n\x0fStartBotRequest\x12\x33\n\x04name\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^bots/[a-z0-9][a-z0-9-]{0,62}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12=\n\x07\x61\x63\x63ount\x18\x03 \x01(\tB,\xbaH)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\xd8\x01\x01\"F\n\x10StartBotResponse\x12 \n\x03\x62ot\x18\x01 \x01(\x0b\x32\x13.quarterdeck.v1.Bot\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"\xa3\x01\n\x0fPauseBotRequest\x12\x33\n\x04name\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^bots/[a-z0-9][a-z0-9-]{0,62}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12=\n\x07\x61\x63\x63ount\x18\x03 \x01(\tB,\xbaH)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\xd8\x01\x01\"F\n\x10PauseBotResponse\x12 \n\x03\x62ot\x18\x01 \x01(\x0b\x32\x13.quarterdeck.v1.Bot\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"\xe0\x02\n\x0eStopBotRequest\x12\x33\n\x04name\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^bots/[a-z0-9][a-z0-9-]{0,62}$\x12R\n\x0fposition_policy\x18\x02 \x01(\x0e\x32-.quarterdeck.v1.StopBotRequest.PositionPolicyB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12=\n\x07\x61\x63\x63ount\x18\x04 \x01(\tB,\xbaH)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\xd8\x01\x01\"h\n\x0ePositionPolicy\x12\x1f\n\x1bPOSITION_POLICY_UNSPECIFIED\x10\x00\x12\x18\n\x14POSITION_POLICY_KEEP\x10\x01\x12\x1b\n\x17POSITION_POLICY_FLATTEN\x10\x02\"E\n\x0fStopBotResponse\x12 \n\x03\x62ot\x18\x01 \x01(\x0b\x32\x13.quarterdeck.v1.Bot\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x32\xe0\x03\n\nBotService\x12G\n\x06GetBot\x12\x1d.quarterdeck.v1.GetBotRequest\x1a\x1e.quarterdeck.v1.GetBotResponse\x12M\n\x08ListBots\x12\x1f.quarterdeck.v1.ListBotsRequest\x1a .quarterdeck.v1.ListBotsResponse\x12P\n\tCreateBot\x12 .quarterdeck.v1.CreateBotRequest\x1a!.quarterdeck.v1.CreateBotResponse\x12M\n\x08StartBot\x12\x1f.quarterdeck.v1.StartBotRequest\x1a .quarterdeck.v1.StartBotResponse\x12M\n\x08PauseBot\x12\x1f.quarterdeck.v1.PauseBotRequest\x1a .quarterdeck.v1.PauseBotResponse\x12J\n\x07StopBot\x12\x1e.quarterdeck.v1.StopBotRequest\x1a\x1f.quarterdeck.v1.StopBotResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,10 +35,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETBOTREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETBOTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\"r 2\036^bots/[a-z0-9][a-z0-9-]{0,62}$'
+  _globals['_GETBOTREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_GETBOTREQUEST'].fields_by_name['account']._serialized_options = b'\272H)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\330\001\001'
   _globals['_LISTBOTSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTBOTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTBOTSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTBOTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_LISTBOTSREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_LISTBOTSREQUEST'].fields_by_name['account']._serialized_options = b'\272H)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\330\001\001'
   _globals['_CREATEBOTREQUEST'].fields_by_name['bot_id']._loaded_options = None
   _globals['_CREATEBOTREQUEST'].fields_by_name['bot_id']._serialized_options = b'\272H\035r\0332\031^[a-z0-9][a-z0-9-]{0,62}$'
   _globals['_CREATEBOTREQUEST'].fields_by_name['bot']._loaded_options = None
@@ -49,42 +53,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STARTBOTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\"r 2\036^bots/[a-z0-9][a-z0-9-]{0,62}$'
   _globals['_STARTBOTREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_STARTBOTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_STARTBOTREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_STARTBOTREQUEST'].fields_by_name['account']._serialized_options = b'\272H)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\330\001\001'
   _globals['_PAUSEBOTREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_PAUSEBOTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\"r 2\036^bots/[a-z0-9][a-z0-9-]{0,62}$'
   _globals['_PAUSEBOTREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_PAUSEBOTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_PAUSEBOTREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_PAUSEBOTREQUEST'].fields_by_name['account']._serialized_options = b'\272H)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\330\001\001'
   _globals['_STOPBOTREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_STOPBOTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\"r 2\036^bots/[a-z0-9][a-z0-9-]{0,62}$'
   _globals['_STOPBOTREQUEST'].fields_by_name['position_policy']._loaded_options = None
   _globals['_STOPBOTREQUEST'].fields_by_name['position_policy']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_STOPBOTREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_STOPBOTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
-  _globals['_GETBOTREQUEST']._serialized_start=107
-  _globals['_GETBOTREQUEST']._serialized_end=175
-  _globals['_GETBOTRESPONSE']._serialized_start=177
-  _globals['_GETBOTRESPONSE']._serialized_end=254
-  _globals['_LISTBOTSREQUEST']._serialized_start=256
-  _globals['_LISTBOTSREQUEST']._serialized_end=331
-  _globals['_LISTBOTSRESPONSE']._serialized_start=333
-  _globals['_LISTBOTSRESPONSE']._serialized_end=438
-  _globals['_CREATEBOTREQUEST']._serialized_start=441
-  _globals['_CREATEBOTREQUEST']._serialized_end=581
-  _globals['_CREATEBOTRESPONSE']._serialized_start=583
-  _globals['_CREATEBOTRESPONSE']._serialized_end=654
-  _globals['_STARTBOTREQUEST']._serialized_start=656
-  _globals['_STARTBOTREQUEST']._serialized_end=756
-  _globals['_STARTBOTRESPONSE']._serialized_start=758
-  _globals['_STARTBOTRESPONSE']._serialized_end=828
-  _globals['_PAUSEBOTREQUEST']._serialized_start=830
-  _globals['_PAUSEBOTREQUEST']._serialized_end=930
-  _globals['_PAUSEBOTRESPONSE']._serialized_start=932
-  _globals['_PAUSEBOTRESPONSE']._serialized_end=1002
-  _globals['_STOPBOTREQUEST']._serialized_start=1005
-  _globals['_STOPBOTREQUEST']._serialized_end=1294
-  _globals['_STOPBOTREQUEST_POSITIONPOLICY']._serialized_start=1190
-  _globals['_STOPBOTREQUEST_POSITIONPOLICY']._serialized_end=1294
-  _globals['_STOPBOTRESPONSE']._serialized_start=1296
-  _globals['_STOPBOTRESPONSE']._serialized_end=1365
-  _globals['_BOTSERVICE']._serialized_start=1368
-  _globals['_BOTSERVICE']._serialized_end=1848
+  _globals['_STOPBOTREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_STOPBOTREQUEST'].fields_by_name['account']._serialized_options = b'\272H)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\330\001\001'
+  _globals['_GETBOTREQUEST']._serialized_start=108
+  _globals['_GETBOTREQUEST']._serialized_end=239
+  _globals['_GETBOTRESPONSE']._serialized_start=241
+  _globals['_GETBOTRESPONSE']._serialized_end=318
+  _globals['_LISTBOTSREQUEST']._serialized_start=321
+  _globals['_LISTBOTSREQUEST']._serialized_end=459
+  _globals['_LISTBOTSRESPONSE']._serialized_start=461
+  _globals['_LISTBOTSRESPONSE']._serialized_end=566
+  _globals['_CREATEBOTREQUEST']._serialized_start=569
+  _globals['_CREATEBOTREQUEST']._serialized_end=709
+  _globals['_CREATEBOTRESPONSE']._serialized_start=711
+  _globals['_CREATEBOTRESPONSE']._serialized_end=782
+  _globals['_STARTBOTREQUEST']._serialized_start=785
+  _globals['_STARTBOTREQUEST']._serialized_end=948
+  _globals['_STARTBOTRESPONSE']._serialized_start=950
+  _globals['_STARTBOTRESPONSE']._serialized_end=1020
+  _globals['_PAUSEBOTREQUEST']._serialized_start=1023
+  _globals['_PAUSEBOTREQUEST']._serialized_end=1186
+  _globals['_PAUSEBOTRESPONSE']._serialized_start=1188
+  _globals['_PAUSEBOTRESPONSE']._serialized_end=1258
+  _globals['_STOPBOTREQUEST']._serialized_start=1261
+  _globals['_STOPBOTREQUEST']._serialized_end=1613
+  _globals['_STOPBOTREQUEST_POSITIONPOLICY']._serialized_start=1509
+  _globals['_STOPBOTREQUEST_POSITIONPOLICY']._serialized_end=1613
+  _globals['_STOPBOTRESPONSE']._serialized_start=1615
+  _globals['_STOPBOTRESPONSE']._serialized_end=1684
+  _globals['_BOTSERVICE']._serialized_start=1687
+  _globals['_BOTSERVICE']._serialized_end=2167
 # @@protoc_insertion_point(module_scope)

@@ -29,7 +29,8 @@ class BotServiceStub:
     """Creates and runs bots.
 
     Mutations return once the change is durable. Each may fail with ALREADY_EXISTS and REQUEST_ID_REUSED, and with UNAVAILABLE
-    and NOT_READY; every method with INVALID_ARGUMENT and INVALID_REQUEST.
+    and NOT_READY; every method with INVALID_ARGUMENT and INVALID_REQUEST, and NOT_FOUND and ACCOUNT_NOT_FOUND. A bot's name is
+    unique in its account.
     """
 
     def __init__(self, channel):
@@ -74,7 +75,8 @@ class BotServiceServicer:
     """Creates and runs bots.
 
     Mutations return once the change is durable. Each may fail with ALREADY_EXISTS and REQUEST_ID_REUSED, and with UNAVAILABLE
-    and NOT_READY; every method with INVALID_ARGUMENT and INVALID_REQUEST.
+    and NOT_READY; every method with INVALID_ARGUMENT and INVALID_REQUEST, and NOT_FOUND and ACCOUNT_NOT_FOUND. A bot's name is
+    unique in its account.
     """
 
     def GetBot(self, request, context):
@@ -174,7 +176,8 @@ class BotService:
     """Creates and runs bots.
 
     Mutations return once the change is durable. Each may fail with ALREADY_EXISTS and REQUEST_ID_REUSED, and with UNAVAILABLE
-    and NOT_READY; every method with INVALID_ARGUMENT and INVALID_REQUEST.
+    and NOT_READY; every method with INVALID_ARGUMENT and INVALID_REQUEST, and NOT_FOUND and ACCOUNT_NOT_FOUND. A bot's name is
+    unique in its account.
     """
 
     @staticmethod

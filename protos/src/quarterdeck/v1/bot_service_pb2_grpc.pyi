@@ -30,7 +30,8 @@ class BotServiceStub:
     """Creates and runs bots.
 
     Mutations return once the change is durable. Each may fail with ALREADY_EXISTS and REQUEST_ID_REUSED, and with UNAVAILABLE
-    and NOT_READY; every method with INVALID_ARGUMENT and INVALID_REQUEST.
+    and NOT_READY; every method with INVALID_ARGUMENT and INVALID_REQUEST, and NOT_FOUND and ACCOUNT_NOT_FOUND. A bot's name is
+    unique in its account.
     """
 
     @_typing.overload
@@ -69,7 +70,8 @@ class BotServiceAsyncStub(BotServiceStub):
     """Creates and runs bots.
 
     Mutations return once the change is durable. Each may fail with ALREADY_EXISTS and REQUEST_ID_REUSED, and with UNAVAILABLE
-    and NOT_READY; every method with INVALID_ARGUMENT and INVALID_REQUEST.
+    and NOT_READY; every method with INVALID_ARGUMENT and INVALID_REQUEST, and NOT_FOUND and ACCOUNT_NOT_FOUND. A bot's name is
+    unique in its account.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -104,7 +106,8 @@ class BotServiceServicer(metaclass=_abc_1.ABCMeta):
     """Creates and runs bots.
 
     Mutations return once the change is durable. Each may fail with ALREADY_EXISTS and REQUEST_ID_REUSED, and with UNAVAILABLE
-    and NOT_READY; every method with INVALID_ARGUMENT and INVALID_REQUEST.
+    and NOT_READY; every method with INVALID_ARGUMENT and INVALID_REQUEST, and NOT_FOUND and ACCOUNT_NOT_FOUND. A bot's name is
+    unique in its account.
     """
 
     @_abc_1.abstractmethod

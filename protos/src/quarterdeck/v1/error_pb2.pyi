@@ -33,7 +33,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INVALID_SETTINGS: _ErrorReason.ValueType  # 3
     """The settings of a plugin are not what it takes. INVALID_ARGUMENT; `plugin`, `field`. Mend the settings."""
     ERROR_REASON_ACCOUNT_NOT_FOUND: _ErrorReason.ValueType  # 4
-    """No such account. NOT_FOUND; `name`. Stop."""
+    """No such account. NOT_FOUND; `name`, and `known`, the accounts there are. Stop."""
     ERROR_REASON_INSTRUMENT_NOT_FOUND: _ErrorReason.ValueType  # 5
     """No such instrument. NOT_FOUND; `name`. Stop."""
     ERROR_REASON_ORDER_NOT_FOUND: _ErrorReason.ValueType  # 6
@@ -132,7 +132,7 @@ ERROR_REASON_PAGE_TOKEN_MISMATCH: ErrorReason.ValueType  # 2
 ERROR_REASON_INVALID_SETTINGS: ErrorReason.ValueType  # 3
 """The settings of a plugin are not what it takes. INVALID_ARGUMENT; `plugin`, `field`. Mend the settings."""
 ERROR_REASON_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 4
-"""No such account. NOT_FOUND; `name`. Stop."""
+"""No such account. NOT_FOUND; `name`, and `known`, the accounts there are. Stop."""
 ERROR_REASON_INSTRUMENT_NOT_FOUND: ErrorReason.ValueType  # 5
 """No such instrument. NOT_FOUND; `name`. Stop."""
 ERROR_REASON_ORDER_NOT_FOUND: ErrorReason.ValueType  # 6

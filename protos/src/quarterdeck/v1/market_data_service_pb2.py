@@ -29,7 +29,7 @@ from quarterdeck.v1 import instrument_pb2 as quarterdeck_dot_v1_dot_instrument__
 from quarterdeck.v1 import market_pb2 as quarterdeck_dot_v1_dot_market__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(quarterdeck/v1/market_data_service.proto\x12\x0equarterdeck.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fquarterdeck/v1/instrument.proto\x1a\x1bquarterdeck/v1/market.proto\"R\n\x14GetInstrumentRequest\x12:\n\x04name\x18\x01 \x01(\tB,\xbaH)r\'2%^instruments/[a-z0-9][a-z0-9-]{0,62}$\"b\n\x15GetInstrumentResponse\x12.\n\ninstrument\x18\x01 \x01(\x0b\x32\x1a.quarterdeck.v1.Instrument\x12\x19\n\x11snapshot_sequence\x18\x02 \x01(\x03\"R\n\x16ListInstrumentsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"~\n\x17ListInstrumentsResponse\x12/\n\x0binstruments\x18\x01 \x03(\x0b\x32\x1a.quarterdeck.v1.Instrument\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x19\n\x11snapshot_sequence\x18\x03 \x01(\x03\"\xaa\x04\n\x12ListCandlesRequest\x12@\n\ninstrument\x18\x01 \x01(\tB,\xbaH)r\'2%^instruments/[a-z0-9][a-z0-9-]{0,62}$\x12\x9b\x01\n\x08interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationBn\xbaHk\xaa\x01\n\"\x04\x08\x80\xf5$2\x02\x08\x01\xba\x01X\n\x16interval.whole_seconds\x12!must be a whole number of seconds\x1a\x1bthis.getMilliseconds() == 0\xc8\x01\x01\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\tpage_size\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08:\x9b\x01\xbaH\x97\x01\x1a\x94\x01\n\x1dlist_candles.start_before_end\x12\"start_time must be before end_time\x1aO!has(this.start_time) || !has(this.end_time) || this.start_time < this.end_time\"r\n\x13ListCandlesResponse\x12\'\n\x07\x63\x61ndles\x18\x01 \x03(\x0b\x32\x16.quarterdeck.v1.Candle\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x19\n\x11snapshot_sequence\x18\x03 \x01(\x03\"a\n\x13StreamQuotesRequest\x12J\n\x0binstruments\x18\x01 \x03(\tB5\xbaH2\x92\x01/\x10\x64\x18\x01\")r\'2%^instruments/[a-z0-9][a-z0-9-]{0,62}$\"<\n\x14StreamQuotesResponse\x12$\n\x05quote\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Quote\"\xfd\x01\n\x14StreamCandlesRequest\x12J\n\x0binstruments\x18\x01 \x03(\tB5\xbaH2\x92\x01/\x10\x64\x18\x01\")r\'2%^instruments/[a-z0-9][a-z0-9-]{0,62}$\x12\x98\x01\n\x08interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationBk\xbaHh\xaa\x01\n\"\x04\x08\x80\xf5$2\x02\x08\x01\xba\x01X\n\x16interval.whole_seconds\x12!must be a whole number of seconds\x1a\x1bthis.getMilliseconds() == 0\"?\n\x15StreamCandlesResponse\x12&\n\x06\x63\x61ndle\x18\x01 \x01(\x0b\x32\x16.quarterdeck.v1.Candle\"}\n\x17StreamOrderBooksRequest\x12J\n\x0binstruments\x18\x01 \x03(\tB5\xbaH2\x92\x01/\x10\x64\x18\x01\")r\'2%^instruments/[a-z0-9][a-z0-9-]{0,62}$\x12\x16\n\x05\x64\x65pth\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\"I\n\x18StreamOrderBooksResponse\x12-\n\norder_book\x18\x01 \x01(\x0b\x32\x19.quarterdeck.v1.OrderBook\"b\n\x14StreamTickersRequest\x12J\n\x0binstruments\x18\x01 \x03(\tB5\xbaH2\x92\x01/\x10\x64\x18\x01\")r\'2%^instruments/[a-z0-9][a-z0-9-]{0,62}$\"?\n\x15StreamTickersResponse\x12&\n\x06ticker\x18\x01 \x01(\x0b\x32\x16.quarterdeck.v1.Ticker2\xb3\x05\n\x11MarketDataService\x12\\\n\rGetInstrument\x12$.quarterdeck.v1.GetInstrumentRequest\x1a%.quarterdeck.v1.GetInstrumentResponse\x12\x62\n\x0fListInstruments\x12&.quarterdeck.v1.ListInstrumentsRequest\x1a\'.quarterdeck.v1.ListInstrumentsResponse\x12V\n\x0bListCandles\x12\".quarterdeck.v1.ListCandlesRequest\x1a#.quarterdeck.v1.ListCandlesResponse\x12[\n\x0cStreamQuotes\x12#.quarterdeck.v1.StreamQuotesRequest\x1a$.quarterdeck.v1.StreamQuotesResponse0\x01\x12^\n\rStreamCandles\x12$.quarterdeck.v1.StreamCandlesRequest\x1a%.quarterdeck.v1.StreamCandlesResponse0\x01\x12g\n\x10StreamOrderBooks\x12\'.quarterdeck.v1.StreamOrderBooksRequest\x1a(.quarterdeck.v1.StreamOrderBooksResponse0\x01\x12^\n\rStreamTickers\x12$.quarterdeck.v1.StreamTickersRequest\x1a%.quarterdeck.v1.StreamTickersResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(quarterdeck/v1/market_data_service.proto\x12\x0equarterdeck.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fquarterdeck/v1/instrument.proto\x1a\x1bquarterdeck/v1/market.proto\"\x91\x01\n\x14GetInstrumentRequest\x12:\n\x04name\x18\x01 \x01(\tB,\xbaH)r\'2%^instruments/[a-z0-9][a-z0-9-]{0,62}$\x12=\n\x07\x61\x63\x63ount\x18\x02 \x01(\tB,\xbaH)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\xd8\x01\x01\"b\n\x15GetInstrumentResponse\x12.\n\ninstrument\x18\x01 \x01(\x0b\x32\x1a.quarterdeck.v1.Instrument\x12\x19\n\x11snapshot_sequence\x18\x02 \x01(\x03\"\x91\x01\n\x16ListInstrumentsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12=\n\x07\x61\x63\x63ount\x18\x03 \x01(\tB,\xbaH)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\xd8\x01\x01\"~\n\x17ListInstrumentsResponse\x12/\n\x0binstruments\x18\x01 \x03(\x0b\x32\x1a.quarterdeck.v1.Instrument\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x19\n\x11snapshot_sequence\x18\x03 \x01(\x03\"\xe9\x04\n\x12ListCandlesRequest\x12@\n\ninstrument\x18\x01 \x01(\tB,\xbaH)r\'2%^instruments/[a-z0-9][a-z0-9-]{0,62}$\x12\x9b\x01\n\x08interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationBn\xbaHk\xaa\x01\n\"\x04\x08\x80\xf5$2\x02\x08\x01\xba\x01X\n\x16interval.whole_seconds\x12!must be a whole number of seconds\x1a\x1bthis.getMilliseconds() == 0\xc8\x01\x01\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\tpage_size\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12=\n\x07\x61\x63\x63ount\x18\x07 \x01(\tB,\xbaH)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\xd8\x01\x01:\x9b\x01\xbaH\x97\x01\x1a\x94\x01\n\x1dlist_candles.start_before_end\x12\"start_time must be before end_time\x1aO!has(this.start_time) || !has(this.end_time) || this.start_time < this.end_time\"r\n\x13ListCandlesResponse\x12\'\n\x07\x63\x61ndles\x18\x01 \x03(\x0b\x32\x16.quarterdeck.v1.Candle\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x19\n\x11snapshot_sequence\x18\x03 \x01(\x03\"\xa0\x01\n\x13StreamQuotesRequest\x12J\n\x0binstruments\x18\x01 \x03(\tB5\xbaH2\x92\x01/\x10\x64\x18\x01\")r\'2%^instruments/[a-z0-9][a-z0-9-]{0,62}$\x12=\n\x07\x61\x63\x63ount\x18\x02 \x01(\tB,\xbaH)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\xd8\x01\x01\"<\n\x14StreamQuotesResponse\x12$\n\x05quote\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Quote\"\xbc\x02\n\x14StreamCandlesRequest\x12J\n\x0binstruments\x18\x01 \x03(\tB5\xbaH2\x92\x01/\x10\x64\x18\x01\")r\'2%^instruments/[a-z0-9][a-z0-9-]{0,62}$\x12\x98\x01\n\x08interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationBk\xbaHh\xaa\x01\n\"\x04\x08\x80\xf5$2\x02\x08\x01\xba\x01X\n\x16interval.whole_seconds\x12!must be a whole number of seconds\x1a\x1bthis.getMilliseconds() == 0\x12=\n\x07\x61\x63\x63ount\x18\x03 \x01(\tB,\xbaH)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\xd8\x01\x01\"?\n\x15StreamCandlesResponse\x12&\n\x06\x63\x61ndle\x18\x01 \x01(\x0b\x32\x16.quarterdeck.v1.Candle\"\xbc\x01\n\x17StreamOrderBooksRequest\x12J\n\x0binstruments\x18\x01 \x03(\tB5\xbaH2\x92\x01/\x10\x64\x18\x01\")r\'2%^instruments/[a-z0-9][a-z0-9-]{0,62}$\x12\x16\n\x05\x64\x65pth\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12=\n\x07\x61\x63\x63ount\x18\x03 \x01(\tB,\xbaH)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\xd8\x01\x01\"I\n\x18StreamOrderBooksResponse\x12-\n\norder_book\x18\x01 \x01(\x0b\x32\x19.quarterdeck.v1.OrderBook\"\xa1\x01\n\x14StreamTickersRequest\x12J\n\x0binstruments\x18\x01 \x03(\tB5\xbaH2\x92\x01/\x10\x64\x18\x01\")r\'2%^instruments/[a-z0-9][a-z0-9-]{0,62}$\x12=\n\x07\x61\x63\x63ount\x18\x02 \x01(\tB,\xbaH)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\xd8\x01\x01\"?\n\x15StreamTickersResponse\x12&\n\x06ticker\x18\x01 \x01(\x0b\x32\x16.quarterdeck.v1.Ticker2\xb3\x05\n\x11MarketDataService\x12\\\n\rGetInstrument\x12$.quarterdeck.v1.GetInstrumentRequest\x1a%.quarterdeck.v1.GetInstrumentResponse\x12\x62\n\x0fListInstruments\x12&.quarterdeck.v1.ListInstrumentsRequest\x1a\'.quarterdeck.v1.ListInstrumentsResponse\x12V\n\x0bListCandles\x12\".quarterdeck.v1.ListCandlesRequest\x1a#.quarterdeck.v1.ListCandlesResponse\x12[\n\x0cStreamQuotes\x12#.quarterdeck.v1.StreamQuotesRequest\x1a$.quarterdeck.v1.StreamQuotesResponse0\x01\x12^\n\rStreamCandles\x12$.quarterdeck.v1.StreamCandlesRequest\x1a%.quarterdeck.v1.StreamCandlesResponse0\x01\x12g\n\x10StreamOrderBooks\x12\'.quarterdeck.v1.StreamOrderBooksRequest\x1a(.quarterdeck.v1.StreamOrderBooksResponse0\x01\x12^\n\rStreamTickers\x12$.quarterdeck.v1.StreamTickersRequest\x1a%.quarterdeck.v1.StreamTickersResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,10 +38,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETINSTRUMENTREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETINSTRUMENTREQUEST'].fields_by_name['name']._serialized_options = b'\272H)r\'2%^instruments/[a-z0-9][a-z0-9-]{0,62}$'
+  _globals['_GETINSTRUMENTREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_GETINSTRUMENTREQUEST'].fields_by_name['account']._serialized_options = b'\272H)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\330\001\001'
   _globals['_LISTINSTRUMENTSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTINSTRUMENTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTINSTRUMENTSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTINSTRUMENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_LISTINSTRUMENTSREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_LISTINSTRUMENTSREQUEST'].fields_by_name['account']._serialized_options = b'\272H)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\330\001\001'
   _globals['_LISTCANDLESREQUEST'].fields_by_name['instrument']._loaded_options = None
   _globals['_LISTCANDLESREQUEST'].fields_by_name['instrument']._serialized_options = b'\272H)r\'2%^instruments/[a-z0-9][a-z0-9-]{0,62}$'
   _globals['_LISTCANDLESREQUEST'].fields_by_name['interval']._loaded_options = None
@@ -50,48 +54,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCANDLESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTCANDLESREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTCANDLESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_LISTCANDLESREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_LISTCANDLESREQUEST'].fields_by_name['account']._serialized_options = b'\272H)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\330\001\001'
   _globals['_LISTCANDLESREQUEST']._loaded_options = None
   _globals['_LISTCANDLESREQUEST']._serialized_options = b'\272H\227\001\032\224\001\n\035list_candles.start_before_end\022\"start_time must be before end_time\032O!has(this.start_time) || !has(this.end_time) || this.start_time < this.end_time'
   _globals['_STREAMQUOTESREQUEST'].fields_by_name['instruments']._loaded_options = None
   _globals['_STREAMQUOTESREQUEST'].fields_by_name['instruments']._serialized_options = b'\272H2\222\001/\020d\030\001\")r\'2%^instruments/[a-z0-9][a-z0-9-]{0,62}$'
+  _globals['_STREAMQUOTESREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_STREAMQUOTESREQUEST'].fields_by_name['account']._serialized_options = b'\272H)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\330\001\001'
   _globals['_STREAMCANDLESREQUEST'].fields_by_name['instruments']._loaded_options = None
   _globals['_STREAMCANDLESREQUEST'].fields_by_name['instruments']._serialized_options = b'\272H2\222\001/\020d\030\001\")r\'2%^instruments/[a-z0-9][a-z0-9-]{0,62}$'
   _globals['_STREAMCANDLESREQUEST'].fields_by_name['interval']._loaded_options = None
   _globals['_STREAMCANDLESREQUEST'].fields_by_name['interval']._serialized_options = b'\272Hh\252\001\n\"\004\010\200\365$2\002\010\001\272\001X\n\026interval.whole_seconds\022!must be a whole number of seconds\032\033this.getMilliseconds() == 0'
+  _globals['_STREAMCANDLESREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_STREAMCANDLESREQUEST'].fields_by_name['account']._serialized_options = b'\272H)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\330\001\001'
   _globals['_STREAMORDERBOOKSREQUEST'].fields_by_name['instruments']._loaded_options = None
   _globals['_STREAMORDERBOOKSREQUEST'].fields_by_name['instruments']._serialized_options = b'\272H2\222\001/\020d\030\001\")r\'2%^instruments/[a-z0-9][a-z0-9-]{0,62}$'
   _globals['_STREAMORDERBOOKSREQUEST'].fields_by_name['depth']._loaded_options = None
   _globals['_STREAMORDERBOOKSREQUEST'].fields_by_name['depth']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_STREAMORDERBOOKSREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_STREAMORDERBOOKSREQUEST'].fields_by_name['account']._serialized_options = b'\272H)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\330\001\001'
   _globals['_STREAMTICKERSREQUEST'].fields_by_name['instruments']._loaded_options = None
   _globals['_STREAMTICKERSREQUEST'].fields_by_name['instruments']._serialized_options = b'\272H2\222\001/\020d\030\001\")r\'2%^instruments/[a-z0-9][a-z0-9-]{0,62}$'
-  _globals['_GETINSTRUMENTREQUEST']._serialized_start=216
-  _globals['_GETINSTRUMENTREQUEST']._serialized_end=298
-  _globals['_GETINSTRUMENTRESPONSE']._serialized_start=300
-  _globals['_GETINSTRUMENTRESPONSE']._serialized_end=398
-  _globals['_LISTINSTRUMENTSREQUEST']._serialized_start=400
-  _globals['_LISTINSTRUMENTSREQUEST']._serialized_end=482
-  _globals['_LISTINSTRUMENTSRESPONSE']._serialized_start=484
-  _globals['_LISTINSTRUMENTSRESPONSE']._serialized_end=610
-  _globals['_LISTCANDLESREQUEST']._serialized_start=613
-  _globals['_LISTCANDLESREQUEST']._serialized_end=1167
-  _globals['_LISTCANDLESRESPONSE']._serialized_start=1169
-  _globals['_LISTCANDLESRESPONSE']._serialized_end=1283
-  _globals['_STREAMQUOTESREQUEST']._serialized_start=1285
-  _globals['_STREAMQUOTESREQUEST']._serialized_end=1382
-  _globals['_STREAMQUOTESRESPONSE']._serialized_start=1384
-  _globals['_STREAMQUOTESRESPONSE']._serialized_end=1444
-  _globals['_STREAMCANDLESREQUEST']._serialized_start=1447
-  _globals['_STREAMCANDLESREQUEST']._serialized_end=1700
-  _globals['_STREAMCANDLESRESPONSE']._serialized_start=1702
-  _globals['_STREAMCANDLESRESPONSE']._serialized_end=1765
-  _globals['_STREAMORDERBOOKSREQUEST']._serialized_start=1767
-  _globals['_STREAMORDERBOOKSREQUEST']._serialized_end=1892
-  _globals['_STREAMORDERBOOKSRESPONSE']._serialized_start=1894
-  _globals['_STREAMORDERBOOKSRESPONSE']._serialized_end=1967
-  _globals['_STREAMTICKERSREQUEST']._serialized_start=1969
-  _globals['_STREAMTICKERSREQUEST']._serialized_end=2067
-  _globals['_STREAMTICKERSRESPONSE']._serialized_start=2069
-  _globals['_STREAMTICKERSRESPONSE']._serialized_end=2132
-  _globals['_MARKETDATASERVICE']._serialized_start=2135
-  _globals['_MARKETDATASERVICE']._serialized_end=2826
+  _globals['_STREAMTICKERSREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_STREAMTICKERSREQUEST'].fields_by_name['account']._serialized_options = b'\272H)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\330\001\001'
+  _globals['_GETINSTRUMENTREQUEST']._serialized_start=217
+  _globals['_GETINSTRUMENTREQUEST']._serialized_end=362
+  _globals['_GETINSTRUMENTRESPONSE']._serialized_start=364
+  _globals['_GETINSTRUMENTRESPONSE']._serialized_end=462
+  _globals['_LISTINSTRUMENTSREQUEST']._serialized_start=465
+  _globals['_LISTINSTRUMENTSREQUEST']._serialized_end=610
+  _globals['_LISTINSTRUMENTSRESPONSE']._serialized_start=612
+  _globals['_LISTINSTRUMENTSRESPONSE']._serialized_end=738
+  _globals['_LISTCANDLESREQUEST']._serialized_start=741
+  _globals['_LISTCANDLESREQUEST']._serialized_end=1358
+  _globals['_LISTCANDLESRESPONSE']._serialized_start=1360
+  _globals['_LISTCANDLESRESPONSE']._serialized_end=1474
+  _globals['_STREAMQUOTESREQUEST']._serialized_start=1477
+  _globals['_STREAMQUOTESREQUEST']._serialized_end=1637
+  _globals['_STREAMQUOTESRESPONSE']._serialized_start=1639
+  _globals['_STREAMQUOTESRESPONSE']._serialized_end=1699
+  _globals['_STREAMCANDLESREQUEST']._serialized_start=1702
+  _globals['_STREAMCANDLESREQUEST']._serialized_end=2018
+  _globals['_STREAMCANDLESRESPONSE']._serialized_start=2020
+  _globals['_STREAMCANDLESRESPONSE']._serialized_end=2083
+  _globals['_STREAMORDERBOOKSREQUEST']._serialized_start=2086
+  _globals['_STREAMORDERBOOKSREQUEST']._serialized_end=2274
+  _globals['_STREAMORDERBOOKSRESPONSE']._serialized_start=2276
+  _globals['_STREAMORDERBOOKSRESPONSE']._serialized_end=2349
+  _globals['_STREAMTICKERSREQUEST']._serialized_start=2352
+  _globals['_STREAMTICKERSREQUEST']._serialized_end=2513
+  _globals['_STREAMTICKERSRESPONSE']._serialized_start=2515
+  _globals['_STREAMTICKERSRESPONSE']._serialized_end=2578
+  _globals['_MARKETDATASERVICE']._serialized_start=2581
+  _globals['_MARKETDATASERVICE']._serialized_end=3272
 # @@protoc_insertion_point(module_scope)

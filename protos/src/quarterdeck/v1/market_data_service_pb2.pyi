@@ -29,16 +29,20 @@ class GetInstrumentRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`instruments/{instrument}`."""
+    account: _builtins.str
+    """The account whose market it is, as `accounts/{account}`. Empty means the only one; where there are several, one has to be named."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        account: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -80,19 +84,23 @@ class ListInstrumentsRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many. 0 means 50; more than 1000 is read as 1000; negative is refused."""
     page_token: _builtins.str
     """From a previous response. All other fields must be the same as in that call."""
+    account: _builtins.str
+    """The account whose market it is, as `accounts/{account}`. Empty means the only one; where there are several, one has to be named."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        account: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -142,12 +150,15 @@ class ListCandlesRequest(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     instrument: _builtins.str
     """`instruments/{instrument}`."""
     page_size: _builtins.int
     """At most this many. 0 means 50; more than 1000 is read as 1000; negative is refused."""
     page_token: _builtins.str
     """From a previous response. All other fields must be the same as in that call."""
+    account: _builtins.str
+    """The account whose market it is, as `accounts/{account}`. Empty means the only one; where there are several, one has to be named."""
     @_builtins.property
     def interval(self) -> _duration_pb2.Duration:
         """How long the candles are. Whole seconds, up to a week."""
@@ -169,10 +180,11 @@ class ListCandlesRequest(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        account: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "interval", b"interval", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "instrument", b"instrument", "interval", b"interval", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "end_time", b"end_time", "instrument", b"instrument", "interval", b"interval", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -217,6 +229,9 @@ class StreamQuotesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     INSTRUMENTS_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """The account whose market it is, as `accounts/{account}`. Empty means the only one; where there are several, one has to be named."""
     @_builtins.property
     def instruments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Which, as `instruments/{instrument}`. Empty means every instrument the daemon follows."""
@@ -225,10 +240,11 @@ class StreamQuotesRequest(_message.Message):
         self,
         *,
         instruments: _abc.Iterable[_builtins.str] | None = ...,
+        account: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instruments", b"instruments"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "instruments", b"instruments"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -266,6 +282,9 @@ class StreamCandlesRequest(_message.Message):
 
     INSTRUMENTS_FIELD_NUMBER: _builtins.int
     INTERVAL_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """The account whose market it is, as `accounts/{account}`. Empty means the only one; where there are several, one has to be named."""
     @_builtins.property
     def instruments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Which, as `instruments/{instrument}`. Empty means every instrument the daemon follows."""
@@ -279,10 +298,11 @@ class StreamCandlesRequest(_message.Message):
         *,
         instruments: _abc.Iterable[_builtins.str] | None = ...,
         interval: _duration_pb2.Duration | None = ...,
+        account: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instruments", b"instruments", "interval", b"interval"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "instruments", b"instruments", "interval", b"interval"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -320,8 +340,11 @@ class StreamOrderBooksRequest(_message.Message):
 
     INSTRUMENTS_FIELD_NUMBER: _builtins.int
     DEPTH_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     depth: _builtins.int
     """At most so many levels of each side. 0 means 10; more than 1000 is read as 1000; negative is refused."""
+    account: _builtins.str
+    """The account whose market it is, as `accounts/{account}`. Empty means the only one; where there are several, one has to be named."""
     @_builtins.property
     def instruments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Which, as `instruments/{instrument}`. Empty means every instrument the daemon follows."""
@@ -331,10 +354,11 @@ class StreamOrderBooksRequest(_message.Message):
         *,
         instruments: _abc.Iterable[_builtins.str] | None = ...,
         depth: _builtins.int = ...,
+        account: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth", b"depth", "instruments", b"instruments"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "depth", b"depth", "instruments", b"instruments"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -371,6 +395,9 @@ class StreamTickersRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     INSTRUMENTS_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """The account whose market it is, as `accounts/{account}`. Empty means the only one; where there are several, one has to be named."""
     @_builtins.property
     def instruments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Which, as `instruments/{instrument}`. Empty means every instrument the daemon follows."""
@@ -379,10 +406,11 @@ class StreamTickersRequest(_message.Message):
         self,
         *,
         instruments: _abc.Iterable[_builtins.str] | None = ...,
+        account: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instruments", b"instruments"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "instruments", b"instruments"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -31,7 +31,7 @@ class MarketDataServiceStub:
     The streams here are for looking, not for books: they are conflated and lossy. A reader that is slow gets the newest state
     and is never told what it missed, and nothing is sent again after a reconnect. What must not be missed is in EventService.
 
-    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST.
+    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST, and NOT_FOUND and ACCOUNT_NOT_FOUND.
     """
 
     def __init__(self, channel):
@@ -83,7 +83,7 @@ class MarketDataServiceServicer:
     The streams here are for looking, not for books: they are conflated and lossy. A reader that is slow gets the newest state
     and is never told what it missed, and nothing is sent again after a reconnect. What must not be missed is in EventService.
 
-    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST.
+    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST, and NOT_FOUND and ACCOUNT_NOT_FOUND.
     """
 
     def GetInstrument(self, request, context):
@@ -195,7 +195,7 @@ class MarketDataService:
     The streams here are for looking, not for books: they are conflated and lossy. A reader that is slow gets the newest state
     and is never told what it missed, and nothing is sent again after a reconnect. What must not be missed is in EventService.
 
-    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST.
+    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST, and NOT_FOUND and ACCOUNT_NOT_FOUND.
     """
 
     @staticmethod

@@ -32,7 +32,7 @@ class MarketDataServiceStub:
     The streams here are for looking, not for books: they are conflated and lossy. A reader that is slow gets the newest state
     and is never told what it missed, and nothing is sent again after a reconnect. What must not be missed is in EventService.
 
-    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST.
+    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST, and NOT_FOUND and ACCOUNT_NOT_FOUND.
     """
 
     @_typing.overload
@@ -74,7 +74,7 @@ class MarketDataServiceAsyncStub(MarketDataServiceStub):
     The streams here are for looking, not for books: they are conflated and lossy. A reader that is slow gets the newest state
     and is never told what it missed, and nothing is sent again after a reconnect. What must not be missed is in EventService.
 
-    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST.
+    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST, and NOT_FOUND and ACCOUNT_NOT_FOUND.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -112,7 +112,7 @@ class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
     The streams here are for looking, not for books: they are conflated and lossy. A reader that is slow gets the newest state
     and is never told what it missed, and nothing is sent again after a reconnect. What must not be missed is in EventService.
 
-    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST.
+    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST, and NOT_FOUND and ACCOUNT_NOT_FOUND.
     """
 
     @_abc_1.abstractmethod

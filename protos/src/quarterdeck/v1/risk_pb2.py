@@ -26,19 +26,21 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from quarterdeck.v1 import decimal_pb2 as quarterdeck_dot_v1_dot_decimal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19quarterdeck/v1/risk.proto\x12\x0equarterdeck.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cquarterdeck/v1/decimal.proto\"\xa5\x01\n\tRiskLimit\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12&\n\x05limit\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08observed\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08headroom\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"z\n\x07Refusal\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12&\n\x05limit\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08observed\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"\xe4\x02\n\tRiskState\x12\x33\n\rtrading_state\x18\x01 \x01(\x0e\x32\x1c.quarterdeck.v1.TradingState\x12.\n\nsince_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12)\n\x06limits\x18\x04 \x03(\x0b\x32\x19.quarterdeck.v1.RiskLimit\x12\x31\n\x10\x64\x61y_start_equity\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0bpeak_equity\x18\x06 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08\x64rawdown\x18\x07 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12+\n\ndaily_loss\x18\x08 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal*}\n\x0cTradingState\x12\x1d\n\x19TRADING_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14TRADING_STATE_ACTIVE\x10\x01\x12\x1a\n\x16TRADING_STATE_REDUCING\x10\x02\x12\x18\n\x14TRADING_STATE_HALTED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19quarterdeck/v1/risk.proto\x12\x0equarterdeck.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cquarterdeck/v1/decimal.proto\"\xa5\x01\n\tRiskLimit\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12&\n\x05limit\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08observed\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08headroom\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"z\n\x07Refusal\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12&\n\x05limit\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08observed\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"\xe4\x02\n\tRiskState\x12\x33\n\rtrading_state\x18\x01 \x01(\x0e\x32\x1c.quarterdeck.v1.TradingState\x12.\n\nsince_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12)\n\x06limits\x18\x04 \x03(\x0b\x32\x19.quarterdeck.v1.RiskLimit\x12\x31\n\x10\x64\x61y_start_equity\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0bpeak_equity\x18\x06 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08\x64rawdown\x18\x07 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12+\n\ndaily_loss\x18\x08 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"_\n\x0b\x41\x63\x63ountHalt\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12-\n\nrisk_state\x18\x02 \x01(\x0b\x32\x19.quarterdeck.v1.RiskState\x12\x10\n\x08sequence\x18\x03 \x01(\x03*}\n\x0cTradingState\x12\x1d\n\x19TRADING_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14TRADING_STATE_ACTIVE\x10\x01\x12\x1a\n\x16TRADING_STATE_REDUCING\x10\x02\x12\x18\n\x14TRADING_STATE_HALTED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quarterdeck.v1.risk_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRADINGSTATE']._serialized_start=759
-  _globals['_TRADINGSTATE']._serialized_end=884
+  _globals['_TRADINGSTATE']._serialized_start=856
+  _globals['_TRADINGSTATE']._serialized_end=981
   _globals['_RISKLIMIT']._serialized_start=109
   _globals['_RISKLIMIT']._serialized_end=274
   _globals['_REFUSAL']._serialized_start=276
   _globals['_REFUSAL']._serialized_end=398
   _globals['_RISKSTATE']._serialized_start=401
   _globals['_RISKSTATE']._serialized_end=757
+  _globals['_ACCOUNTHALT']._serialized_start=759
+  _globals['_ACCOUNTHALT']._serialized_end=854
 # @@protoc_insertion_point(module_scope)

@@ -192,3 +192,35 @@ class RiskState(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RiskState: _TypeAlias = RiskState  # noqa: Y015
+
+@_typing.final
+class AccountHalt(_message.Message):
+    """What became of an account whose kill switch was engaged."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    RISK_STATE_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """`accounts/{account}`."""
+    sequence: _builtins.int
+    """Where the change was recorded in its journal. The journal's head if there was nothing to change."""
+    @_builtins.property
+    def risk_state(self) -> Global___RiskState:
+        """What it may do now."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        risk_state: Global___RiskState | None = ...,
+        sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["risk_state", b"risk_state"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "risk_state", b"risk_state", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountHalt: _TypeAlias = AccountHalt  # noqa: Y015

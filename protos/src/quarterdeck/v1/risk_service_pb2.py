@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from quarterdeck.v1 import risk_pb2 as quarterdeck_dot_v1_dot_risk__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!quarterdeck/v1/risk_service.proto\x12\x0equarterdeck.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19quarterdeck/v1/risk.proto\"P\n\x13GetRiskStateRequest\x12\x39\n\x06parent\x18\x01 \x01(\tB)\xbaH&r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\"`\n\x14GetRiskStateResponse\x12-\n\nrisk_state\x18\x01 \x01(\x0b\x32\x19.quarterdeck.v1.RiskState\x12\x19\n\x11snapshot_sequence\x18\x02 \x01(\x03\"\x8c\x01\n\x15ListRiskLimitsRequest\x12\x39\n\x06parent\x18\x01 \x01(\tB)\xbaH&r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"|\n\x16ListRiskLimitsResponse\x12.\n\x0brisk_limits\x18\x01 \x03(\x0b\x32\x19.quarterdeck.v1.RiskLimit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x19\n\x11snapshot_sequence\x18\x03 \x01(\x03\"\xb3\x02\n\x17\x45ngageKillSwitchRequest\x12\x39\n\x06parent\x18\x01 \x01(\tB)\xbaH&r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\x12J\n\x04mode\x18\x02 \x01(\x0e\x32\x30.quarterdeck.v1.EngageKillSwitchRequest.KillModeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1a\n\x06reason\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"W\n\x08KillMode\x12\x19\n\x15KILL_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15KILL_MODE_CANCEL_ONLY\x10\x01\x12\x15\n\x11KILL_MODE_FLATTEN\x10\x02\"[\n\x18\x45ngageKillSwitchResponse\x12-\n\nrisk_state\x18\x01 \x01(\x0b\x32\x19.quarterdeck.v1.RiskState\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"\x8f\x01\n\x18ReleaseKillSwitchRequest\x12\x39\n\x06parent\x18\x01 \x01(\tB)\xbaH&r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\x12\x1a\n\x06reason\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\\\n\x19ReleaseKillSwitchResponse\x12-\n\nrisk_state\x18\x01 \x01(\x0b\x32\x19.quarterdeck.v1.RiskState\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x32\x9a\x03\n\x0bRiskService\x12Y\n\x0cGetRiskState\x12#.quarterdeck.v1.GetRiskStateRequest\x1a$.quarterdeck.v1.GetRiskStateResponse\x12_\n\x0eListRiskLimits\x12%.quarterdeck.v1.ListRiskLimitsRequest\x1a&.quarterdeck.v1.ListRiskLimitsResponse\x12\x65\n\x10\x45ngageKillSwitch\x12\'.quarterdeck.v1.EngageKillSwitchRequest\x1a(.quarterdeck.v1.EngageKillSwitchResponse\x12h\n\x11ReleaseKillSwitch\x12(.quarterdeck.v1.ReleaseKillSwitchRequest\x1a).quarterdeck.v1.ReleaseKillSwitchResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!quarterdeck/v1/risk_service.proto\x12\x0equarterdeck.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19quarterdeck/v1/risk.proto\"P\n\x13GetRiskStateRequest\x12\x39\n\x06parent\x18\x01 \x01(\tB)\xbaH&r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\"`\n\x14GetRiskStateResponse\x12-\n\nrisk_state\x18\x01 \x01(\x0b\x32\x19.quarterdeck.v1.RiskState\x12\x19\n\x11snapshot_sequence\x18\x02 \x01(\x03\"\x8c\x01\n\x15ListRiskLimitsRequest\x12\x39\n\x06parent\x18\x01 \x01(\tB)\xbaH&r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"|\n\x16ListRiskLimitsResponse\x12.\n\x0brisk_limits\x18\x01 \x03(\x0b\x32\x19.quarterdeck.v1.RiskLimit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x19\n\x11snapshot_sequence\x18\x03 \x01(\x03\"\xb7\x02\n\x17\x45ngageKillSwitchRequest\x12=\n\x06parent\x18\x01 \x01(\tB-\xbaH*r(2&^accounts/([a-z0-9][a-z0-9-]{0,62}|-)$\x12J\n\x04mode\x18\x02 \x01(\x0e\x32\x30.quarterdeck.v1.EngageKillSwitchRequest.KillModeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1a\n\x06reason\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"W\n\x08KillMode\x12\x19\n\x15KILL_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15KILL_MODE_CANCEL_ONLY\x10\x01\x12\x15\n\x11KILL_MODE_FLATTEN\x10\x02\"\x8a\x01\n\x18\x45ngageKillSwitchResponse\x12-\n\nrisk_state\x18\x01 \x01(\x0b\x32\x19.quarterdeck.v1.RiskState\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12-\n\x08\x61\x63\x63ounts\x18\x03 \x03(\x0b\x32\x1b.quarterdeck.v1.AccountHalt\"\x8f\x01\n\x18ReleaseKillSwitchRequest\x12\x39\n\x06parent\x18\x01 \x01(\tB)\xbaH&r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\x12\x1a\n\x06reason\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\\\n\x19ReleaseKillSwitchResponse\x12-\n\nrisk_state\x18\x01 \x01(\x0b\x32\x19.quarterdeck.v1.RiskState\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x32\x9a\x03\n\x0bRiskService\x12Y\n\x0cGetRiskState\x12#.quarterdeck.v1.GetRiskStateRequest\x1a$.quarterdeck.v1.GetRiskStateResponse\x12_\n\x0eListRiskLimits\x12%.quarterdeck.v1.ListRiskLimitsRequest\x1a&.quarterdeck.v1.ListRiskLimitsResponse\x12\x65\n\x10\x45ngageKillSwitch\x12\'.quarterdeck.v1.EngageKillSwitchRequest\x1a(.quarterdeck.v1.EngageKillSwitchResponse\x12h\n\x11ReleaseKillSwitch\x12(.quarterdeck.v1.ReleaseKillSwitchRequest\x1a).quarterdeck.v1.ReleaseKillSwitchResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,7 +42,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTRISKLIMITSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTRISKLIMITSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_ENGAGEKILLSWITCHREQUEST'].fields_by_name['parent']._loaded_options = None
-  _globals['_ENGAGEKILLSWITCHREQUEST'].fields_by_name['parent']._serialized_options = b'\272H&r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$'
+  _globals['_ENGAGEKILLSWITCHREQUEST'].fields_by_name['parent']._serialized_options = b'\272H*r(2&^accounts/([a-z0-9][a-z0-9-]{0,62}|-)$'
   _globals['_ENGAGEKILLSWITCHREQUEST'].fields_by_name['mode']._loaded_options = None
   _globals['_ENGAGEKILLSWITCHREQUEST'].fields_by_name['mode']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_ENGAGEKILLSWITCHREQUEST'].fields_by_name['reason']._loaded_options = None
@@ -64,15 +64,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTRISKLIMITSRESPONSE']._serialized_start=432
   _globals['_LISTRISKLIMITSRESPONSE']._serialized_end=556
   _globals['_ENGAGEKILLSWITCHREQUEST']._serialized_start=559
-  _globals['_ENGAGEKILLSWITCHREQUEST']._serialized_end=866
-  _globals['_ENGAGEKILLSWITCHREQUEST_KILLMODE']._serialized_start=779
-  _globals['_ENGAGEKILLSWITCHREQUEST_KILLMODE']._serialized_end=866
-  _globals['_ENGAGEKILLSWITCHRESPONSE']._serialized_start=868
-  _globals['_ENGAGEKILLSWITCHRESPONSE']._serialized_end=959
-  _globals['_RELEASEKILLSWITCHREQUEST']._serialized_start=962
-  _globals['_RELEASEKILLSWITCHREQUEST']._serialized_end=1105
-  _globals['_RELEASEKILLSWITCHRESPONSE']._serialized_start=1107
-  _globals['_RELEASEKILLSWITCHRESPONSE']._serialized_end=1199
-  _globals['_RISKSERVICE']._serialized_start=1202
-  _globals['_RISKSERVICE']._serialized_end=1612
+  _globals['_ENGAGEKILLSWITCHREQUEST']._serialized_end=870
+  _globals['_ENGAGEKILLSWITCHREQUEST_KILLMODE']._serialized_start=783
+  _globals['_ENGAGEKILLSWITCHREQUEST_KILLMODE']._serialized_end=870
+  _globals['_ENGAGEKILLSWITCHRESPONSE']._serialized_start=873
+  _globals['_ENGAGEKILLSWITCHRESPONSE']._serialized_end=1011
+  _globals['_RELEASEKILLSWITCHREQUEST']._serialized_start=1014
+  _globals['_RELEASEKILLSWITCHREQUEST']._serialized_end=1157
+  _globals['_RELEASEKILLSWITCHRESPONSE']._serialized_start=1159
+  _globals['_RELEASEKILLSWITCHRESPONSE']._serialized_end=1251
+  _globals['_RISKSERVICE']._serialized_start=1254
+  _globals['_RISKSERVICE']._serialized_end=1664
 # @@protoc_insertion_point(module_scope)

@@ -166,7 +166,7 @@ class EngageKillSwitchRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
-    """`accounts/{account}`."""
+    """`accounts/{account}`, or `accounts/-` for all."""
     mode: Global___EngageKillSwitchRequest.KillMode.ValueType
     """What becomes of positions."""
     reason: _builtins.str
@@ -197,21 +197,27 @@ class EngageKillSwitchResponse(_message.Message):
 
     RISK_STATE_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Where the change was recorded. The journal's head if there was nothing to change."""
+    """Where the change was recorded in its journal. The journal's head if there was nothing to change."""
     @_builtins.property
     def risk_state(self) -> _risk_pb2.RiskState:
-        """What the account may do now."""
+        """What the account may do now; of several, the first by name."""
+
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[_risk_pb2.AccountHalt]:
+        """What became of each account that was asked, by name."""
 
     def __init__(
         self,
         *,
         risk_state: _risk_pb2.RiskState | None = ...,
         sequence: _builtins.int = ...,
+        accounts: _abc.Iterable[_risk_pb2.AccountHalt] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["risk_state", b"risk_state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["risk_state", b"risk_state", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "risk_state", b"risk_state", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -84,6 +84,9 @@ class RiskServiceServicer:
     def EngageKillSwitch(self, request, context):
         """Halts trading and cancels working entries; with FLATTEN also closes every position. Engaged already is no error: the mode
         may be raised from CANCEL_ONLY to FLATTEN. Works while the exchange cannot be reached.
+
+        With `accounts/-` it is every account's. All are asked, whatever becomes of one; if any of them fails the call does, and its
+        message says where the switch is engaged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

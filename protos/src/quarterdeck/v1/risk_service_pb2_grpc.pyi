@@ -44,6 +44,9 @@ class RiskServiceStub:
     EngageKillSwitch: _grpc.UnaryUnaryMultiCallable[_risk_service_pb2.EngageKillSwitchRequest, _risk_service_pb2.EngageKillSwitchResponse]
     """Halts trading and cancels working entries; with FLATTEN also closes every position. Engaged already is no error: the mode
     may be raised from CANCEL_ONLY to FLATTEN. Works while the exchange cannot be reached.
+
+    With `accounts/-` it is every account's. All are asked, whatever becomes of one; if any of them fails the call does, and its
+    message says where the switch is engaged.
     """
     ReleaseKillSwitch: _grpc.UnaryUnaryMultiCallable[_risk_service_pb2.ReleaseKillSwitchRequest, _risk_service_pb2.ReleaseKillSwitchResponse]
     """Lets trading go on. Limits that are still broken halt or reduce it again. Not engaged is no error."""
@@ -64,6 +67,9 @@ class RiskServiceAsyncStub(RiskServiceStub):
     EngageKillSwitch: _aio.UnaryUnaryMultiCallable[_risk_service_pb2.EngageKillSwitchRequest, _risk_service_pb2.EngageKillSwitchResponse]  # type: ignore[assignment]
     """Halts trading and cancels working entries; with FLATTEN also closes every position. Engaged already is no error: the mode
     may be raised from CANCEL_ONLY to FLATTEN. Works while the exchange cannot be reached.
+
+    With `accounts/-` it is every account's. All are asked, whatever becomes of one; if any of them fails the call does, and its
+    message says where the switch is engaged.
     """
     ReleaseKillSwitch: _aio.UnaryUnaryMultiCallable[_risk_service_pb2.ReleaseKillSwitchRequest, _risk_service_pb2.ReleaseKillSwitchResponse]  # type: ignore[assignment]
     """Lets trading go on. Limits that are still broken halt or reduce it again. Not engaged is no error."""
@@ -99,6 +105,9 @@ class RiskServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_risk_service_pb2.EngageKillSwitchResponse, _abc.Awaitable[_risk_service_pb2.EngageKillSwitchResponse]]:
         """Halts trading and cancels working entries; with FLATTEN also closes every position. Engaged already is no error: the mode
         may be raised from CANCEL_ONLY to FLATTEN. Works while the exchange cannot be reached.
+
+        With `accounts/-` it is every account's. All are asked, whatever becomes of one; if any of them fails the call does, and its
+        message says where the switch is engaged.
         """
 
     @_abc_1.abstractmethod

@@ -25,7 +25,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Status(_message.Message):
-    """How the daemon is."""
+    """How the daemon is with one of its accounts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -47,6 +47,8 @@ class Status(_message.Message):
         """The kill switch is engaged."""
         STATE_FENCED: Status._State.ValueType  # 5
         """Another daemon has taken the journal: this one does nothing more."""
+        STATE_FAILED: Status._State.ValueType  # 6
+        """Something ended the account, and the daemon went on without it: see reasons. It is taken up again after a while."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Whether it can trade. New values may be added."""
@@ -63,6 +65,8 @@ class Status(_message.Message):
     """The kill switch is engaged."""
     STATE_FENCED: Status.State.ValueType  # 5
     """Another daemon has taken the journal: this one does nothing more."""
+    STATE_FAILED: Status.State.ValueType  # 6
+    """Something ended the account, and the daemon went on without it: see reasons. It is taken up again after a while."""
 
     MODE_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
@@ -91,6 +95,8 @@ class Status(_message.Message):
     UNCLEAN_START_FIELD_NUMBER: _builtins.int
     STALE_INSTRUMENTS_FIELD_NUMBER: _builtins.int
     QUARANTINED_COUNT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    BALANCES_AGE_FIELD_NUMBER: _builtins.int
     mode: _mode_pb2.Mode.ValueType
     """How real the trading is."""
     state: Global___Status.State.ValueType
@@ -121,6 +127,8 @@ class Status(_message.Message):
     """Whether the daemon before this one ended without saying so: killed, crashed, or the power was gone."""
     quarantined_count: _builtins.int
     """How much market data was held back since the start because it can't be, or hardly. Diagnose tells the reasons."""
+    account: _builtins.str
+    """Which account this is about, as `accounts/{account}`."""
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Why it is not READY, for people. Empty when it is."""
@@ -171,6 +179,10 @@ class Status(_message.Message):
         "instruments/btcusdt".
         """
 
+    @_builtins.property
+    def balances_age(self) -> _duration_pb2.Duration:
+        """How long ago the exchange last said of every balance what the journal says. Absent before the first time."""
+
     def __init__(
         self,
         *,
@@ -201,10 +213,12 @@ class Status(_message.Message):
         unclean_start: _builtins.bool = ...,
         stale_instruments: _abc.Iterable[_builtins.str] | None = ...,
         quarantined_count: _builtins.int = ...,
+        account: _builtins.str = ...,
+        balances_age: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["current_time", b"current_time", "exchange_age", b"exchange_age", "kept_age", b"kept_age", "lease_remaining", b"lease_remaining", "loop_lag", b"loop_lag", "market_data_age", b"market_data_age", "reconcile_age", b"reconcile_age", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["balances_age", b"balances_age", "current_time", b"current_time", "exchange_age", b"exchange_age", "kept_age", b"kept_age", "lease_remaining", b"lease_remaining", "loop_lag", b"loop_lag", "market_data_age", b"market_data_age", "reconcile_age", b"reconcile_age", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_time", b"current_time", "exchange", b"exchange", "exchange_age", b"exchange_age", "feed", b"feed", "head_hash", b"head_hash", "head_sequence", b"head_sequence", "journal_bytes", b"journal_bytes", "journal_id", b"journal_id", "kept_age", b"kept_age", "kept_sequence", b"kept_sequence", "lease_remaining", b"lease_remaining", "loop_lag", b"loop_lag", "market_data_age", b"market_data_age", "mode", b"mode", "quarantined_count", b"quarantined_count", "queue_depth", b"queue_depth", "reasons", b"reasons", "reconcile_age", b"reconcile_age", "stale_instruments", b"stale_instruments", "start_time", b"start_time", "state", b"state", "unclean_start", b"unclean_start", "unknown_order_count", b"unknown_order_count", "unknown_orders", b"unknown_orders", "unprotected_positions", b"unprotected_positions", "version", b"version", "wal_bytes", b"wal_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "balances_age", b"balances_age", "current_time", b"current_time", "exchange", b"exchange", "exchange_age", b"exchange_age", "feed", b"feed", "head_hash", b"head_hash", "head_sequence", b"head_sequence", "journal_bytes", b"journal_bytes", "journal_id", b"journal_id", "kept_age", b"kept_age", "kept_sequence", b"kept_sequence", "lease_remaining", b"lease_remaining", "loop_lag", b"loop_lag", "market_data_age", b"market_data_age", "mode", b"mode", "quarantined_count", b"quarantined_count", "queue_depth", b"queue_depth", "reasons", b"reasons", "reconcile_age", b"reconcile_age", "stale_instruments", b"stale_instruments", "start_time", b"start_time", "state", b"state", "unclean_start", b"unclean_start", "unknown_order_count", b"unknown_order_count", "unknown_orders", b"unknown_orders", "unprotected_positions", b"unprotected_positions", "version", b"version", "wal_bytes", b"wal_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -288,7 +302,7 @@ class Plugin(_message.Message):
     summary: _builtins.str
     """What it does, in one line."""
     enabled: _builtins.bool
-    """Whether the configuration uses it."""
+    """Whether the configuration of any account uses it."""
     def __init__(
         self,
         *,

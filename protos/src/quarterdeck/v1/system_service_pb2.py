@@ -28,15 +28,21 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from quarterdeck.v1 import system_pb2 as quarterdeck_dot_v1_dot_system__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#quarterdeck/v1/system_service.proto\x12\x0equarterdeck.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bquarterdeck/v1/system.proto\"\x12\n\x10GetStatusRequest\"V\n\x11GetStatusResponse\x12&\n\x06status\x18\x01 \x01(\x0b\x32\x16.quarterdeck.v1.Status\x12\x19\n\x11snapshot_sequence\x18\x02 \x01(\x03\"\xa3\x01\n\x0f\x44iagnoseRequest\x12\x45\n\x05\x64\x65pth\x18\x01 \x01(\x0e\x32%.quarterdeck.v1.DiagnoseRequest.DepthB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x00\x88\x01\x01\"?\n\x05\x44\x65pth\x12\x15\n\x11\x44\x45PTH_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x44\x45PTH_QUICK\x10\x01\x12\x0e\n\nDEPTH_FULL\x10\x02\x42\x08\n\x06_depth\"X\n\x10\x44iagnoseResponse\x12)\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x17.quarterdeck.v1.Finding\x12\x19\n\x11snapshot_sequence\x18\x02 \x01(\x03\"\x12\n\x10ReconcileRequest\"\xa3\x02\n\x11ReconcileResponse\x12\x13\n\x0b\x64ifferences\x18\x01 \x03(\t\x12\x13\n\x0border_count\x18\x02 \x01(\x05\x12\x16\n\x0eposition_count\x18\x03 \x01(\x05\x12\x14\n\x0c\x62ooked_count\x18\x04 \x01(\x05\x12\x16\n\x0e\x61\x64justed_count\x18\x05 \x01(\x05\x12\x13\n\x0b\x61sked_count\x18\x06 \x01(\x05\x12\x12\n\nlook_count\x18\x07 \x01(\x05\x12-\n\tlook_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11snapshot_sequence\x18\n \x01(\x03\"\x93\x01\n\x12ListPluginsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12:\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.quarterdeck.v1.Plugin.KindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x00\x88\x01\x01\x42\x07\n\x05_kind\"r\n\x13ListPluginsResponse\x12\'\n\x07plugins\x18\x01 \x03(\x0b\x32\x16.quarterdeck.v1.Plugin\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x19\n\x11snapshot_sequence\x18\x03 \x01(\x03\x32\xda\x02\n\rSystemService\x12P\n\tGetStatus\x12 .quarterdeck.v1.GetStatusRequest\x1a!.quarterdeck.v1.GetStatusResponse\x12M\n\x08\x44iagnose\x12\x1f.quarterdeck.v1.DiagnoseRequest\x1a .quarterdeck.v1.DiagnoseResponse\x12P\n\tReconcile\x12 .quarterdeck.v1.ReconcileRequest\x1a!.quarterdeck.v1.ReconcileResponse\x12V\n\x0bListPlugins\x12\".quarterdeck.v1.ListPluginsRequest\x1a#.quarterdeck.v1.ListPluginsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#quarterdeck/v1/system_service.proto\x12\x0equarterdeck.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bquarterdeck/v1/system.proto\"Q\n\x10GetStatusRequest\x12=\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB,\xbaH)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\xd8\x01\x01\"\x80\x01\n\x11GetStatusResponse\x12&\n\x06status\x18\x01 \x01(\x0b\x32\x16.quarterdeck.v1.Status\x12\x19\n\x11snapshot_sequence\x18\x02 \x01(\x03\x12(\n\x08\x61\x63\x63ounts\x18\x03 \x03(\x0b\x32\x16.quarterdeck.v1.Status\"\xe2\x01\n\x0f\x44iagnoseRequest\x12\x45\n\x05\x64\x65pth\x18\x01 \x01(\x0e\x32%.quarterdeck.v1.DiagnoseRequest.DepthB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x00\x88\x01\x01\x12=\n\x07\x61\x63\x63ount\x18\x02 \x01(\tB,\xbaH)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\xd8\x01\x01\"?\n\x05\x44\x65pth\x12\x15\n\x11\x44\x45PTH_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x44\x45PTH_QUICK\x10\x01\x12\x0e\n\nDEPTH_FULL\x10\x02\x42\x08\n\x06_depth\"X\n\x10\x44iagnoseResponse\x12)\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x17.quarterdeck.v1.Finding\x12\x19\n\x11snapshot_sequence\x18\x02 \x01(\x03\"Q\n\x10ReconcileRequest\x12=\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB,\xbaH)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\xd8\x01\x01\"\xa3\x02\n\x11ReconcileResponse\x12\x13\n\x0b\x64ifferences\x18\x01 \x03(\t\x12\x13\n\x0border_count\x18\x02 \x01(\x05\x12\x16\n\x0eposition_count\x18\x03 \x01(\x05\x12\x14\n\x0c\x62ooked_count\x18\x04 \x01(\x05\x12\x16\n\x0e\x61\x64justed_count\x18\x05 \x01(\x05\x12\x13\n\x0b\x61sked_count\x18\x06 \x01(\x05\x12\x12\n\nlook_count\x18\x07 \x01(\x05\x12-\n\tlook_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11snapshot_sequence\x18\n \x01(\x03\"\x93\x01\n\x12ListPluginsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12:\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.quarterdeck.v1.Plugin.KindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x00\x88\x01\x01\x42\x07\n\x05_kind\"r\n\x13ListPluginsResponse\x12\'\n\x07plugins\x18\x01 \x03(\x0b\x32\x16.quarterdeck.v1.Plugin\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x19\n\x11snapshot_sequence\x18\x03 \x01(\x03\x32\xda\x02\n\rSystemService\x12P\n\tGetStatus\x12 .quarterdeck.v1.GetStatusRequest\x1a!.quarterdeck.v1.GetStatusResponse\x12M\n\x08\x44iagnose\x12\x1f.quarterdeck.v1.DiagnoseRequest\x1a .quarterdeck.v1.DiagnoseResponse\x12P\n\tReconcile\x12 .quarterdeck.v1.ReconcileRequest\x1a!.quarterdeck.v1.ReconcileResponse\x12V\n\x0bListPlugins\x12\".quarterdeck.v1.ListPluginsRequest\x1a#.quarterdeck.v1.ListPluginsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quarterdeck.v1.system_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_GETSTATUSREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_GETSTATUSREQUEST'].fields_by_name['account']._serialized_options = b'\272H)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\330\001\001'
   _globals['_DIAGNOSEREQUEST'].fields_by_name['depth']._loaded_options = None
   _globals['_DIAGNOSEREQUEST'].fields_by_name['depth']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_DIAGNOSEREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_DIAGNOSEREQUEST'].fields_by_name['account']._serialized_options = b'\272H)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\330\001\001'
+  _globals['_RECONCILEREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_RECONCILEREQUEST'].fields_by_name['account']._serialized_options = b'\272H)r$2\"^accounts/[a-z0-9][a-z0-9-]{0,62}$\330\001\001'
   _globals['_LISTPLUGINSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTPLUGINSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTPLUGINSREQUEST'].fields_by_name['page_token']._loaded_options = None
@@ -44,23 +50,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPLUGINSREQUEST'].fields_by_name['kind']._loaded_options = None
   _globals['_LISTPLUGINSREQUEST'].fields_by_name['kind']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_GETSTATUSREQUEST']._serialized_start=178
-  _globals['_GETSTATUSREQUEST']._serialized_end=196
-  _globals['_GETSTATUSRESPONSE']._serialized_start=198
-  _globals['_GETSTATUSRESPONSE']._serialized_end=284
-  _globals['_DIAGNOSEREQUEST']._serialized_start=287
-  _globals['_DIAGNOSEREQUEST']._serialized_end=450
-  _globals['_DIAGNOSEREQUEST_DEPTH']._serialized_start=377
-  _globals['_DIAGNOSEREQUEST_DEPTH']._serialized_end=440
-  _globals['_DIAGNOSERESPONSE']._serialized_start=452
-  _globals['_DIAGNOSERESPONSE']._serialized_end=540
-  _globals['_RECONCILEREQUEST']._serialized_start=542
-  _globals['_RECONCILEREQUEST']._serialized_end=560
-  _globals['_RECONCILERESPONSE']._serialized_start=563
-  _globals['_RECONCILERESPONSE']._serialized_end=854
-  _globals['_LISTPLUGINSREQUEST']._serialized_start=857
-  _globals['_LISTPLUGINSREQUEST']._serialized_end=1004
-  _globals['_LISTPLUGINSRESPONSE']._serialized_start=1006
-  _globals['_LISTPLUGINSRESPONSE']._serialized_end=1120
-  _globals['_SYSTEMSERVICE']._serialized_start=1123
-  _globals['_SYSTEMSERVICE']._serialized_end=1469
+  _globals['_GETSTATUSREQUEST']._serialized_end=259
+  _globals['_GETSTATUSRESPONSE']._serialized_start=262
+  _globals['_GETSTATUSRESPONSE']._serialized_end=390
+  _globals['_DIAGNOSEREQUEST']._serialized_start=393
+  _globals['_DIAGNOSEREQUEST']._serialized_end=619
+  _globals['_DIAGNOSEREQUEST_DEPTH']._serialized_start=546
+  _globals['_DIAGNOSEREQUEST_DEPTH']._serialized_end=609
+  _globals['_DIAGNOSERESPONSE']._serialized_start=621
+  _globals['_DIAGNOSERESPONSE']._serialized_end=709
+  _globals['_RECONCILEREQUEST']._serialized_start=711
+  _globals['_RECONCILEREQUEST']._serialized_end=792
+  _globals['_RECONCILERESPONSE']._serialized_start=795
+  _globals['_RECONCILERESPONSE']._serialized_end=1086
+  _globals['_LISTPLUGINSREQUEST']._serialized_start=1089
+  _globals['_LISTPLUGINSREQUEST']._serialized_end=1236
+  _globals['_LISTPLUGINSRESPONSE']._serialized_start=1238
+  _globals['_LISTPLUGINSRESPONSE']._serialized_end=1352
+  _globals['_SYSTEMSERVICE']._serialized_start=1355
+  _globals['_SYSTEMSERVICE']._serialized_end=1701
 # @@protoc_insertion_point(module_scope)

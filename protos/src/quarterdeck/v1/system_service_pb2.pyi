@@ -28,12 +28,17 @@ class GetStatusRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """Only of this account, as `accounts/{account}`. Empty means all."""
     def __init__(
         self,
+        *,
+        account: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -47,21 +52,27 @@ class GetStatusResponse(_message.Message):
 
     STATUS_FIELD_NUMBER: _builtins.int
     SNAPSHOT_SEQUENCE_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
     snapshot_sequence: _builtins.int
-    """The journal position this answer reflects."""
+    """The journal position this answer reflects, in the journal of that account."""
     @_builtins.property
     def status(self) -> _system_pb2.Status:
-        """How the daemon is."""
+        """How the daemon is: as the account that is worst off."""
+
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[_system_pb2.Status]:
+        """How each account is, by name."""
 
     def __init__(
         self,
         *,
         status: _system_pb2.Status | None = ...,
         snapshot_sequence: _builtins.int = ...,
+        accounts: _abc.Iterable[_system_pb2.Status] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["snapshot_sequence", b"snapshot_sequence", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "snapshot_sequence", b"snapshot_sequence", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -97,16 +108,20 @@ class DiagnoseRequest(_message.Message):
     """Everything: the journal is folded again from its first event, which takes a while."""
 
     DEPTH_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     depth: Global___DiagnoseRequest.Depth.ValueType
     """How much is looked at. Absent means DEPTH_QUICK."""
+    account: _builtins.str
+    """The account to look over, as `accounts/{account}`. Empty means the only one; where there are several, one has to be named."""
     def __init__(
         self,
         *,
         depth: Global___DiagnoseRequest.Depth.ValueType | None = ...,
+        account: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_depth", b"_depth", "depth", b"depth"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_depth", b"_depth", "depth", b"depth"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_depth", b"_depth", "account", b"account", "depth", b"depth"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__depth: _TypeAlias = _typing.Literal["depth"]  # noqa: Y015
     _WhichOneofArgType__depth: _TypeAlias = _typing.Literal["_depth", b"_depth"]  # noqa: Y015
@@ -148,12 +163,17 @@ class ReconcileRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """The account to compare, as `accounts/{account}`. Empty means the only one; where there are several, one has to be named."""
     def __init__(
         self,
+        *,
+        account: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -267,7 +287,7 @@ class ListPluginsResponse(_message.Message):
     next_page_token: _builtins.str
     """Empty when there is no more."""
     snapshot_sequence: _builtins.int
-    """The journal position when this was read. Plugins do not change while the daemon runs."""
+    """The journal position when this was read; 0 if there are several accounts. Plugins do not change while the daemon runs."""
     @_builtins.property
     def plugins(self) -> _containers.RepeatedCompositeFieldContainer[_system_pb2.Plugin]:
         """One page."""

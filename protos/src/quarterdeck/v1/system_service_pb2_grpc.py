@@ -28,7 +28,8 @@ if _version_not_supported:
 class SystemServiceStub:
     """Says how the daemon is, and of what it is made. For load balancers there is the standard grpc.health.v1 service.
 
-    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST.
+    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST; those that take an account with NOT_FOUND and
+    ACCOUNT_NOT_FOUND.
     """
 
     def __init__(self, channel):
@@ -62,11 +63,12 @@ class SystemServiceStub:
 class SystemServiceServicer:
     """Says how the daemon is, and of what it is made. For load balancers there is the standard grpc.health.v1 service.
 
-    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST.
+    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST; those that take an account with NOT_FOUND and
+    ACCOUNT_NOT_FOUND.
     """
 
     def GetStatus(self, request, context):
-        """Reads the daemon's status. Answers in every state.
+        """Reads the daemon's status, and that of each of its accounts. Answers in every state.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,7 +134,8 @@ def add_SystemServiceServicer_to_server(servicer, server):
 class SystemService:
     """Says how the daemon is, and of what it is made. For load balancers there is the standard grpc.health.v1 service.
 
-    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST.
+    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST; those that take an account with NOT_FOUND and
+    ACCOUNT_NOT_FOUND.
     """
 
     @staticmethod

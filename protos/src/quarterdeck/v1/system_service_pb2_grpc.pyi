@@ -29,7 +29,8 @@ GRPC_VERSION: str
 class SystemServiceStub:
     """Says how the daemon is, and of what it is made. For load balancers there is the standard grpc.health.v1 service.
 
-    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST.
+    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST; those that take an account with NOT_FOUND and
+    ACCOUNT_NOT_FOUND.
     """
 
     @_typing.overload
@@ -37,7 +38,7 @@ class SystemServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SystemServiceAsyncStub: ...
     GetStatus: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.GetStatusRequest, _system_service_pb2.GetStatusResponse]
-    """Reads the daemon's status. Answers in every state."""
+    """Reads the daemon's status, and that of each of its accounts. Answers in every state."""
     Diagnose: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.DiagnoseRequest, _system_service_pb2.DiagnoseResponse]
     """Checks the daemon's promises, each by itself, while it goes on trading. Answers in every state."""
     Reconcile: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.ReconcileRequest, _system_service_pb2.ReconcileResponse]
@@ -56,12 +57,13 @@ class SystemServiceStub:
 class SystemServiceAsyncStub(SystemServiceStub):
     """Says how the daemon is, and of what it is made. For load balancers there is the standard grpc.health.v1 service.
 
-    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST.
+    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST; those that take an account with NOT_FOUND and
+    ACCOUNT_NOT_FOUND.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetStatus: _aio.UnaryUnaryMultiCallable[_system_service_pb2.GetStatusRequest, _system_service_pb2.GetStatusResponse]  # type: ignore[assignment]
-    """Reads the daemon's status. Answers in every state."""
+    """Reads the daemon's status, and that of each of its accounts. Answers in every state."""
     Diagnose: _aio.UnaryUnaryMultiCallable[_system_service_pb2.DiagnoseRequest, _system_service_pb2.DiagnoseResponse]  # type: ignore[assignment]
     """Checks the daemon's promises, each by itself, while it goes on trading. Answers in every state."""
     Reconcile: _aio.UnaryUnaryMultiCallable[_system_service_pb2.ReconcileRequest, _system_service_pb2.ReconcileResponse]  # type: ignore[assignment]
@@ -79,7 +81,8 @@ class SystemServiceAsyncStub(SystemServiceStub):
 class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
     """Says how the daemon is, and of what it is made. For load balancers there is the standard grpc.health.v1 service.
 
-    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST.
+    Every method may fail with INVALID_ARGUMENT and INVALID_REQUEST; those that take an account with NOT_FOUND and
+    ACCOUNT_NOT_FOUND.
     """
 
     @_abc_1.abstractmethod
@@ -88,7 +91,7 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _system_service_pb2.GetStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_system_service_pb2.GetStatusResponse, _abc.Awaitable[_system_service_pb2.GetStatusResponse]]:
-        """Reads the daemon's status. Answers in every state."""
+        """Reads the daemon's status, and that of each of its accounts. Answers in every state."""
 
     @_abc_1.abstractmethod
     def Diagnose(

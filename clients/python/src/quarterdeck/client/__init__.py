@@ -14,9 +14,11 @@ clients, `aio.py` and `sync.py` make calls, `cursor.py` keeps a reader's place i
 from quarterdeck.client import events
 from quarterdeck.client.aio import AsyncListing, AsyncStream
 from quarterdeck.client.answers import (
+    AccountHalt,
     BotChanged,
     ComputedSize,
     Diagnosis,
+    Halted,
     OrderChanged,
     OrderCreated,
     OrdersChanged,
@@ -92,6 +94,7 @@ from quarterdeck.client.sync import SyncListing, SyncStream
 __all__ = [
     "DEFAULT_TARGET",
     "Account",
+    "AccountHalt",
     "AccountOverview",
     "AccountState",
     "AlreadyExists",
@@ -116,6 +119,7 @@ __all__ = [
     "FieldViolation",
     "Fill",
     "Finding",
+    "Halted",
     "Holding",
     "Instrument",
     "InternalError",

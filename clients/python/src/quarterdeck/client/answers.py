@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from quarterdeck.client.resources import Bot, Finding, NewOrder, Order, Refusal, RiskState, Sizing, SizingStep
+from quarterdeck.client.resources import (
+    Bot,
+    Finding,
+    NewOrder,
+    Order,
+    Refusal,
+    RiskState,
+    Sizing,
+    SizingStep,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,22 @@ class RiskStateChanged:
 
     risk_state: RiskState
     sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountHalt:
+    """What became of an account whose kill switch was engaged. `account` is its name."""
+
+    account: str
+    risk_state: RiskState
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Halted(RiskStateChanged):
+    """The same of the kill switch of each account that was asked, by name; the rest is the first one's."""
+
+    accounts: tuple[AccountHalt, ...]
 
 
 @dataclass(frozen=True, slots=True)

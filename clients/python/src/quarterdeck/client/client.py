@@ -18,6 +18,7 @@ from quarterdeck.client.groups.positions import Positions
 from quarterdeck.client.groups.risk import Risk
 from quarterdeck.client.groups.sizing import Sizings
 from quarterdeck.client.groups.system import System
+from quarterdeck.client.names import DEFAULT_ACCOUNT
 from quarterdeck.client.options import Options
 from quarterdeck.client.rpc import L
 from quarterdeck.client.sync import SyncLink
@@ -46,9 +47,11 @@ class Api(Generic[L]):
     `client.link.unary(Unary(GetOrderRequest(…), read))`.
     """
 
-    def __init__(self, link: L, account: str) -> None:
+    def __init__(self, link: L, account: str | None) -> None:
         self.link: L = link
-        self.account = account
+        self.account = account or DEFAULT_ACCOUNT
+        """Whose orders, positions and events the methods are about."""
+        self._account = account
         self.system: System[L] = System(link, account)
         self.accounts: Accounts[L] = Accounts(link, account)
         self.market: Market[L] = Market(link, account)
@@ -72,11 +75,14 @@ class Client(Api[AsyncLink]):
         cls,
         target: str = DEFAULT_TARGET,
         *,
-        account: str = "main",
+        account: str | None = None,
         options: Options | None = None,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> Self:
-        """A client of the daemon at `host:port` or `unix:path`; the connection is made by the first call."""
+        """A client of the daemon at `host:port` or `unix:path`; the connection is made by the first call.
+
+        `account` is which of its accounts, `main` if not given. A daemon that has several wants it named.
+        """
         options = options or Options()
         settings = _channel_options(options)
         channel = (
@@ -88,7 +94,11 @@ class Client(Api[AsyncLink]):
 
     def with_options(self, **changes: Any) -> Self:  # noqa: ANN401 - the fields of Options
         """The same channel with other patience: `client.with_options(timeout=1).system.status()`."""
-        return type(self)(AsyncLink(self.link.channel, replace(self.link.options, **changes)), self.account)
+        return type(self)(AsyncLink(self.link.channel, replace(self.link.options, **changes)), self._account)
+
+    def for_account(self, account: str) -> Self:
+        """The same channel for another of the daemon's accounts."""
+        return type(self)(self.link, account)
 
     async def close(self) -> None:
         """Close the channel; calls under way fail."""
@@ -111,11 +121,14 @@ class SyncClient(Api[SyncLink]):
         cls,
         target: str = DEFAULT_TARGET,
         *,
-        account: str = "main",
+        account: str | None = None,
         options: Options | None = None,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> Self:
-        """A client of the daemon at `host:port` or `unix:path`; the connection is made by the first call."""
+        """A client of the daemon at `host:port` or `unix:path`; the connection is made by the first call.
+
+        `account` is which of its accounts, `main` if not given. A daemon that has several wants it named.
+        """
         options = options or Options()
         settings = _channel_options(options)
         channel = (
@@ -127,7 +140,11 @@ class SyncClient(Api[SyncLink]):
 
     def with_options(self, **changes: Any) -> Self:  # noqa: ANN401 - the fields of Options
         """The same channel with other patience: `client.with_options(timeout=1).system.status()`."""
-        return type(self)(SyncLink(self.link.channel, replace(self.link.options, **changes)), self.account)
+        return type(self)(SyncLink(self.link.channel, replace(self.link.options, **changes)), self._account)
+
+    def for_account(self, account: str) -> Self:
+        """The same channel for another of the daemon's accounts."""
+        return type(self)(self.link, account)
 
     def close(self) -> None:
         """Close the channel; calls under way fail."""

@@ -35,7 +35,7 @@ class EventCursor:
         """Asks for the journal's present position, if the reader starts from now."""
         if self._token or self._position is not None:
             return None
-        return Unary(GetStatusRequest(), self._start)
+        return Unary(GetStatusRequest(account=self._parent), self._start)
 
     def _start(self, answer: GetStatusResponse) -> None:
         self._position = answer.snapshot_sequence

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+DEFAULT_ACCOUNT = "main"
+"""What a daemon's account is called if nobody says otherwise."""
+
+ALL_ACCOUNTS = "accounts/-"
+"""Every account of a daemon, where that is allowed."""
+
 
 def account_name(account: str) -> str:
     """`accounts/{account}`."""

@@ -65,10 +65,14 @@ class Account(Named):
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """How much an account has of one currency, without unrealized profit."""
+    """How much an account has of one currency, without unrealized profit.
+
+    `confirm_time` is when the exchange last said the same; `None` before the first time, and in events.
+    """
 
     currency: str
     wallet: Decimal
+    confirm_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,12 +433,13 @@ class RiskState:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How the daemon is.
+    """How the daemon is with one of its accounts.
 
     `market_data_age` is `None` before the first market observation, `exchange_age` before the exchange's first answer,
     `reconcile_age` before journal and exchange were first found to agree, `lease_remaining` without a lease that runs
-    out, and `kept_age` while the newest kept state is an earlier daemon's. `unknown_orders` are the first few of
-    `unknown_order_count`; these and `unprotected_positions` are names.
+    out, and `kept_age` while the newest kept state is an earlier daemon's. `balances_age` is how long ago the exchange
+    last said of every balance what the journal says; `None` before the first time. `unknown_orders` are the first few
+    of `unknown_order_count`; these, `unprotected_positions` and `account` are names.
     """
 
     mode: Mode
@@ -464,6 +469,8 @@ class Status:
     unclean_start: bool
     stale_instruments: tuple[str, ...]
     quarantined_count: int
+    account: str
+    balances_age: timedelta | None
 
 
 @dataclass(frozen=True, slots=True)

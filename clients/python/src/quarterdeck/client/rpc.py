@@ -14,6 +14,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from quarterdeck.client.aio import AsyncLink, AsyncListing, AsyncStream
 from quarterdeck.client.calls import Pages, Stream, Unary
+from quarterdeck.client.names import DEFAULT_ACCOUNT, account_name
 from quarterdeck.client.sync import SyncLink, SyncListing, SyncStream
 
 P = ParamSpec("P")
@@ -23,11 +24,16 @@ L = TypeVar("L", AsyncLink, SyncLink)
 
 
 class Group(Generic[L]):
-    """Methods that belong together, on one link, for one account."""
+    """Methods that belong together, on one link, for one account.
 
-    def __init__(self, link: L, account: str) -> None:
+    `chosen` is its name where the account was chosen and nothing otherwise: a request that may leave the account out
+    then means the daemon's only one, whatever that is called.
+    """
+
+    def __init__(self, link: L, account: str | None) -> None:
         self.link: L = link
-        self.account = account
+        self.account = account or DEFAULT_ACCOUNT
+        self.chosen = account_name(account or "")
 
 
 class rpc(Generic[P, C]):  # noqa: N801 - a decorator, used like `property`

@@ -13,15 +13,15 @@ STATES = numbers(DaemonState, system_pb2.Status.State, "STATE")
 VERDICTS = numbers(Verdict, system_pb2.Finding.Verdict, "VERDICT")
 
 
-def status_message(status: DaemonStatus, journal_id: str, head: int, account: str) -> system_pb2.Status:
-    """How the daemon is. `head` is the last event recorded, `account` the name of what it trades."""
+def status_message(status: DaemonStatus, account: str) -> system_pb2.Status:
+    """How the daemon is with the account of that name."""
     message = system_pb2.Status(
         mode=mode_number(status.mode),
         state=STATES[status.state],
         reasons=[prose(reason) for reason in status.reasons],
         version=status.version,
-        journal_id=journal_id,
-        head_sequence=head,
+        journal_id=status.journal_id,
+        head_sequence=status.head,
         exchange=status.exchange,
         feed=status.feed,
         unknown_order_count=status.unknown_order_count,
@@ -35,11 +35,12 @@ def status_message(status: DaemonStatus, journal_id: str, head: int, account: st
         unclean_start=status.unclean_start,
         stale_instruments=[names.instrument(each) for each in status.stale_instruments],
         quarantined_count=status.quarantined_count,
+        account=account,
     )
     set_time(message.start_time, status.start_time)
     set_time(message.current_time, status.current_time)
     set_span(message.loop_lag, status.loop_lag)
-    for name in ("market_data_age", "exchange_age", "reconcile_age", "lease_remaining", "kept_age"):
+    for name in ("market_data_age", "exchange_age", "reconcile_age", "lease_remaining", "kept_age", "balances_age"):
         span: int | None = getattr(status, name)
         if span is not None:
             set_span(getattr(message, name), max(span, 0))

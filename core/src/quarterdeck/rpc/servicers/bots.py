@@ -53,7 +53,6 @@ class BotServicer(Servicer, BotServiceServicer):
 
     @override
     async def CreateBot(self, request: CreateBotRequest, context: Context) -> CreateBotResponse:
-        names.check_account(request.bot.account, self._account, "bot.account")
         spec: BotSpec = read_spec(request.bot, request.bot_id)
         recorded = await self._deck.submit(CreateBot(spec), identity(request))
         sequence = place_of(recorded, await self._settled())

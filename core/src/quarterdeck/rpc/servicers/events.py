@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from quarterdeck.domain.errors import CallerError, InvalidRequest, Unavailable
-from quarterdeck.rpc import names, pages
+from quarterdeck.rpc import pages
 from quarterdeck.rpc.convert.envelope import EVENT_TYPES
 from quarterdeck.rpc.facade import Deck
 from quarterdeck.rpc.limits import BATCH_BYTES, BATCH_EVENTS, PAGE, Limits
@@ -53,7 +53,6 @@ class EventServicer(Servicer):
 
     async def StreamEvents(self, request: StreamEventsRequest, context: Context) -> None:  # noqa: N802 - the contract's name
         """Send every event after a position, and go on as they are recorded."""
-        names.check_account(request.parent, self._account, "parent")
         wanted = _wanted(request.event_types)
         position = self._start(request)
         at_once = min(request.batch_size, BATCH_EVENTS)
@@ -134,7 +133,6 @@ class EventServicer(Servicer):
 
     async def ListEvents(self, request: ListEventsRequest, _context: Context) -> bytes:  # noqa: N802 - the contract's name
         """A page of what has been recorded, oldest first."""
-        names.check_account(request.parent, self._account, "parent")
         wanted = _wanted(request.event_types)
         token = pages.read_token(request)
         head = self._deck.events.head

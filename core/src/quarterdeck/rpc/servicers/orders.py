@@ -53,13 +53,12 @@ class OrderServicer(Servicer, OrderServiceServicer):
 
     @override
     async def GetOrder(self, request: GetOrderRequest, context: Context) -> GetOrderResponse:
-        order_id = names.id_within(request.name, self._account, names.ORDERS, "name")
+        order_id = names.last_id(request.name)
         sequence = await self._settled()
         return GetOrderResponse(order=await self._order(order_id), snapshot_sequence=sequence)
 
     @override
     async def ListOrders(self, request: ListOrdersRequest, context: Context) -> ListOrdersResponse:
-        names.check_account(request.parent, self._account, "parent")
         symbol, bot_id = _filter(request.instrument, request.bot)
         if request.open_only:
             sequence = await self._settled()
@@ -86,7 +85,6 @@ class OrderServicer(Servicer, OrderServiceServicer):
 
     @override
     async def ListFills(self, request: ListFillsRequest, context: Context) -> ListFillsResponse:
-        names.check_account(request.parent, self._account, "parent")
         symbol, bot_id = _filter(request.instrument, request.bot)
         order_id = names.id_within(request.order, self._account, names.ORDERS, "order") if request.order else None
         token = pages.read_token(request)
@@ -106,7 +104,6 @@ class OrderServicer(Servicer, OrderServiceServicer):
 
     @override
     async def CreateOrder(self, request: CreateOrderRequest, context: Context) -> CreateOrderResponse:
-        names.check_account(request.parent, self._account, "parent")
         order = submit_order(request.order, request.order_id)
         if request.validate_only:
             return await self._try_order(order)
@@ -137,7 +134,7 @@ class OrderServicer(Servicer, OrderServiceServicer):
 
     @override
     async def AmendOrder(self, request: AmendOrderRequest, context: Context) -> AmendOrderResponse:
-        order_id = names.id_within(request.name, self._account, names.ORDERS, "name")
+        order_id = names.last_id(request.name)
         recorded = await self._deck.submit(amend_order(request, order_id), identity(request))
         self._check_approved(recorded)
         sequence = place_of(recorded, await self._settled())
@@ -145,21 +142,20 @@ class OrderServicer(Servicer, OrderServiceServicer):
 
     @override
     async def CancelOrder(self, request: CancelOrderRequest, context: Context) -> CancelOrderResponse:
-        order_id = names.id_within(request.name, self._account, names.ORDERS, "name")
+        order_id = names.last_id(request.name)
         recorded = await self._deck.submit(CancelOrder(order_id), identity(request))
         sequence = place_of(recorded, await self._settled())
         return CancelOrderResponse(order=await self._order(order_id), sequence=sequence)
 
     @override
     async def ResolveOrder(self, request: ResolveOrderRequest, context: Context) -> ResolveOrderResponse:
-        order_id = names.id_within(request.name, self._account, names.ORDERS, "name")
+        order_id = names.last_id(request.name)
         recorded = await self._deck.submit(ResolveOrder(order_id, request.reason), identity(request))
         sequence = place_of(recorded, await self._settled())
         return ResolveOrderResponse(order=await self._order(order_id), sequence=sequence)
 
     @override
     async def CancelAllOrders(self, request: CancelAllOrdersRequest, context: Context) -> CancelAllOrdersResponse:
-        names.check_account(request.parent, self._account, "parent")
         symbol, bot_id = _filter(request.instrument, request.bot)
         recorded = await self._deck.submit(CancelAllOrders(symbol, bot_id), identity(request))
         sequence = place_of(recorded, await self._settled())
@@ -168,7 +164,7 @@ class OrderServicer(Servicer, OrderServiceServicer):
 
     @override
     async def ClosePosition(self, request: ClosePositionRequest, context: Context) -> ClosePositionResponse:
-        symbol = names.id_within(request.name, self._account, names.POSITIONS, "name")
+        symbol = names.last_id(request.name)
         _, bot_id = _filter("", request.bot)
         recorded = await self._deck.submit(ClosePosition(symbol, bot_id), identity(request))
         self._check_approved(recorded)

@@ -28,7 +28,7 @@ class PositionServicer(Servicer, PositionServiceServicer):
 
     @override
     async def GetPosition(self, request: GetPositionRequest, context: Context) -> GetPositionResponse:
-        symbol = names.id_within(request.name, self._account, names.POSITIONS, "name")
+        symbol = names.last_id(request.name)
         sequence = await self._settled()
         deck = self._deck
         position = deck.state.positions.get(symbol)
@@ -39,7 +39,6 @@ class PositionServicer(Servicer, PositionServiceServicer):
 
     @override
     async def ListPositions(self, request: ListPositionsRequest, context: Context) -> ListPositionsResponse:
-        names.check_account(request.parent, self._account, "parent")
         sequence = await self._settled()
         page = self._listings.page(request, sequence, self._open_positions)
         return ListPositionsResponse(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing_extensions import override
 
 from quarterdeck.engine.inputs import EngageKillSwitch, ReleaseKillSwitch
-from quarterdeck.rpc import names, pages
+from quarterdeck.rpc import pages
 from quarterdeck.rpc.convert.account import risk_state_message
 from quarterdeck.rpc.convert.sizing import limit_messages
 from quarterdeck.rpc.facade import Deck
@@ -33,13 +33,11 @@ class RiskServicer(Servicer, RiskServiceServicer):
 
     @override
     async def GetRiskState(self, request: GetRiskStateRequest, context: Context) -> GetRiskStateResponse:
-        names.check_account(request.parent, self._account, "parent")
         sequence = await self._settled()
         return GetRiskStateResponse(risk_state=self._risk_state(), snapshot_sequence=sequence)
 
     @override
     async def ListRiskLimits(self, request: ListRiskLimitsRequest, context: Context) -> ListRiskLimitsResponse:
-        names.check_account(request.parent, self._account, "parent")
         sequence = await self._settled()
         page = self._listings.page(request, sequence, lambda: limit_messages(self._deck.limits()))
         return ListRiskLimitsResponse(
@@ -48,7 +46,6 @@ class RiskServicer(Servicer, RiskServiceServicer):
 
     @override
     async def EngageKillSwitch(self, request: EngageKillSwitchRequest, context: Context) -> EngageKillSwitchResponse:
-        names.check_account(request.parent, self._account, "parent")
         flatten = request.mode == EngageKillSwitchRequest.KILL_MODE_FLATTEN
         recorded = await self._deck.submit(EngageKillSwitch(request.reason, flatten), identity(request))
         sequence = place_of(recorded, await self._settled())
@@ -56,7 +53,6 @@ class RiskServicer(Servicer, RiskServiceServicer):
 
     @override
     async def ReleaseKillSwitch(self, request: ReleaseKillSwitchRequest, context: Context) -> ReleaseKillSwitchResponse:
-        names.check_account(request.parent, self._account, "parent")
         recorded = await self._deck.submit(ReleaseKillSwitch(request.reason), identity(request))
         sequence = place_of(recorded, await self._settled())
         return ReleaseKillSwitchResponse(risk_state=self._risk_state(), sequence=sequence)

@@ -31,7 +31,6 @@ class SizingServicer(Servicer, SizingServiceServicer):
 
     @override
     async def GetRiskRatio(self, request: GetRiskRatioRequest, context: Context) -> GetRiskRatioResponse:
-        names.check_account(request.parent, self._account, "parent")
         sequence = await self._settled()
         basis = asked_amount(request.balance)
         if basis is None:
@@ -47,7 +46,6 @@ class SizingServicer(Servicer, SizingServiceServicer):
 
     @override
     async def ComputeSize(self, request: ComputeSizeRequest, context: Context) -> ComputeSizeResponse:
-        names.check_account(request.parent, self._account, "parent")
         entry = asked_amount(request.entry_price)
         order = SubmitOrder(
             "",

@@ -22,12 +22,12 @@ class Bots(Group[L]):
     @rpc
     def get(self, bot: str) -> Unary[Bot]:
         """One bot."""
-        return Unary(pb.GetBotRequest(name=bot_name(bot)), resource(Bot, "bot"))
+        return Unary(pb.GetBotRequest(name=bot_name(bot), account=self.chosen), resource(Bot, "bot"))
 
     @rpc
     def list(self) -> Pages[Bot]:
         """All bots, by name."""
-        return Pages(pb.ListBotsRequest(), resources(Bot, "bots"))
+        return Pages(pb.ListBotsRequest(account=self.chosen), resources(Bot, "bots"))
 
     @rpc
     def create(
@@ -54,13 +54,13 @@ class Bots(Group[L]):
     @rpc
     def start(self, bot: str, *, request_id: str | None = None) -> Unary[BotChanged]:
         """Set a stopped, paused or failed bot running. Unless it was paused, its strategy begins anew."""
-        request = pb.StartBotRequest(name=bot_name(bot), request_id=request_id or new_request_id())
+        request = pb.StartBotRequest(name=bot_name(bot), account=self.chosen, request_id=request_id or new_request_id())
         return Unary(request, resource(BotChanged))
 
     @rpc
     def pause(self, bot: str, *, request_id: str | None = None) -> Unary[BotChanged]:
         """Let a running bot see the market, and open nothing."""
-        request = pb.PauseBotRequest(name=bot_name(bot), request_id=request_id or new_request_id())
+        request = pb.PauseBotRequest(name=bot_name(bot), account=self.chosen, request_id=request_id or new_request_id())
         return Unary(request, resource(BotChanged))
 
     @rpc
@@ -70,6 +70,7 @@ class Bots(Group[L]):
         """Stop a bot and cancel its working entries. Its share of the position stays, protected, or is closed."""
         request = pb.StopBotRequest(
             name=bot_name(bot),
+            account=self.chosen,
             position_policy=number(pb.StopBotRequest.PositionPolicy.DESCRIPTOR, position_policy),
             request_id=request_id or new_request_id(),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from quarterdeck.client.calls import Feed, Pages, Stream, Unary, resource, resources
 from quarterdeck.client.convert import Interval, Moment, interval_of, moment
@@ -21,12 +21,15 @@ class Market(Group[L]):
     @rpc
     def instrument(self, instrument: str) -> Unary[Instrument]:
         """One instrument."""
-        return Unary(pb.GetInstrumentRequest(name=instrument_name(instrument)), resource(Instrument, "instrument"))
+        return Unary(
+            pb.GetInstrumentRequest(name=instrument_name(instrument), account=self.chosen),
+            resource(Instrument, "instrument"),
+        )
 
     @rpc
     def instruments(self) -> Pages[Instrument]:
         """All instruments, by name."""
-        return Pages(pb.ListInstrumentsRequest(), resources(Instrument, "instruments"))
+        return Pages(pb.ListInstrumentsRequest(account=self.chosen), resources(Instrument, "instruments"))
 
     @rpc
     def candles(
@@ -44,21 +47,23 @@ class Market(Group[L]):
             interval=interval_of(interval),
             start_time=moment(start),
             end_time=moment(end),
+            account=self.chosen,
         )
         return Pages(request, resources(Candle, "candles"), limit)
 
     @rpc
     def stream_quotes(self, instruments: Iterable[str] = ()) -> Stream[Quote]:
         """The newest quote of each of these instruments (of all, if none is named), and then its changes."""
-        request = pb.StreamQuotesRequest(instruments=[instrument_name(each) for each in instruments])
+        request = pb.StreamQuotesRequest(instruments=_names(instruments), account=self.chosen)
         return Feed(request, resource(Quote, "quote"))
 
     @rpc
     def stream_candles(self, instruments: Iterable[str] = (), interval: Interval | None = None) -> Stream[Candle]:
         """Candles as they grow and close, of these instruments and this interval; of all that is not named."""
         request = pb.StreamCandlesRequest(
-            instruments=[instrument_name(each) for each in instruments],
+            instruments=_names(instruments),
             interval=interval_of(interval),
+            account=self.chosen,
         )
         return Feed(request, resource(Candle, "candle"))
 
@@ -68,11 +73,15 @@ class Market(Group[L]):
 
         At most `depth` levels of each side. One that is not `usable` takes the place of all that was told before.
         """
-        request = pb.StreamOrderBooksRequest(instruments=[instrument_name(each) for each in instruments], depth=depth)
+        request = pb.StreamOrderBooksRequest(instruments=_names(instruments), depth=depth, account=self.chosen)
         return Feed(request, resource(OrderBook, "order_book"))
 
     @rpc
     def stream_tickers(self, instruments: Iterable[str] = ()) -> Stream[Ticker]:
         """The newest ticker of each of these instruments (of all, if none is named), and then its changes."""
-        request = pb.StreamTickersRequest(instruments=[instrument_name(each) for each in instruments])
+        request = pb.StreamTickersRequest(instruments=_names(instruments), account=self.chosen)
         return Feed(request, resource(Ticker, "ticker"))
+
+
+def _names(instruments: Iterable[str]) -> Sequence[str]:
+    return [instrument_name(each) for each in instruments]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from quarterdeck.client.answers import RiskStateChanged
+from quarterdeck.client.answers import Halted, RiskStateChanged
 from quarterdeck.client.calls import Pages, Unary, new_request_id, resource, resources
 from quarterdeck.client.convert import number
-from quarterdeck.client.names import account_name
+from quarterdeck.client.names import ALL_ACCOUNTS, account_name
 from quarterdeck.client.resources import RiskLimit, RiskState
 from quarterdeck.client.rpc import Group, L, rpc
 from quarterdeck.client.words import KillMode
@@ -28,7 +28,7 @@ class Risk(Group[L]):
     @rpc
     def engage_kill_switch(
         self, reason: str, *, mode: KillMode = "CANCEL_ONLY", request_id: str | None = None
-    ) -> Unary[RiskStateChanged]:
+    ) -> Unary[Halted]:
         """Halt trading and cancel working entries; with `"FLATTEN"` also close every position."""
         request = pb.EngageKillSwitchRequest(
             parent=account_name(self.account),
@@ -36,7 +36,22 @@ class Risk(Group[L]):
             reason=reason,
             request_id=request_id or new_request_id(),
         )
-        return Unary(request, resource(RiskStateChanged))
+        return Unary(request, resource(Halted))
+
+    @rpc
+    def halt_all(self, reason: str, *, mode: KillMode = "CANCEL_ONLY", request_id: str | None = None) -> Unary[Halted]:
+        """Engage the kill switch of every account of the daemon. If one fails, the others are halted all the same.
+
+        Raises:
+            QuarterdeckError: an account failed; the text says which, and where the switch is engaged.
+        """
+        request = pb.EngageKillSwitchRequest(
+            parent=ALL_ACCOUNTS,
+            mode=number(pb.EngageKillSwitchRequest.KillMode.DESCRIPTOR, mode),
+            reason=reason,
+            request_id=request_id or new_request_id(),
+        )
+        return Unary(request, resource(Halted))
 
     @rpc
     def release_kill_switch(self, reason: str, *, request_id: str | None = None) -> Unary[RiskStateChanged]:

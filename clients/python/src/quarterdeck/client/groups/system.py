@@ -17,19 +17,24 @@ class System(Group[L]):
 
     @rpc
     def status(self) -> Unary[Status]:
-        """The daemon's status. Answers in every state of the daemon."""
-        return Unary(pb.GetStatusRequest(), resource(Status, "status"))
+        """How the daemon is: as the account that was chosen, else as the one that is worst off. Answers always."""
+        return Unary(pb.GetStatusRequest(account=self.chosen), resource(Status, "status"))
+
+    @rpc
+    def statuses(self) -> Unary[list[Status]]:
+        """How each account of the daemon is, by name. Answers always."""
+        return Unary(pb.GetStatusRequest(), resources(Status, "accounts"))
 
     @rpc
     def diagnose(self, depth: DiagnosisDepth = "QUICK") -> Unary[Diagnosis]:
         """What the daemon's checks of itself find. `FULL` folds the whole journal again, which takes a while."""
         wanted = number(pb.DiagnoseRequest.Depth.DESCRIPTOR, depth)
-        return Unary(pb.DiagnoseRequest(depth=wanted), resource(Diagnosis))
+        return Unary(pb.DiagnoseRequest(depth=wanted, account=self.chosen), resource(Diagnosis))
 
     @rpc
     def reconcile(self) -> Unary[Reconciliation]:
         """Compare the journal with the exchange now, and bring it to where the exchange is."""
-        return Unary(pb.ReconcileRequest(), resource(Reconciliation))
+        return Unary(pb.ReconcileRequest(account=self.chosen), resource(Reconciliation))
 
     @rpc
     def plugins(self, kind: PluginKind | None = None) -> Pages[Plugin]:
