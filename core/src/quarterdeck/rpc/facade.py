@@ -40,8 +40,8 @@ class DaemonState(StrEnum):
 class DaemonStatus:
     """How the daemon is with an account. Times and ages in nanoseconds; an age is None before the first of its kind.
 
-    Orders are named by their ids, positions and instruments by symbols; `unknown_orders` are the first few. `head` is the
-    last event recorded.
+    Orders are named by their ids, positions and instruments by symbols; `unknown_orders` are the first few. `head`
+    is the last event recorded.
     """
 
     mode: str
