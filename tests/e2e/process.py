@@ -43,8 +43,12 @@ class Running(Protocol):
 class DaemonProcess:
     """`quarterdeck serve` on a configuration in a folder; can be killed and started again on the same journal."""
 
-    def __init__(self, folder: Path, config: str) -> None:
+    def __init__(self, folder: Path, config: str, **more: str) -> None:
+        """`more` are the configurations of further accounts, by the names of their files."""
         self.folder = folder
+        self.configs = ["quarterdeck.toml", *(f"{name}.toml" for name in more)]
+        for name, text in more.items():
+            (folder / f"{name}.toml").write_text(text, encoding="utf-8")
         self.log = folder / "daemon.log"
         self.address = f"127.0.0.1:{_free_port()}"
         (folder / "quarterdeck.toml").write_text(config, encoding="utf-8")
@@ -67,7 +71,8 @@ class DaemonProcess:
 
     def launch(self, environment: Mapping[str, str] = {}) -> None:
         """Start it, with variables beside our own, and wait for nothing."""
-        self._process = self._run(["serve", "--config", "quarterdeck.toml", "--listen", self.address], environment)
+        configs = [part for name in self.configs for part in ("--config", name)]
+        self._process = self._run(["serve", *configs, "--listen", self.address], environment)
 
     def wait_ready(self) -> None:
         """Wait until it takes calls.

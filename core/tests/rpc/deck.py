@@ -244,6 +244,7 @@ class FakeDeck:
         self.history = FakeHistory(self)
         self.archive: dict[str, Order] = {}
         self.time = START
+        self.confirmed = {"USDT": START}
         self._held: asyncio.Event | None = None
         self.step(OpenAccount("demo", "USDT", (("USDT", Decimal(10_000)),)))
         self.step(Quote("btcusdt", START, BTC_PRICE, 1.0, BTC_PRICE, 1.0))
@@ -361,6 +362,7 @@ class FakeDeck:
             settle="USDT",
             journal_id=self.journal_id,
             head=self.events.head,
+            balances_age=5 * SECOND,
         )
 
     async def reconcile(self) -> Reconciled:

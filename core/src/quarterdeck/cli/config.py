@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from quarterdeck.cli.command import Cli, command, group
 from quarterdeck.cli.problem import Problem
 from quarterdeck.cli.toml import written
+from quarterdeck.daemon.apart import Claims, Named, check_apart
 from quarterdeck.daemon.config import TEMPLATE, Config, load
 from quarterdeck.daemon.parts import build_parts
 from quarterdeck.plugin.loader import build, choose
@@ -41,15 +42,29 @@ def init(cli: Cli, path: ConfigPath = DEFAULT_PATH) -> None:
 
 
 @command(app, asks_daemon=False)
-def check(cli: Cli, path: ConfigPath = DEFAULT_PATH) -> None:
-    """Check a configuration, the plugins it names and their settings, without starting anything."""
-    config = load(path)
+def check(
+    cli: Cli,
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE...", help="The configurations of one daemon, an account each.")
+    ] = None,
+) -> None:
+    """Check configurations, the plugins they name and their settings, and that one daemon can have them all."""
+    files = [Named(str(path), load(path)) for path in paths or [DEFAULT_PATH]]
+    check_apart(files)
+    claims = Claims()
+    checked = [_checked(each, claims) for each in files]
+    told = "\n".join(f"{each['path']} is good: mode {each['mode']}, {', '.join(each['plugins'])}." for each in checked)
+    cli.out.answer(checked[0] if len(checked) == 1 else {"files": checked}, told)
+
+
+def _checked(file: Named, claims: Claims) -> dict[str, Any]:
+    path, config = file
     parts = build_parts(config)
+    claims.claim(config.account.id, parts.exchange)
     for bot in config.bots:
         where = f"bots.{bot.id}"
         build(choose(parts.plugins.strategies, bot.strategy, f"{where}.strategy"), bot.settings, f"{where}.settings")
-    said = f"{path} is good: mode {config.mode}, {', '.join(parts.names)}."
-    cli.out.answer({"path": str(path), "mode": config.mode, "plugins": parts.names}, said)
+    return {"path": path, "mode": config.mode, "plugins": parts.names}
 
 
 @command(app, asks_daemon=False)

@@ -1,29 +1,25 @@
-"""Owns the daemon as a process: the account's core, the gRPC server around it, signals and the service manager."""
+"""Owns the daemon as a process: its accounts, the gRPC server before them, signals and the service manager."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Self
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Self
 
 import structlog
 
-from quarterdeck.daemon import process, standby
+from quarterdeck.daemon import process
+from quarterdeck.daemon.apart import Claims
+from quarterdeck.daemon.berth import AGAIN_AFTER, AGAIN_AT_MOST, Berth
 from quarterdeck.daemon.config import Config, OnStop
 from quarterdeck.daemon.core import Core
-from quarterdeck.daemon.deck import Phase
 from quarterdeck.daemon.failpoints import failpoint
-from quarterdeck.daemon.journal import InUse
-from quarterdeck.daemon.lease import uptime
-from quarterdeck.daemon.notary import Notary
-from quarterdeck.daemon.parts import build_parts
 from quarterdeck.daemon.systemd import notify, watchdog_seconds
 from quarterdeck.domain.amounts import use_money_context
+from quarterdeck.domain.errors import ConfigError
 from quarterdeck.domain.market import SECOND
-from quarterdeck.engine.obstacles import STARTING
 from quarterdeck.plugin.fields import interval_ns
 from quarterdeck.rpc.server import Server
 
@@ -31,9 +27,6 @@ if sys.platform != "win32":
     import uvloop
 
 log = structlog.get_logger(__name__)
-
-#: Objects made before the youngest are looked through for garbage. Orders are many objects and hardly ever a cycle.
-GARBAGE = 50_000
 
 #: How `run` ends. 1 and 2 are the command line's: it could not start, and it was asked wrongly.
 STOPPED, FAILED, UNFINISHED, OVERDUE = 0, 3, 4, 5
@@ -43,64 +36,92 @@ TOLD_EVERY = 1.0
 
 
 class Daemon:
-    """A daemon. `open` reads its journal and answers calls, `take_up` brings the rest up, `stop` takes it down."""
+    """A daemon: accounts behind one address, which is the first one's `daemon.listen`."""
 
-    def __init__(self, config: Config, core: Core) -> None:
-        self.config = config
-        self.core = core
-        self.address = ""
-        """Where it can be reached, once opened."""
-        self._server = Server([core.deck])
+    def __init__(self, configs: Sequence[Config]) -> None:
+        """Build the parts of all accounts, and touch nothing yet.
+
+        Raises:
+            ConfigError: a plugin or its settings are wrong, or two accounts trade the same account at a venue.
+        """
+        self.config = configs[0]
+        self._server, claims = Server(), Claims()
+        self.berths = [Berth(config, self._server, claims) for config in configs]
         self._is_stopped = False
 
     @classmethod
-    async def open(cls, config: Config) -> Self:
-        """Read the journal and take calls: how it is can be asked, and the kill switch works. The rest waits.
+    async def start(cls, config: Config) -> Self:
+        """Take one account up, at the first attempt or not at all; for programs that hold a daemon.
 
         Raises:
             ConfigError: the configuration, a plugin, the data or the journal can't be used; nothing is left running.
         """
         use_money_context()
-        daemon = cls(config, await Core.open(config, build_parts(config), notary=Notary.open))
+        daemon = cls([config])
         try:
-            daemon.core.lease.now = uptime
-            daemon.address = await daemon._server.start(config.daemon.listen)
-            failpoint("start.serving")
+            await daemon.listen()
+            await daemon.berths[0].open()
+            await daemon.berths[0].take_up()
         except BaseException:
             await daemon.stop("the start failed")
             raise
         return daemon
 
-    @classmethod
-    async def start(cls, config: Config) -> Self:
-        """`open` and `take_up`, at the first attempt or not at all; for programs that hold a daemon.
+    @property
+    def address(self) -> str:
+        """Where it can be reached, once it listens."""
+        return self._server.address
+
+    @property
+    def core(self) -> Core:
+        """The first account's."""
+        core = self.berths[0].core
+        assert core is not None, "not up"
+        return core
+
+    async def listen(self) -> None:
+        """Let callers ask how it is. What else they may ask is each account's affair.
 
         Raises:
-            ConfigError: as for `open`.
+            ConfigError: the address is not this machine's own, or is taken.
         """
-        daemon = await cls.open(config)
-        try:
-            await daemon.take_up()
-        except BaseException:
-            await daemon.stop("the start failed")
-            raise
-        return daemon
+        for berth in self.berths:
+            await berth.show()
+        await self._server.start(self.config.daemon.listen)
 
-    async def take_up(self, *, persistently: bool = False) -> None:
-        """Take the account up; returns once all calls are taken and the bots are fed. See `Core.take_up`."""
-        await self.core.take_up(persistently=persistently)
-        if self.core.deck.damage:
-            log.error("quarantined", address=self.address, head=self.core.head)
-            return
-        failpoint("start.ready")
-        gc.collect()
-        gc.freeze()  # what is loaded by now stays; looking through it again and again costs a tenth of all CPU
-        gc.set_threshold(GARBAGE)
-        await self._server.serve(is_open=True)
-        log.info("ready", address=self.address, mode=self.config.mode, head=self.core.head)
+    async def live(self, asked: asyncio.Event) -> None:
+        """Have every account live until it is asked to stop, or until none is left."""
+        await asyncio.gather(*(self._keep(berth, asked) for berth in self.berths))
+
+    async def _keep(self, berth: Berth, asked: asyncio.Event) -> None:
+        """Have one account live, again after each failure, as long as another one lives."""
+        if len(self.berths) > 1:
+            structlog.contextvars.bind_contextvars(account=berth.account_id)
+        again = AGAIN_AFTER
+        while not asked.is_set():
+            try:
+                await berth.live(asked)
+            except Exception as error:  # noqa: BLE001 - whatever ended one account, the others go on
+                if berth.failure is None:
+                    again = AGAIN_AFTER
+                berth.failure = error
+                log.error("account_failed", error=repr(error))
+                if all(each.failure is not None for each in self.berths):
+                    asked.set()
+                    return
+                await berth.give_up(error)
+                berth.settled.set()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asked.wait(), again)
+                again = min(2 * again, AGAIN_AT_MOST)
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the daemon, if no account is left; of several the first one's."""
+        return self.berths[0].failure if all(each.failure is not None for each in self.berths) else None
 
     async def stop(self, reason: str, policy: OnStop | None = None) -> list[str]:
-        """Close the gate, wind the account up, let streams end with the last event, and close everything.
+        """Close the gates, wind the accounts up, let streams end with the last event, and close everything.
 
         Returns what could not be finished in time, in words; see `Core.wind_up`.
         """
@@ -108,88 +129,56 @@ class Daemon:
             return []
         self._is_stopped = True
         failpoint("stop.begun")
-        await self._server.serve(is_open=False)
-        left = await self.core.wind_up(reason, policy)
+        left = await asyncio.gather(*(berth.wind_up(reason, policy) for berth in self.berths))
         await self._server.stop()
         failpoint("stop.served")
-        await self.core.close(reason)
-        return left
+        await asyncio.gather(*(berth.close(reason) for berth in self.berths))
+        return [each for of_one in left for each in of_one]
 
 
-def run(config: Config, on_ready: Callable[[Daemon], None] = lambda _: None) -> int:
+def run(configs: Sequence[Config], on_ready: Callable[[Daemon], None] = lambda _: None) -> int:
     """Run a daemon until it is told to stop (SIGTERM or SIGINT) or can't go on; returns the exit code.
 
     Raises:
         ConfigError: it can't start.
     """
     process.harden()
-    return asyncio.run(_main(config, on_ready)) if sys.platform == "win32" else uvloop.run(_main(config, on_ready))
+    main = _main(configs, on_ready)
+    return asyncio.run(main) if sys.platform == "win32" else uvloop.run(main)
 
 
-async def _main(config: Config, on_ready: Callable[[Daemon], None]) -> int:
+async def _main(configs: Sequence[Config], on_ready: Callable[[Daemon], None]) -> int:
+    use_money_context()
     asked = asyncio.Event()
     process.on_stop_signal(asked.set)
-    daemon = await _opened(config, asked)
-    if daemon is None:
-        return STOPPED
+    daemon = Daemon(configs)
     with _watched(daemon):
         try:
-            failed = not await _live(daemon, asked, on_ready)
+            await daemon.listen()
+            told = asyncio.create_task(_say_ready(daemon, on_ready), name="ready")
+            await daemon.live(asked)
+            told.cancel()
         except BaseException:
             await daemon.stop("the start failed")
             raise
+        failure = daemon.failure
         notify(STOPPING=1, STATUS="stopping")
-        within = process.leave_after(interval_ns(config.daemon.stop_within) / SECOND, OVERDUE)
-        left = await daemon.stop("failed" if failed else "asked to")
+        longest = max(interval_ns(config.daemon.stop_within) for config in configs)
+        within = process.leave_after(longest / SECOND, OVERDUE)
+        reason = "asked to" if failure is None else "failed"
+        left = await daemon.stop("the start failed" if isinstance(failure, ConfigError) else reason)
         within.cancel()
-    if failed:
+    if isinstance(failure, ConfigError):
+        raise failure
+    if failure is not None:
         return FAILED
     return UNFINISHED if left else STOPPED
 
 
-async def _opened(config: Config, asked: asyncio.Event) -> Daemon | None:
-    """The daemon, as soon as the journal is not another's; None if it was asked to stop before."""
-    while True:
-        try:
-            return await Daemon.open(config)
-        except InUse as error:
-            if not config.journal.standby:
-                raise
-            if not await standby.wait(config, str(error), asked):
-                return None
-
-
-async def _live(daemon: Daemon, asked: asyncio.Event, on_ready: Callable[[Daemon], None]) -> bool:
-    """Take the account up and trade until somebody asks to stop; False if the daemon can't go on.
-
-    Raises:
-        ConfigError: the start shows that the configuration is wrong.
-    """
-    core = daemon.core
-    starting = asyncio.create_task(daemon.take_up(persistently=True), name="start")
-    stop, over = asyncio.create_task(asked.wait()), asyncio.create_task(core.ended())
-    try:
-        await _first(starting, stop, core.broken)
-        if core.broken.done() or stop.done():
-            return not core.broken.done()
-        starting.result()
-        on_ready(daemon)
-        await _first(stop, over)
-        if over.done() and over.exception() is not None:
-            return False
-        if not stop.done():
-            log.info("feed_ended", events=core.feed_events)
-            # History is over; the account can still be looked at, as long as the journal holds.
-            await _first(stop, core.broken)
-        return not core.broken.done()
-    finally:
-        for task in (starting, stop, over):
-            task.cancel()
-        await asyncio.gather(starting, stop, over, return_exceptions=True)
-
-
-async def _first(*of: asyncio.Future[Any]) -> None:
-    await asyncio.wait(of, return_when=asyncio.FIRST_COMPLETED)
+async def _say_ready(daemon: Daemon, on_ready: Callable[[Daemon], None]) -> None:
+    for berth in daemon.berths:
+        await berth.settled.wait()
+    on_ready(daemon)
 
 
 # ---------------------------------------------------------------- the service manager
@@ -210,11 +199,10 @@ def _watched(daemon: Daemon) -> Iterator[None]:
 
 async def _tell(daemon: Daemon) -> None:
     """READY once it is up, if only to say what it lacks: a daemon that waits for its venue is not to be restarted."""
-    deck, told, is_up = daemon.core.deck, "", False
+    told, is_up = "", False
     while True:
-        status = deck.status()
-        said = "; ".join([status.state, *status.reasons]).replace("\n", " ")
-        if not is_up and (deck.phase is Phase.RUNNING or STARTING in deck.machine.obstacles or deck.damage):
+        said = "; ".join(_said(berth, alone=len(daemon.berths) == 1) for berth in daemon.berths).replace("\n", " ")
+        if not is_up and all(berth.has_told for berth in daemon.berths):
             is_up = True
             notify(READY=1, STATUS=said)
         elif said != told:
@@ -223,8 +211,16 @@ async def _tell(daemon: Daemon) -> None:
         await asyncio.sleep(TOLD_EVERY if is_up else 0.05)
 
 
+def _said(berth: Berth, *, alone: bool) -> str:
+    status = berth.status
+    said = "; ".join([status.state, *status.reasons])
+    return said if alone else f"{berth.account_id}: {said}"
+
+
 async def _show_life(daemon: Daemon, every: float) -> None:
+    """As long as one account's commits end: an account that is stuck says so by itself, and holds no other up."""
     while True:
-        if daemon.core.pulse.is_alive:
+        cores = [berth.core for berth in daemon.berths if berth.core is not None]
+        if not cores or any(core.pulse.is_alive for core in cores):
             notify(WATCHDOG=1)
         await asyncio.sleep(every)

@@ -476,6 +476,7 @@ async def _survey(config: Config, parts: Parts, instruments: dict[str, Instrumen
         ConfigError: they do not go together, or the feed's data can't be used.
     """
     found = {one.symbol: one for one in await parts.exchange.instruments()}
+    parts.admit()
     await parts.feed.open(tuple(found.values()))
     for section in config.bots:
         check_section(section, parts, found)

@@ -24,7 +24,7 @@ from quarterdeck.daemon.loop import Loop
 from quarterdeck.daemon.market_data import MarketData
 from quarterdeck.daemon.market_watch import MarketWatch
 from quarterdeck.daemon.parts import Parts
-from quarterdeck.daemon.pulse import Pulse
+from quarterdeck.daemon.pulse import STUCK_AFTER, Pulse
 from quarterdeck.daemon.reconcile import Reconciler
 from quarterdeck.domain.bot import BotState
 from quarterdeck.domain.errors import AlreadyExists, RefusedByState, Unavailable
@@ -135,6 +135,11 @@ class DaemonDeck:
     def instruments(self) -> Mapping[str, Instrument]:
         """What can be traded, by id."""
         return self.machine.instruments
+
+    @property
+    def confirmed(self) -> Mapping[str, int]:
+        """When the venue last said of a currency's balance what the journal says."""
+        return self.reconciler.confirmed
 
     @property
     def is_settled(self) -> bool:
@@ -270,7 +275,14 @@ class DaemonDeck:
             settle=self.config.account.settle,
             journal_id=self.journal_id,
             head=self.events.head,
+            balances_age=self._balances_age(),
         )
+
+    def _balances_age(self) -> int | None:
+        """How old the oldest confirmation of a balance is; None if one was never confirmed."""
+        times = [self.confirmed.get(currency) for currency in self.state.ledger.totals]
+        known = [time for time in times if time is not None]
+        return self.clock.now() - min(known) if known and len(known) == len(times) else None
 
     async def diagnose(self, *, full: bool) -> Sequence[Finding]:
         """What its checks find, now."""
@@ -301,7 +313,7 @@ class DaemonDeck:
             return DaemonState.SAFE
         if self.state.trading_state is TradingState.HALTED:
             return DaemonState.KILLED
-        if self.journal_trouble():
+        if self.journal_trouble() or not self.pulse.is_alive:
             return DaemonState.SAFE
         obstacles = self.machine.obstacles
         if SYNCING in obstacles or (self.phase is Phase.STARTING and STARTING not in obstacles):
@@ -316,6 +328,7 @@ class DaemonDeck:
         if trouble := self.journal_trouble():  # the machine hears of it when the commit that waits has ended
             obstacles[JOURNAL] = Obstacle(JOURNAL, trouble)
         reasons += [str(obstacle) for obstacle in obstacles.values()]
+        reasons += [] if self.pulse.is_alive else [f"a commit has been under way for {STUCK_AFTER:g} s"]
         return reasons + [one for one in self.loop.anomalies if one not in reasons]
 
     def plugins(self) -> Sequence[PluginInfo]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from quarterdeck.daemon.config import Config, Mode
@@ -26,6 +26,8 @@ class Parts:
     feed: Feed
     deciders: Deciders
     used: tuple[Loaded[object], ...]
+    admit: Callable[[], None] = lambda: None
+    """Called once the venue has said who it is; raises ConfigError if it is not to be traded here."""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -93,6 +93,8 @@ class Reconciler:
         self._agreed_at = 0
         self.agreed_at: float | None = None
         """Event loop's time at which journal and venue were last found to agree."""
+        self.confirmed: dict[str, int] = {}
+        """When the venue last said of a currency's balance what the journal says, by our clock."""
 
     async def run(self) -> Reconciled:
         """Agree with the venue now. One at a time: who asks while it is under way gets what comes of that.
@@ -260,7 +262,9 @@ class Reconciler:
 
     async def _show(self, snapshot: VenueSnapshot, *, adjust: bool = False) -> Agreement:
         await self._loop.ask(Reconcile(snapshot, self._machine.state.moves, adjust))
-        return self._machine.agreement
+        agreement = self._machine.agreement
+        self.confirmed.update(dict.fromkeys(agreement.confirmed, snapshot.time))
+        return agreement
 
 
 def _id_of(moved: object) -> str:

@@ -250,11 +250,13 @@ class Agreement:
     """What came of a look at the venue.
 
     `differences` are left, in words; `asked` are link ids of orders that work here and that the venue did not list;
-    `booked` and `adjusted` count what moved the account. When the look was overtaken, nothing was done.
+    `booked` and `adjusted` count what moved the account; `confirmed` are the currencies of which both now say the same.
+    When the look was overtaken, nothing was done.
     """
 
     differences: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
     booked: int = 0
     adjusted: int = 0
+    confirmed: tuple[str, ...] = ()
     is_overtaken: bool = False

@@ -53,9 +53,12 @@ def reconcile(turn: Turn, item: Reconcile) -> Agreement:
             differences.append(f"order {order.order_id}: {order.state} here, not at the venue")
     for symbol, venue in _positions(turn, snapshot.positions):
         differences += _take_position(turn, symbol, venue, item, is_new=is_new)
+    confirmed: list[str] = []
     for currency in sorted(snapshot.balances.keys() | state.ledger.totals.keys()):
-        differences += _take_balance(turn, currency, snapshot.balances.get(currency, ZERO), item)
-    return Agreement(tuple(differences), tuple(asked), booked, state.moves - item.moves - booked)
+        found = list(_take_balance(turn, currency, snapshot.balances.get(currency, ZERO), item))
+        differences += found
+        confirmed += [] if found else [currency]
+    return Agreement(tuple(differences), tuple(asked), booked, state.moves - item.moves - booked, tuple(confirmed))
 
 
 # ---------------------------------------------------------------- orders

@@ -153,6 +153,18 @@ class Reminded(Protocol):
 
 
 @runtime_checkable
+class Identified(Protocol):
+    """An exchange whose account could be traded by others as well. Optional, for a venue behind a wire."""
+
+    @property
+    def identities(self) -> Collection[str]:
+        """What no two accounts of a daemon may have in common, for people too; nothing secret.
+
+        The key's from the beginning, the account's own once the instruments were read.
+        """
+
+
+@runtime_checkable
 class EmbeddedExchange(Exchange, Protocol):
     """A venue inside this process. It lives on the market events it is shown and starts from the journal's account."""
 

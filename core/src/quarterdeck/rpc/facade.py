@@ -257,6 +257,10 @@ class Deck(Shown, Protocol):
         """What can be traded, by id."""
 
     @property
+    def confirmed(self) -> Mapping[str, int]:
+        """When the venue last said of a currency's balance what the journal says, by the daemon's clock."""
+
+    @property
     def events(self) -> EventLog:
         """The durable events."""
 

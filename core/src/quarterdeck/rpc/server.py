@@ -43,6 +43,8 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._open: set[str] = set()
         """Names of the accounts that take commands."""
+        self.address = ""
+        """What clients reach it by, once started."""
         self._server: grpc.aio.Server | None = None
         for deck in decks:
             self._put(deck, Board(deck, self._pace, self._limits))
@@ -98,7 +100,8 @@ class Server:
                 board.tape.start()
         self._server = server
         await self.serve(is_open=False)
-        return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
+        self.address = listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
+        return self.address
 
     async def serve(self, *, is_open: bool, account_id: str = "") -> None:
         """Tell health checks whether an account takes commands, or all do. The services do if every account does.

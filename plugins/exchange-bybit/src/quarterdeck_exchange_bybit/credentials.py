@@ -6,6 +6,7 @@ import os
 import stat
 import tomllib
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
@@ -40,6 +41,11 @@ class Credentials:
 
     key: Secret
     secret: Secret
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells one key from another and does not give it away."""
+        return sha256(self.key.reveal().encode()).hexdigest()[:8]
 
 
 def load_credentials(source: str) -> Credentials:

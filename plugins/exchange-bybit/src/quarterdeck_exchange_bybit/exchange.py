@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -105,6 +105,15 @@ class BybitExchange:
             visibility=VISIBILITY,
             mode=MODES[self._settings.environment],
         )
+
+    @property
+    def identities(self) -> Collection[str]:
+        """The key, without showing it, and the account it turned out to belong to. Implements `plugin.Identified`."""
+        where = self._settings.site.rest
+        known = [f"key {self._credentials.fingerprint} at {where}"]
+        if self._account.key is not None:
+            known.append(f"account {self._account.key.user_id} at {where}")
+        return known
 
     @property
     def is_live(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from quarterdeck.domain.amounts import ZERO
@@ -28,13 +28,18 @@ def account_message(state: State, account: str) -> account_pb2.Account:
 
 
 def overview_message(
-    state: State, view: View, ratio: RiskRatio, limits: Sequence[LimitStatus], account: str
+    state: State,
+    view: View,
+    ratio: RiskRatio,
+    limits: Sequence[LimitStatus],
+    confirmed: Mapping[str, int],
+    account: str,
 ) -> account_pb2.AccountOverview:
     """Everything one looks at first. `ratio` is what one new trade may lose of the sizing basis."""
     equity, wallet = view.equity, state.wallet
     message = account_pb2.AccountOverview(
         account=account_message(state, account),
-        balances=[_balance(state, currency) for currency in sorted(state.ledger.totals)],
+        balances=[_balance(state, currency, confirmed.get(currency)) for currency in sorted(state.ledger.totals)],
         tier=ratio.tier,
         open_positions=sum(1 for position in state.positions.values() if position.quantity),
         open_orders=len(state.open_orders),
@@ -60,9 +65,11 @@ def sizing_basis(view: View) -> Decimal:
     return min(view.wallet, view.equity)
 
 
-def _balance(state: State, currency: str) -> account_pb2.Balance:
+def _balance(state: State, currency: str, confirmed: int | None) -> account_pb2.Balance:
     message = account_pb2.Balance(currency=currency)
     message.wallet.value = rounded(state.ledger.wallet(currency))
+    if confirmed is not None:
+        set_time(message.confirm_time, confirmed)
     return message
 
 

@@ -27,5 +27,5 @@ class AccountServicer(Servicer):
         sequence = await self._settled()
         deck = self._deck
         ratio = deck.risk_ratio(sizing_basis(deck.view))
-        overview = overview_message(deck.state, deck.view, ratio, deck.limits(), self._account)
+        overview = overview_message(deck.state, deck.view, ratio, deck.limits(), deck.confirmed, self._account)
         return GetAccountOverviewResponse(overview=overview, snapshot_sequence=sequence)

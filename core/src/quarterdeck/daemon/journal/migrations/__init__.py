@@ -7,6 +7,7 @@ step a journal is at is its `meta.schema_version`, which every Quarterdeck looks
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 
 from sqlalchemy import Connection
 
@@ -14,6 +15,9 @@ _FOLDER = Path(__file__).parent
 
 #: The newest step. A journal with a higher number was written by a newer Quarterdeck.
 SCHEMA_VERSION = max(int(each.name[:4]) for each in (_FOLDER / "versions").glob("[0-9]*.py"))
+
+#: Alembic's steps find the connection in a module, which two journals of one process would otherwise share.
+_ONE_AT_A_TIME = Lock()
 
 
 def upgrade(connection: Connection, current: int, target: int = SCHEMA_VERSION) -> None:
@@ -24,6 +28,6 @@ def upgrade(connection: Connection, current: int, target: int = SCHEMA_VERSION) 
     from alembic.script import ScriptDirectory  # noqa: PLC0415 - as said above
 
     steps = {int(script.revision): script.module for script in ScriptDirectory(_FOLDER).walk_revisions()}
-    with Operations.context(MigrationContext.configure(connection)):
+    with _ONE_AT_A_TIME, Operations.context(MigrationContext.configure(connection)):
         for number in range(current + 1, target + 1):
             steps[number].upgrade()
