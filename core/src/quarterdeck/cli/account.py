@@ -14,6 +14,7 @@ app = single()
 BALANCES: tuple[Column[Balance], ...] = (
     Column("currency", lambda each: each.currency),
     Figure("wallet", lambda each: figures.number(each.wallet)),
+    Column("confirmed", lambda each: f"{figures.moment(each.confirm_time)} UTC" if each.confirm_time else "not yet"),
 )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec
 import typer
 
 from quarterdeck.cli.failures import problem_of
-from quarterdeck.cli.options import DEFAULT_ACCOUNT, DEFAULT_ADDRESS, AccountOption, AddressOption, JsonOption, Shared
+from quarterdeck.cli.options import DEFAULT_ADDRESS, AccountOption, AddressOption, JsonOption, Shared
 from quarterdeck.cli.output import Output
 from quarterdeck.cli.problem import tell
 from quarterdeck.client import Client, Options, SyncClient
@@ -27,7 +27,8 @@ class Cli:
 
     def __init__(self, shared: Shared) -> None:
         self.address = shared.address or DEFAULT_ADDRESS
-        self.account = shared.account or DEFAULT_ACCOUNT
+        self.account = shared.account
+        """Which of the daemon's accounts; None if that was not said."""
         self.out = Output(as_json=shared.as_json)
 
     def daemon(self) -> SyncClient:

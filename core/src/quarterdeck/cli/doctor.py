@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import timedelta
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.text import Text
@@ -10,7 +11,9 @@ from rich.text import Text
 from quarterdeck.cli import figures
 from quarterdeck.cli.command import Cli, command, single
 from quarterdeck.cli.output import Column, Prose, table
-from quarterdeck.client import Finding, Options, SyncClient
+from quarterdeck.cli.status import AWAY, statuses
+from quarterdeck.client import Diagnosis, Finding, Options, Status, SyncClient, short_id
+from quarterdeck.client.words import DiagnosisDepth
 
 app = single()
 
@@ -37,12 +40,32 @@ def doctor(
     The daemon goes on trading meanwhile. Ends with 3 if a check has failed.
     """
     with cli.daemon() as daemon:
-        daemon.system.status()  # whether anybody answers is known sooner than what is wrong
+        accounts = statuses(cli, daemon)  # whether anybody answers is known sooner than what is wrong
     with SyncClient.connect(cli.address, account=cli.account, options=PATIENCE) as daemon:
-        found = daemon.system.diagnose("FULL" if full else "QUICK")
-    cli.out.answer(found, table(COLUMNS, found.findings, "Nothing was checked."))
-    if any(each.verdict == "FAILED" for each in found.findings):
+        depth: DiagnosisDepth = "FULL" if full else "QUICK"
+        if len(accounts) == 1:
+            found = daemon.system.diagnose(depth)
+            cli.out.answer(found, table(COLUMNS, found.findings, "Nothing was checked."))
+            is_broken = _is_broken(found)
+        else:
+            told = {short_id(each.account): _examined(daemon, each, depth) for each in accounts}
+            rows = [_Row(account, each) for account, found in told.items() for each in found.findings]
+            cli.out.answer({"accounts": told}, table(OF_SEVERAL, rows, "Nothing was checked."))
+            is_broken = any(_is_broken(each) for each in told.values())
+    if is_broken:
         raise typer.Exit(BROKEN)
+
+
+def _examined(daemon: SyncClient, account: Status, depth: DiagnosisDepth) -> Diagnosis:
+    """What is found in one of several accounts. One that is not taken up can't look, which is a finding, too."""
+    if account.state in AWAY:
+        why = f"{account.state}: {'; '.join(account.reasons)}"
+        return Diagnosis((Finding("state", (), "FAILED", why, {}, timedelta()),), account.head_sequence)
+    return daemon.for_account(short_id(account.account)).system.diagnose(depth)
+
+
+def _is_broken(found: Diagnosis) -> bool:
+    return any(each.verdict == "FAILED" for each in found.findings)
 
 
 def _verdict(finding: Finding) -> Text:
@@ -54,4 +77,18 @@ COLUMNS: tuple[Column[Finding], ...] = (
     Column("verdict", _verdict),
     Column("promises", lambda each: " ".join(each.invariants)),
     Prose("found", lambda each: each.detail),
+)
+
+
+class _Row(NamedTuple):
+    account: str
+    finding: Finding
+
+
+OF_SEVERAL: tuple[Column[_Row], ...] = (
+    Column("account", lambda row: row.account),
+    Column("check", lambda row: row.finding.check),
+    Column("verdict", lambda row: _verdict(row.finding)),
+    Column("promises", lambda row: " ".join(row.finding.invariants)),
+    Prose("found", lambda row: row.finding.detail),
 )

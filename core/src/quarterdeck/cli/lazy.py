@@ -37,9 +37,10 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "plugin": Entry("plugin", "Begin a plugin of your own."),
     },
     "Look": {
-        "status": Entry("status", "Show how the daemon is."),
+        "status": Entry("status", "Show how the daemon is, with each of its accounts."),
         "doctor": Entry("doctor", "Have the daemon check itself: each promise, and how it is kept."),
         "watch": Entry("watch", "Watch positions, profit, risk, bots and events as they change."),
+        "accounts": Entry("accounts", "List the accounts: how each is, and what it has."),
         "account": Entry("account", "Show balances, equity, risk and counts."),
         "positions": Entry("positions", "List what is held."),
         "orders": Entry("orders", "List orders, newest first: those that are not over, or all."),

@@ -33,7 +33,7 @@ class Shared:
 
 
 _ADDRESS_HELP = f"Where the daemon listens: host:port or unix:path. {DEFAULT_ADDRESS} if not given."
-_ACCOUNT_HELP = f"Which of its accounts; {DEFAULT_ACCOUNT!r} if not given."
+_ACCOUNT_HELP = f"Which of its accounts; {DEFAULT_ACCOUNT!r} or the only one if not given, all where that makes sense."
 
 AddressOption = Annotated[str | None, typer.Option("--address", metavar="ADDRESS", help=_ADDRESS_HELP)]
 AccountOption = Annotated[str | None, typer.Option("--account", metavar="ID", help=_ACCOUNT_HELP)]

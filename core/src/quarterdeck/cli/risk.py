@@ -11,7 +11,7 @@ from quarterdeck.cli import figures
 from quarterdeck.cli.command import Cli, command, group
 from quarterdeck.cli.options import RequestId
 from quarterdeck.cli.output import Column, Figure, fields, one, table
-from quarterdeck.client import RiskLimit, RiskState, RiskStateChanged
+from quarterdeck.client import RiskLimit, RiskState, RiskStateChanged, short_id
 
 app = group("Show the limits; halt trading and release it.")
 
@@ -41,12 +41,22 @@ def halt(
     flatten: Annotated[bool, typer.Option("--flatten", help="Close every position, too.")] = False,
     request_id: RequestId = None,
 ) -> None:
-    """Engage the kill switch: trading halts, working entries are canceled, stops stay."""
+    """Engage the kill switch: trading halts, working entries are canceled, stops stay.
+
+    That of every account, unless one is named.
+    """
     with cli.daemon() as daemon:
-        changed = daemon.risk.engage_kill_switch(
-            reason, mode="FLATTEN" if flatten else "CANCEL_ONLY", request_id=request_id
-        )
-    _changed(cli, changed)
+        engage = daemon.risk.engage_kill_switch if cli.account else daemon.risk.halt_all
+        halted = engage(reason, mode="FLATTEN" if flatten else "CANCEL_ONLY", request_id=request_id)
+    if len(halted.accounts) < 2:
+        _changed(cli, halted)
+        return
+    said = "\n".join(
+        f"{short_id(each.account)}: recorded at {each.sequence}: trading is "
+        f"{figures.word(each.risk_state.trading_state)}."
+        for each in halted.accounts
+    )
+    cli.out.answer({"accounts": halted.accounts}, said)
 
 
 @command(app)

@@ -9,10 +9,13 @@ from rich.text import Text
 
 from quarterdeck.cli import figures
 from quarterdeck.cli.command import Cli, command, single
-from quarterdeck.cli.output import fields
-from quarterdeck.client import Status
+from quarterdeck.cli.output import Column, Figure, Prose, fields, table
+from quarterdeck.client import Status, SyncClient, short_id
 
 app = single()
+
+AWAY = ("FAILED", "FENCED")
+"""States in which nothing can be asked of an account but how it is."""
 
 STYLES = {"READY": "green", "SYNCING": "yellow"}
 """How a daemon's state looks; any other is a reason to look closer."""
@@ -20,10 +23,34 @@ STYLES = {"READY": "green", "SYNCING": "yellow"}
 
 @command(app)
 def status(cli: Cli) -> None:
-    """Show how the daemon is."""
+    """Show how the daemon is, with each of its accounts."""
     with cli.daemon() as daemon:
-        found = daemon.system.status()
-    cli.out.answer(found, fields(_shown(found)))
+        found = statuses(cli, daemon)
+    if len(found) == 1:
+        cli.out.answer(found[0], fields(_shown(found[0])))
+    else:
+        cli.out.answer({"accounts": found}, table(ACCOUNTS, found, "There is no account."))
+
+
+def statuses(cli: Cli, daemon: SyncClient) -> list[Status]:
+    """How each account is that the user means."""
+    found = [] if cli.account else daemon.system.statuses()
+    return found if len(found) > 1 else [daemon.system.status()]
+
+
+ACCOUNTS: tuple[Column[Status], ...] = (
+    Column("account", lambda each: short_id(each.account)),
+    Column("state", lambda each: Text(figures.word(each.state), style=STYLES.get(each.state, "red"))),
+    Column("mode", lambda each: figures.word(each.mode)),
+    Column("exchange", lambda each: f"{each.exchange}, {_heard(each.exchange_age)}"),
+    Column("balances", lambda each: _confirmed(each.balances_age)),
+    Figure("journal at", lambda each: f"{each.head_sequence:,}"),
+    Prose("because", lambda each: "; ".join(each.reasons)),
+)
+
+
+def _confirmed(age: timedelta | None) -> str:
+    return "not confirmed yet" if age is None else f"confirmed {_ago(age)}"
 
 
 def _shown(found: Status) -> dict[str, str | Text]:
@@ -38,6 +65,7 @@ def _shown(found: Status) -> dict[str, str | Text]:
         "clock": f"{figures.moment(found.current_time)} UTC",
         "started": f"{figures.moment(found.start_time)} UTC",
         "agreed": "not yet" if found.reconcile_age is None else f"with the exchange {_ago(found.reconcile_age)}",
+        "balances": _confirmed(found.balances_age),
         "unknown orders": _named(found.unknown_orders, found.unknown_order_count),
         "unprotected": _named(found.unprotected_positions, len(found.unprotected_positions)),
         "event loop": f"{figures.milliseconds(found.loop_lag)} late at worst, {found.queue_depth:,} inputs wait",
