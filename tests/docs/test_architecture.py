@@ -59,8 +59,11 @@ ORDER = (
 LIFE = (
     Handover(f"{CORE}/daemon/app.py", "run", f"{CORE}/cli/serve.py"),
     Handover(f"{CORE}/daemon/process.py", "harden", f"{CORE}/daemon/app.py"),
+    Handover(f"{CORE}/daemon/berth.py", "Berth", f"{CORE}/daemon/app.py"),
+    Handover(f"{CORE}/daemon/apart.py", "Claims", f"{CORE}/daemon/app.py"),
     Handover(f"{CORE}/daemon/intake.py", "take_in", f"{CORE}/daemon/core.py"),
-    Handover(f"{CORE}/daemon/core.py", "take_up", f"{CORE}/daemon/app.py"),
+    Handover(f"{CORE}/rpc/routes.py", "Routes", f"{CORE}/rpc/server.py"),
+    Handover(f"{CORE}/daemon/core.py", "take_up", f"{CORE}/daemon/berth.py"),
     Handover(f"{CORE}/daemon/steps.py", "Persistently", f"{CORE}/daemon/core.py"),
     Handover(f"{CORE}/engine/obstacles.py", "Obstacle", f"{CORE}/daemon/steps.py"),
     Handover(f"{CORE}/daemon/stopping.py", "stand_down", f"{CORE}/daemon/core.py"),
