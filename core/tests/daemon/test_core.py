@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,10 +96,11 @@ class World:
     folder: Path
     venue: Elsewhere = field(default_factory=Elsewhere)
     toml: str = ""
+    admit: Callable[[], None] = lambda: None
 
     async def open(self) -> Core:
         deciders = Deciders(RatioSizer(), rules=[Rule()])
-        parts = Parts(loader.load(modules=[plugin], only=[]), self.venue, Live(), deciders, ())
+        parts = Parts(loader.load(modules=[plugin], only=[]), self.venue, Live(), deciders, (), self.admit)
         text = f'[journal]\nurl = "sqlite:///{self.folder / "journal.db"}"\n{self.toml}'
         return await Core.open(parse(text, "test"), parts, journal=self._journal)
 
@@ -179,6 +180,23 @@ async def test_what_shows_later_to_be_misconfigured_is_not_tried_again(world: Wo
     with pytest.raises(ConfigError, match="no such account"):
         await core.take_up(persistently=True)
     await core.close("failed")
+
+
+async def test_a_venue_s_account_that_is_not_to_be_traded_here_is_asked_no_more(world: World) -> None:
+    def refuse() -> None:
+        world.venue.diary.append("refused")
+        raise ConfigError("exchange: another account trades there")
+
+    world.admit = refuse
+    with pytest.raises(ConfigError, match="another account"):
+        await world.open()
+    assert world.venue.diary == ["instruments", "refused", "close"]
+    world.venue.failures = {"instruments": 1}
+    core = await world.open()
+    with pytest.raises(ConfigError, match="another account"):
+        await core.take_up(persistently=True)
+    await core.close("failed")
+    assert "open" not in world.venue.diary
 
 
 async def test_a_kill_switch_pulled_before_the_venue_is_reached_is_carried_out_then(world: World) -> None:

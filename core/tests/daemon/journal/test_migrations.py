@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -162,3 +163,13 @@ def test_a_step_the_database_refuses_leaves_everything_as_it_was(
     with pytest.raises(ConfigError, match=r"(?i)cannot open the journal .*unique"):
         Journal.open(url, "main")
     assert {name: found for name, found in everything(old).items() if not name.startswith("before_")} == before
+
+
+def test_journals_of_one_process_may_be_made_at_once(tmp_path: Path) -> None:
+    """Alembic's steps find their connection in a module, so two that run at once would work on one database."""
+    urls = [f"sqlite:///{tmp_path / str(number)}.db" for number in range(4)]
+    with ThreadPoolExecutor(len(urls)) as pool:
+        made = list(pool.map(lambda url: Journal.open(url, "main", sync=False), urls))
+    assert len({each.journal_id for each in made}) == len(urls)
+    for each in made:
+        each.close()
