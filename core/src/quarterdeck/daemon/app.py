@@ -105,10 +105,10 @@ class Daemon:
                 if berth.failure is None:
                     again = AGAIN_AFTER
                 berth.failure = error
-                log.error("account_failed", error=repr(error))
                 if all(each.failure is not None for each in self.berths):
                     asked.set()
                     return
+                log.error("account_failed", error=repr(error))
                 await berth.give_up(error)
                 berth.settled.set()
                 with suppress(TimeoutError):
