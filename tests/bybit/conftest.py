@@ -214,7 +214,7 @@ def daemon_books(client: SyncClient) -> Books:
     return {"order": orders, "trade": dict(trades), "position": dict(held), "wallet": dict(wallets)}
 
 
-def assert_agrees(ship: Ship, client: SyncClient, seconds: float = 30.0) -> None:
+def assert_agrees(ship: Ship, client: SyncClient, seconds: float = 60.0) -> None:
     """In the end both hold the same, the daemon is ready, and no order was taken in twice."""
     end = time.monotonic() + seconds
     while (found := ship.differences(client)) or client.system.status().state != "READY":
@@ -224,7 +224,7 @@ def assert_agrees(ship: Ship, client: SyncClient, seconds: float = 30.0) -> None
     assert len(ours) == len(set(ours))
 
 
-def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait for something to become true."""
     end = time.monotonic() + seconds
     while not condition():

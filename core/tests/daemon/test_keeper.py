@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,21 @@ async def test_what_is_up_to_date_is_not_written_again(tmp_path: Path) -> None:
     assert written is not None
     await asyncio.wrap_future(written)
     assert ship.keeper.flush(ship.state) is None
+    ship.journal.close()
+
+
+async def test_a_listing_waits_for_what_is_being_written_already(tmp_path: Path) -> None:
+    ship = await sail(tmp_path)
+    await buy(ship, "mine")
+    free = threading.Event()
+    ship.journal.write(ship.state.sequence, lambda _: free.wait(10))
+    ship.keeper.keep(ship.state)  # as it does now and then; the writer is not there yet
+    listing = asyncio.ensure_future(ship.history.order("mine"))
+    await asyncio.sleep(0.05)
+    free.set()
+    found = await listing
+    assert found is not None
+    assert found.order_id == "mine"
     ship.journal.close()
 
 

@@ -46,6 +46,8 @@ class Keeper:
         self._journal = journal
         self._notary = notary
         self._projections = Projections(journal)
+        self._writing: Future[None] | None = None
+        """The latest that was asked for; what was asked for before is written before it."""
         self._snapshot_sequence = 0
         self.kept_sequence = 0
         """Up to where the newest kept state reaches."""
@@ -88,13 +90,15 @@ class Keeper:
 
     def flush(self, state: State) -> Future[None] | None:
         """Bring the tables up to date; None if they are. Only while everything is settled."""
-        return self._projections.flush(state) if self._projections.cursor < state.sequence else None
+        if self._projections.cursor < state.sequence:
+            self._writing = self._projections.flush(state)
+        return None if self._writing is None or self._writing.done() else self._writing
 
     def snapshot(self, state: State) -> Future[None]:
         """Keep the state for the next start, and sign the head. Only while everything is settled."""
         self._snapshot_sequence = self.kept_sequence = state.sequence
         self.kept_at = asyncio.get_running_loop().time()
-        saved = save_state(self._journal, state, self._projections)
+        self._writing = saved = save_state(self._journal, state, self._projections)
         if self._notary is not None:
             self._notary.sign()
         return saved

@@ -15,7 +15,7 @@ from quarterdeck.domain.order import Order, OrderState
 from quarterdeck.engine.events import OrderFilled, PortfolioSnapshotTaken
 from quarterdeck.rpc.convert.envelope import decode
 
-EVENTS = [decode(entry.body) for entry in entries_of(history(11))]
+EVENTS = [decode(entry.body) for entry in entries_of(history(12))]
 STATE = folded(EVENTS)
 ORDERS = sorted(
     (STATE.open_orders | STATE.closed_orders).values(),
