@@ -13,26 +13,44 @@ from typing import Any
 
 import pytest
 
-from quarterdeck.client import SyncClient
+from quarterdeck.client import Options, SyncClient
 from quarterdeck.matching import VenueSettings
 from quarterdeck_bybit_simulator import LinkIds
 from tests.bybit.conftest import Ship, assert_agrees, sail, until
 
 CREATE, CANCEL, AMEND = "/v5/order/create", "/v5/order/cancel", "/v5/order/amend"
 D = Decimal
+PATIENT = Options(timeout=60, attempt_timeout=60)
 
 #: Answers that are no proof, each by the rule that gives it. The last ones close the method for a while.
 CODES = [10000, 10014, 10016, 10019, 170001, 170007, 170032, 170146, 170147, 20006, 500000]
 LIMITED = [429, 10006, 10403, 10429, 170005, 20003]
 BODIES = [(502, "<html>no</html>"), (503, ""), (200, "<html>busy</html>"), (200, ""), (200, '{"retCode": 0, "res')]
-AMBIGUOUS: list[dict[str, Any]] = [
+CODES_AND_PAGES: list[dict[str, Any]] = [
     *({"do": "code", "code": code} for code in CODES),
     *({"do": "http", "status": status, "body": body} for status, body in BODIES),
+]
+AMBIGUOUS: list[dict[str, Any]] = [
+    *CODES_AND_PAGES,
     *({"do": "code", "code": code} for code in LIMITED),
 ]
 LOST = [f"lost{number}usdt" for number in range(len(AMBIGUOUS))]
 TAKEN = [f"taken{number}usdt" for number in range(len(AMBIGUOUS))]
-OTHERS = ["twice", "again", "raced", "late", "grown", "cut", "half", "thin", "large", "nameless"]
+OTHERS = [
+    "twice",
+    "again",
+    "raced",
+    "late",
+    "grown",
+    "cut",
+    "half",
+    "thin",
+    "large",
+    "nameless",
+    "stale",
+    "phantom",
+    "asked",
+]
 
 
 @dataclass
@@ -87,6 +105,7 @@ def desk(ship: Ship) -> Iterator[Desk]:
         ship.mend()
         ship.simulator.settings.link_ids = LinkIds.ALWAYS
         ship.simulator.settings.split_keeps_link = True
+        ship.simulator.settings.read_lag = 0
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +200,28 @@ def test_an_amendment_to_less_than_was_filled_meanwhile(desk: Desk) -> None:
     desk.agree()
 
 
+@pytest.mark.parametrize("taken", [True, False])
+@pytest.mark.parametrize("rule", [CODES_AND_PAGES[0], CODES_AND_PAGES[-1]], ids=["code", "page"])
+def test_a_doubtful_answer_to_a_change_and_to_a_cancel(desk: Desk, rule: dict[str, Any], taken: bool) -> None:
+    """F12: what came of it is what the stream tells, and the wish may be told again."""
+    order = desk.rest("askedusdt", "0.1")
+    desk.ship.fault(match={"path": AMEND}, after=taken, count=1, **rule)
+    desk.client.orders.amend(order, limit_price=D(49_800))
+    until(lambda: desk.ship.simulator.faults.used)
+    desk.agree()
+    assert desk.client.orders.get(order).limit_price == D(49_800 if taken else 49_900)
+    desk.ship.fault(match={"path": CANCEL}, after=taken, count=1, **rule)
+    used = desk.ship.simulator.faults.used
+    desk.client.orders.cancel(order)
+    until(lambda: desk.ship.simulator.faults.used > used)
+    desk.agree()
+    if desk.state(order) != "CANCELED":
+        assert not taken
+        desk.client.orders.cancel(order)
+        desk.until(order, lambda state: state == "CANCELED")
+    desk.agree()
+
+
 def test_canceled_when_a_part_was_filled(desk: Desk) -> None:
     """F19: the part is booked, the rest is free, and the stop covers what is held."""
     order = desk.rest("halfusdt", "1.0", stop_loss=D(49_000))
@@ -226,6 +267,24 @@ def test_one_order_that_becomes_three(desk: Desk, symbol: str, keeps_link: bool)
         assert (told.state, told.filled_quantity) == ("FILLED", D("0.27"))
         assert len(list(desk.client.fills.list(order=order.id))) == 3
     assert desk.client.positions.get(symbol).quantity == 0
+
+
+def test_lists_that_are_behind(desk: Desk) -> None:
+    """F16: what they still show works no more, what they do not show yet does, and no second stop is placed for it."""
+    desk.ship.simulator.settings.read_lag = 3_000_000_000
+    canceled = desk.rest("staleusdt", "0.1")
+    time.sleep(3)  # until the lists show it
+    desk.client.orders.cancel(canceled)
+    desk.until(canceled, lambda state: state == "CANCELED")
+    entry = desk.order("phantomusdt", "0.1", stop_loss=D(49_000))
+    desk.until(entry, lambda state: state == "FILLED")
+    with SyncClient.connect(desk.ship.daemon.address, options=PATIENT) as patient:
+        assert not patient.system.reconcile().differences  # looks until nothing can be out of sight
+    assert desk.state(canceled) == "CANCELED"
+    (stop,) = desk.client.orders.list(instrument="phantomusdt", open_only=True)
+    assert (stop.role, stop.state) == ("STOP_LOSS", "OPEN")
+    desk.ship.simulator.settings.read_lag = 0
+    desk.agree()
 
 
 def test_orders_that_were_never_taken_are_proved_absent(lost: dict[str, str], desk: Desk) -> None:

@@ -11,12 +11,13 @@ import pytest
 from core.tests.engine.desk import IDS, Desk, d
 from quarterdeck.domain import report as r
 from quarterdeck.domain.ledger import Book
-from quarterdeck.domain.market import Side
+from quarterdeck.domain.market import SECOND, Side
 from quarterdeck.domain.order import Order, OrderRole, OrderState, OrderTerms, OrderType
 from quarterdeck.domain.risk import TradingState
 from quarterdeck.engine import events as e
 from quarterdeck.engine import inputs as i
 from quarterdeck.engine.effects import CancelAtVenue
+from quarterdeck.engine.reports import LATE
 
 LIMIT: dict[str, Any] = {"type": OrderType.LIMIT, "limit_price": "49000"}
 
@@ -101,6 +102,21 @@ def test_what_contradicts_a_partly_filled_order_is_an_anomaly(desk: Desk, report
     assert placed.order_id in desk.anomalies[0]
     assert desk.state.trading_state is TradingState.REDUCING
     assert desk.last(e.TradingStateChanged).automatic
+
+
+@pytest.mark.parametrize(("made", "contradicts"), [(0, False), (LATE, False), (LATE + SECOND, True)])
+def test_a_trade_made_long_after_the_orders_end_is_booked_and_an_anomaly(
+    desk: Desk, made: int, contradicts: bool
+) -> None:
+    """One that was made before, and is only told late, is none: we were away, or the venue was slow."""
+    placed = desk.work(desk.submit("0.1", **LIMIT))
+    desk.take(r.Canceled(placed.link_id, "by hand", desk.now))
+    ended = desk.now
+    desk.now += 5 * LATE
+    desk.fill(placed, "0.04", 49_000, time=ended + made)
+    assert desk.state.positions["btcusdt"].quantity == d("0.04")
+    assert (placed.state, placed.filled_quantity) == (OrderState.CANCELED, d("0.04"))
+    assert (len(desk.anomalies) == 1) is contradicts
 
 
 @pytest.mark.parametrize("report", ["acked", "opened", "rejected", "unknown", "canceled", "expired"])

@@ -71,7 +71,7 @@ async def test_a_frozen_socket_answers_nothing_and_stays_open(server: Any) -> No
         socket = await listen(server, session)
         await socket.ping()
         assert (await socket.receive(5)).type is aiohttp.WSMsgType.PONG
-        server.simulator.faults.add({"match": {"path": "ping"}, "do": "freeze", "count": 1})
+        server.simulator.faults.add({"match": {"path": "ping:private"}, "do": "freeze", "count": 1})
         await socket.send_json({"op": "ping"})
         await socket.ping()
         await post(server, "/v5/order/create", **MARKET)

@@ -6,13 +6,14 @@ whatever the order's state; what contradicts our records is an anomaly, named so
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from quarterdeck.domain import report as r
 from quarterdeck.domain.ledger import fill_postings
-from quarterdeck.domain.market import Side
+from quarterdeck.domain.market import MINUTE, Side
 from quarterdeck.domain.order import (
+    CLOSED_STATES,
     TRANSITIONS,
     Order,
     OrderRole,
@@ -42,6 +43,9 @@ _SURPASSED = frozenset({OrderState.ACKED, OrderState.OPEN, OrderState.UNKNOWN})
 
 #: States that say there can be no fill. One that comes is booked all the same, and somebody has to look.
 _NEVER_FILLS = frozenset({OrderState.PREPARED, OrderState.REJECTED, OrderState.NOT_SENT, OrderState.ABSENT})
+
+#: How long after an order's end a trade of it may have been made: reports overtake one another, and clocks differ.
+LATE = MINUTE
 
 
 def _known(turn: Turn, link_id: str, report: object) -> Order | None:
@@ -143,13 +147,9 @@ def _filled(turn: Turn, report: r.Filled) -> None:
         what = _described(report)
         turn.anomalies.append(f"trade {report.trade_id} is none that order {order.order_id} can make: {what}")
         return
-    is_ours = order.role is not OrderRole.EXTERNAL
-    if is_ours and order.filled_quantity + report.quantity > order.terms.quantity:
-        turn.anomalies.append(f"order {order.order_id} was filled beyond its quantity by trade {report.trade_id}")
-    if order.state in _NEVER_FILLS:
-        turn.anomalies.append(f"order {order.order_id} is {order.state} and was filled by trade {report.trade_id}")
-        if order.state is OrderState.PREPARED:  # then it did leave, and must not leave again
-            turn.emit(e.OrderSent(order.order_id, order.attempts + 1), order.correlation_id, order.last_sequence)
+    turn.anomalies += _contradicted(turn, order, report)
+    if order.state is OrderState.PREPARED:  # then it did leave, and must not leave again
+        turn.emit(e.OrderSent(order.order_id, order.attempts + 1), order.correlation_id, order.last_sequence)
     share = state.share(report.symbol, order.bot_id)
     held = state.positions.get(report.symbol) or Position(report.symbol)
     own, after = changes_by_fill(share, held, report.side, report.quantity, report.price)
@@ -187,6 +187,18 @@ def _filled(turn: Turn, report: r.Filled) -> None:
     )
     if order.role is not OrderRole.ENTRY:
         _retire_reducers(turn, report.symbol, order.bot_id)
+
+
+def _contradicted(turn: Turn, order: Order, report: r.Filled) -> Iterator[str]:
+    """What we were told of an order that a trade of it contradicts. It is booked all the same."""
+    name, trade = order.order_id, report.trade_id
+    is_ours = order.role is not OrderRole.EXTERNAL
+    if is_ours and order.filled_quantity + report.quantity > order.terms.quantity:
+        yield f"order {name} was filled beyond its quantity by trade {trade}"
+    if order.state in _NEVER_FILLS:
+        yield f"order {name} is {order.state} and was filled by trade {trade}"
+    elif is_ours and order.state in CLOSED_STATES and min(turn.time, report.time) > order.update_time + LATE:
+        yield f"order {name} had long ended, {order.state}, when trade {trade} of it was made"
 
 
 def _described(report: r.Filled) -> str:

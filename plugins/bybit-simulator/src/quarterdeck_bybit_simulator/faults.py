@@ -47,7 +47,7 @@ class Do(StrEnum):
     CLOSE = "close"
     """The socket is closed instead of sending the message."""
     FREEZE = "freeze"
-    """From then on the socket neither sends nor reads, and stays open. On the path `ping`, too."""
+    """From then on the socket neither sends nor reads, and stays open. On the path `ping:KIND`, too."""
     CORRUPT = "corrupt"
     """The message is sent with `field` set to `value`, or without it where there is no value."""
 

@@ -109,7 +109,7 @@ class Sockets:
             return
         operation = str(message.get("op", ""))
         if operation == "ping":
-            rule = self._simulator.faults.of_request("ping", "")
+            rule = self._simulator.faults.of_request(f"ping:{socket.kind}", "")
             socket.is_frozen = rule is not None and rule.do == "freeze"
             socket.say(self._pong(socket, message))
         elif operation == "auth":
