@@ -72,3 +72,15 @@ async def test_a_ban_closes_everything(budget: Budget, clock: Clock) -> None:
         await leave(budget, "cancel_order", reduces=True)
     clock.now += BAN + 1
     assert await leave(budget)
+
+
+async def test_a_batch_takes_a_place_for_each_of_its_orders(budget: Budget, clock: Clock) -> None:
+    async def batch(places: int) -> bool:
+        return await budget.take("cancel_batch_order", "linear", reduces=True, patience=0.0, places=places)
+
+    assert await batch(6)
+    assert not await batch(4)
+    assert await batch(3)
+    clock.now += 1.1
+    assert await batch(20), "more than there ever is takes all there is"
+    assert not await batch(1)

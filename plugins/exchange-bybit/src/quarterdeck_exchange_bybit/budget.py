@@ -17,6 +17,9 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "amend_order": (10, 10),
     "cancel_order": (10, 20),
     "cancel_all_orders": (10, 20),
+    "place_batch_order": (10, 20),
+    "amend_batch_order": (10, 20),
+    "cancel_batch_order": (10, 20),
     "set_trading_stop": (10, 10),
     "set_leverage": (10, 10),
     "switch_position_mode": (10, 10),
@@ -56,17 +59,16 @@ class Window:
     used: deque[float] = field(default_factory=deque)
     closed_until: float = 0.0
 
-    def wait(self, now: float, *, reduces: bool) -> float:
-        """How long until another one may leave; 0 means now."""
+    def wait(self, now: float, *, reduces: bool, places: int = 1) -> float:
+        """How long until what takes so many places may leave; 0 means now."""
         while self.used and self.used[0] <= now - self.seconds:
             self.used.popleft()
         # One less than allowed: Bybit's second does not begin when ours does.
         allowed = max(1, self.limit - 1 if reduces else int(self.limit * (1 - RESERVE)))
         if self.closed_until > now:
             return self.closed_until - now
-        if len(self.used) < allowed:
-            return 0.0
-        return self.used[len(self.used) - allowed] + self.seconds - now
+        surplus = len(self.used) + min(places, allowed) - allowed
+        return self.used[surplus - 1] + self.seconds - now if surplus > 0 else 0.0
 
 
 class Budget:
@@ -78,16 +80,17 @@ class Budget:
         self._methods: dict[tuple[str, str], Window] = {}
         self._banned_until = 0.0
 
-    def wait(self, method: str, category: str, *, reduces: bool, by_socket: bool = False) -> float:
+    def wait(self, method: str, category: str, *, reduces: bool, by_socket: bool = False, places: int = 1) -> float:
         """How long a request would have to wait; 0 means it may leave now.
 
-        Both ways share the limits of the user. Those of the address, and its ban, are REST's alone.
+        A batch takes a place for each of its orders. Both ways share the limits of the user. Those of the address, and
+        its ban, are REST's alone.
 
         Raises:
             Banned: nothing may leave.
         """
         now = self._now()
-        wait = self._window(method, category).wait(now, reduces=reduces)
+        wait = self._window(method, category).wait(now, reduces=reduces, places=places)
         if by_socket:
             return wait
         if self._banned_until > now:
@@ -95,20 +98,27 @@ class Budget:
         return max(wait, self._address.wait(now, reduces=reduces))
 
     async def take(
-        self, method: str, category: str, *, reduces: bool, patience: float, by_socket: bool = False
+        self,
+        method: str,
+        category: str,
+        *,
+        reduces: bool,
+        patience: float,
+        by_socket: bool = False,
+        places: int = 1,
     ) -> bool:
-        """Wait for a place and take it; False if that would take longer than `patience` seconds.
+        """Wait for the places and take them; False if that would take longer than `patience` seconds.
 
         Raises:
             Banned: nothing may leave.
         """
         end = self._now() + patience
-        while (delay := self.wait(method, category, reduces=reduces, by_socket=by_socket)) > 0:
+        while (delay := self.wait(method, category, reduces=reduces, by_socket=by_socket, places=places)) > 0:
             if self._now() + delay > end:
                 return False
             await asyncio.sleep(delay)
         now = self._now()
-        self._window(method, category).used.append(now)
+        self._window(method, category).used.extend([now] * places)
         if not by_socket:
             self._address.used.append(now)
         return True

@@ -79,7 +79,7 @@ class Ear:
 
         Times by the steady clock.
         """
-        if self._heard.get(link, 0.0) < sent:
+        if link and self._heard.get(link, 0.0) < sent:  # somebody else's order may have no link
             self._awaited.setdefault(link, sent)
 
     def overdue(self, before: float) -> str:

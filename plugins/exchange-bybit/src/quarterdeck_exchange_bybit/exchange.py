@@ -203,8 +203,12 @@ class BybitExchange:
         return await self._desk.orders.place(order)
 
     async def cancel(self, order: CancelOrder) -> None:
-        """Ask for an order to end; the stream tells what came of it."""
+        """Ask for an order to end. Raises Unreachable."""
         await self._desk.orders.cancel(order)
+
+    async def cancel_many(self, orders: Sequence[CancelOrder], emptied: Collection[str]) -> Sequence[CancelOrder]:
+        """Ask for all of these to end. Implements `quarterdeck.plugin.BulkCancel`."""
+        return await self._desk.orders.cancel_many(orders, emptied)
 
     async def amend(self, order: AmendOrder) -> None:
         """Ask for a change; the stream tells what came of it."""

@@ -33,6 +33,7 @@ from quarterdeck_exchange_bybit.written import (
     Written,
     not_sent,
     patience_of,
+    places_of,
     seconds_until_reset,
 )
 
@@ -45,7 +46,7 @@ _NO_CODE = {-999_999}
 _MOST_PAGES = 200
 
 _WORKERS = 4
-_EMERGENCY_WORKERS = 2
+_EMERGENCY_WORKERS = 8
 
 
 class Unreachable(Exception):
@@ -162,7 +163,7 @@ class Rest:
         self, method: str, params: Mapping[str, Any], *, reduces: bool, patience: float, pool: ThreadPoolExecutor
     ) -> Written:
         category = str(params.get("category", ""))
-        if not await self.budget.take(method, category, reduces=reduces, patience=patience):
+        if not await self.budget.take(method, category, reduces=reduces, patience=patience, places=places_of(params)):
             return not_sent(f"{method} is over its rate budget")
         queued = time.monotonic()
         loop = asyncio.get_running_loop()

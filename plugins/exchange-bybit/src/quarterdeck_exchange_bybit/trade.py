@@ -23,7 +23,7 @@ from quarterdeck_exchange_bybit.credentials import Credentials
 from quarterdeck_exchange_bybit.line import Broken, Line
 from quarterdeck_exchange_bybit.server_clock import ServerClock
 from quarterdeck_exchange_bybit.settings import BybitSettings
-from quarterdeck_exchange_bybit.written import NOTHING, Written, not_sent, patience_of, seconds_until_reset
+from quarterdeck_exchange_bybit.written import NOTHING, Written, not_sent, patience_of, places_of, seconds_until_reset
 
 #: What goes over the socket, by pybit's names for the methods; everything else is REST's alone.
 OPERATIONS: Mapping[str, str] = {
@@ -85,7 +85,12 @@ class TradeSocket:
         if len(self._waiting) >= MOST_UNANSWERED:
             return not_sent(f"{MOST_UNANSWERED} requests wait for their answers")
         if not await self._budget.take(
-            method, category, reduces=reduces, patience=patience_of(reduces=reduces), by_socket=True
+            method,
+            category,
+            reduces=reduces,
+            patience=patience_of(reduces=reduces),
+            by_socket=True,
+            places=places_of(params),
         ):
             return not_sent(f"{method} is over its rate budget")
         written = await self._ask(OPERATIONS[method], params)

@@ -17,6 +17,9 @@ LONG_PATIENCE = 5.0
 
 NOTHING = Row({}, "result")
 
+#: The body of a request for several orders.
+Batch = dict[str, str | list[dict[str, str | int | bool]]]
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -39,6 +42,12 @@ class Written:
 def not_sent(text: str) -> Written:
     """It has not left, for certain."""
     return Written(Verdict.REFUSED, False, 0, text, NOTHING)
+
+
+def places_of(params: Mapping[str, object]) -> int:
+    """How many places of its method's budget a request takes: a batch one for each order."""
+    legs = params.get("request")
+    return len(legs) if isinstance(legs, list) else 1
 
 
 def patience_of(*, reduces: bool) -> float:
