@@ -1,4 +1,4 @@
-"""Many orders in few requests: books are swept, each leg of a batch answers, stops stay, closes have a limit of their own."""
+"""Many orders in few requests: books are swept, each leg of a batch answers, stops stay, and closes find room."""
 
 from __future__ import annotations
 
@@ -55,7 +55,10 @@ def asked(desk: Any, *paths: str) -> list[dict[str, Any]]:
 def working(desk: Any) -> set[str]:
     """What works at Bybit, by link or, what Bybit opened, by kind."""
     account = desk.running.simulator.accounts[10_000_001]
-    return desk.running.call(lambda: {each.link_id or each.row()["stopOrderType"] for each in account.open_orders()})
+    found: set[str] = desk.running.call(
+        lambda: {each.link_id or each.row()["stopOrderType"] for each in account.open_orders()}
+    )
+    return found
 
 
 def ends(*links: str) -> list[CancelOrder]:
