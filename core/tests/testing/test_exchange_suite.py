@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -203,6 +203,31 @@ class IgnoresProtection(Changes):
         return replace(terms, stop_loss=None, take_profit=None)
 
 
+class SweepsAlways(Honest):
+    """Takes off all that rests, whether or not something was to stay."""
+
+    stops = False
+
+    async def cancel_many(self, orders: Sequence[CancelOrder], emptied: Collection[str]) -> Sequence[CancelOrder]:
+        for each in await self.open_orders():
+            if self.stops or each.terms.trigger_price is None:
+                await self.cancel(CancelOrder(each.link_id, each.terms.symbol))
+        return []
+
+
+class SweepsStops(SweepsAlways):
+    """Takes off what waits for its trigger, too."""
+
+    stops = True
+
+    async def cancel_many(self, orders: Sequence[CancelOrder], emptied: Collection[str]) -> Sequence[CancelOrder]:
+        if emptied:
+            return await super().cancel_many(orders, emptied)
+        for each in orders:
+            await self.cancel(each)
+        return []
+
+
 class IgnoresCancels(Honest):
     async def cancel(self, order: CancelOrder) -> None:
         pass
@@ -270,6 +295,7 @@ BROKEN: dict[str, list[type[Honest]]] = {
     "test_one_side_of_protection_ends_the_other": [IgnoresProtection, NeverFills],
     "test_protection_ends_with_the_position": [NeverFills],
     "test_a_cancelled_order_does_not_trade": [IgnoresCancels, OpensTwice],
+    "test_cancelled_together_those_end_that_are_named": [IgnoresCancels, SweepsAlways, SweepsStops],
     "test_a_cancel_that_comes_too_late_is_rejected": [IgnoresCancels, AcceptsEveryCancel],
     "test_an_amended_order_trades_on_its_new_terms": [IgnoresAmendments],
     "test_an_amendment_that_can_not_be_is_rejected": [IgnoresAmendments, AcceptsEveryAmendment],

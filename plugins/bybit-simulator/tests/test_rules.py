@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from quarterdeck_bybit_simulator import LinkIds
+from quarterdeck_bybit_simulator.protection import unprotected
 
 DAY = 86_400
 
@@ -323,3 +324,16 @@ def test_a_rule_may_ask_for_what_a_body_has_in_it(desk: Any) -> None:
     faults.add({"match": {"path": "/v5/order/create", "contains": "triggerPrice"}, "do": "code", "code": 110009})
     assert faults.of_request("/v5/order/create", "", '{"qty": "1"}') is None
     assert faults.of_request("/v5/order/create", "", '{"triggerPrice": "1"}').code == 110009
+
+
+@pytest.mark.parametrize("filters", [{}, {"orderFilter": "Order"}])
+def test_the_truth_tells_when_a_position_lost_its_stop(desk: Any, filters: dict[str, str]) -> None:
+    desk.place(orderType="Market", orderLinkId="held", stopLoss="49000", tpslMode="Partial")
+    desk.place(orderLinkId="rests")
+    assert list(unprotected(desk.simulator.truth)) == []
+    desk.call("/v5/order/cancel-all", category="linear", settleCoin="USDT", **filters)
+    found = list(unprotected(desk.simulator.truth))
+    assert len(found) == (not filters)
+    desk.place(side="Sell", orderType="Market", reduceOnly=True)
+    assert list(unprotected(desk.simulator.truth)) == found
+    assert list(unprotected(desk.simulator.truth, len(desk.simulator.truth))) == []

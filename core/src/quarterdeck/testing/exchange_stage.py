@@ -19,7 +19,7 @@ from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import SECOND, Quote, Side
 from quarterdeck.domain.order import LIMIT_TYPES, Order, OrderState, OrderTerms, OrderType, TimeInForce
 from quarterdeck.domain.report import Outcome, Report
-from quarterdeck.plugin import AmendOrder, CancelOrder, EmbeddedExchange, Exchange, PlaceOrder
+from quarterdeck.plugin import AmendOrder, BulkCancel, CancelOrder, EmbeddedExchange, Exchange, PlaceOrder
 from quarterdeck.testing.reports import ReportReader
 
 _ROUNDS = 20
@@ -198,6 +198,18 @@ class Trader:
     async def cancel(self, link_id: str) -> None:
         """Ask for an order to end."""
         await self.exchange.cancel(CancelOrder(link_id, self.instrument.symbol))
+        await self.settle()
+
+    async def cancel_many(self, *orders: Order, empties: bool) -> None:
+        """Ask for all of these to end as the daemon does; `empties` says that nothing else rests in the book."""
+        symbol = self.instrument.symbol
+        asked = [CancelOrder(order.link_id, symbol) for order in orders]
+        if isinstance(self.exchange, BulkCancel):
+            doubts = await self.exchange.cancel_many(asked, {symbol} if empties else set())
+            assert not doubts, f"it does not know what became of {doubts}"
+        else:
+            for each in asked:
+                await self.exchange.cancel(each)
         await self.settle()
 
     async def amend(self, link_id: str, **changes: Any) -> None:  # noqa: ANN401 - AmendOrder's own fields

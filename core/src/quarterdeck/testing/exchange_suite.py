@@ -388,6 +388,22 @@ class ExchangeSuite:
         assert not order.filled_quantity, "it traded"
 
     @staged
+    async def test_cancelled_together_those_end_that_are_named(self, trader: Trader) -> None:
+        """Of what rests in a book, as long as that is not to be empty; what waits for a trigger stays either way."""
+        trader.needs(LIMIT, STOP, protection=True)
+        await trader.place(BUY, stop_loss=-6)
+        await trader.move(0)
+        stop = await trader.place(SELL, STOP, trigger_price=-5, reduce_only=True)
+        orders = [await trader.place(BUY, LIMIT, limit_price=-at) for at in (1, 2, 3, 4)]
+        await trader.move(0)
+        await trader.cancel_many(*orders[:2], empties=False)
+        assert [each.is_open for each in orders] == [False, False, True, True], "two of four were to end"
+        await trader.cancel_many(*orders[2:], empties=True)
+        assert {each.state for each in orders} == {OrderState.CANCELED}, "all were to end"
+        children = [each for each in trader.reader.orders.values() if each.parent_id and each.is_open]
+        assert stop.is_open and children, "a stop was taken off"  # noqa: PT018 - either is one
+
+    @staged
     async def test_a_cancel_that_comes_too_late_is_rejected(self, trader: Trader) -> None:
         """So is the cancel of an order nobody knows."""
         order = await trader.place(BUY)
