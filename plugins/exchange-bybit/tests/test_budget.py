@@ -41,7 +41,9 @@ async def test_room_comes_back_with_time(budget: Budget, clock: Clock) -> None:
         await leave(budget)
         clock.now += 0.1
     assert not await leave(budget)
-    clock.now += 0.25
+    clock.now += 0.2
+    assert not await leave(budget), "one that was slow on its way may come with it in the same second"
+    clock.now += 0.1
     assert await leave(budget)
 
 

@@ -29,6 +29,9 @@ LIMITS: Mapping[str, tuple[int, int]] = {
 }
 _USUAL = 50
 
+#: What a second is held to be: two requests may come closer to one another on their way than they left.
+SECOND = 1.05
+
 #: Requests per address: Bybit bans beyond 600 in five seconds, so we stay far below.
 ADDRESS_WINDOW = 5.0
 ADDRESS_LIMIT = 360
@@ -141,5 +144,5 @@ class Budget:
         key = (method, category)
         if key not in self._methods:
             linear, spot = LIMITS.get(method, (_USUAL, _USUAL))
-            self._methods[key] = Window(spot if category == "spot" else linear, 1.0)
+            self._methods[key] = Window(spot if category == "spot" else linear, SECOND)
         return self._methods[key]
