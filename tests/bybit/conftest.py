@@ -56,6 +56,7 @@ plugin = "bybit"
 [feed.settings]
 symbols = {symbols}
 history = 10
+depth = 50
 [feed.settings.simulator]
 rest = "{rest}"
 private = "{socket}"
