@@ -106,7 +106,7 @@ class Nemesis:
         if not held:
             return
         needed = sum(
-            abs(quantity) * Decimal(prices[one.symbol]) * one.maintenance_margin_rate for one, quantity in held
+            abs(quantity) * Decimal(str(prices[one.symbol])) * one.maintenance_margin_rate for one, quantity in held
         )
         taken = (account.venue.margin_balance("USDT") - needed * Decimal("0.7")).quantize(Decimal("0.01"))
         account.adjust("USDT", -taken)
