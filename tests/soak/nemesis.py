@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 
+from tests.soak import protection
 from tests.soak.plan import Act
 from tests.soak.stage import USER, Stage
 
@@ -51,28 +52,34 @@ class Nemesis:
 
     def _do(self, act: Act, now: float) -> None:
         self.acts[act.kind] += 1
-        stage, lives, data = self._stage, self._stage.lives, act.data
+        stage, data = self._stage, act.data
         call, settings = stage.running.call, stage.simulator.settings
+        ends = now + act.seconds
         if "do" in data:
             rule = call(lambda: stage.simulator.faults.add(data))
-            self._later(now + act.seconds, lambda: call(lambda: stage.simulator.faults.remove(rule)))
-            return
+            self._later(ends, lambda: call(lambda: stage.simulator.faults.remove(rule)))
+        elif act.kind == "maintenance":
+            settings.is_in_maintenance = True
+            self._later(ends, lambda: setattr(settings, "is_in_maintenance", False))
+        elif "ms" in data:
+            name = {"invisible orders": "visibility_delay", "stale reads": "read_lag"}[act.kind]
+            setattr(settings, name, int(data["ms"] * MILLISECOND))
+            self._later(ends, lambda: setattr(settings, name, 0))
+        else:
+            self._do_at_once(act)
+
+    def _do_at_once(self, act: Act) -> None:
+        stage, lives, data = self._stage, self._stage.lives, act.data
+        call = stage.running.call
         match act.kind:
             case "all sockets dropped":
                 call(stage.running.server.drop_all)
-            case "invisible orders":
-                settings.visibility_delay = int(data["ms"] * MILLISECOND)
-                self._later(now + act.seconds, lambda: setattr(settings, "visibility_delay", 0))
-            case "stale reads":
-                settings.read_lag = int(data["ms"] * MILLISECOND)
-                self._later(now + act.seconds, lambda: setattr(settings, "read_lag", 0))
-            case "maintenance":
-                settings.is_in_maintenance = True
-                self._later(now + act.seconds, lambda: setattr(settings, "is_in_maintenance", False))
             case "service restarted":
                 call(stage.account.forget_recent)
             case "by hand":
                 call(lambda: self._trade_by_hand(data["symbol"], data["side"], Decimal(data["quantity"])))
+            case "stop removed":
+                call(self._remove_stop)
             case "funding":
                 stage.market.fund(data["symbol"], data["rate"])
             case "transfer":
@@ -95,6 +102,14 @@ class Nemesis:
 
     def _trade_by_hand(self, symbol: str, side: str, quantity: Decimal) -> None:
         self._stage.simulator.trade_elsewhere(USER, symbol, side, quantity)
+
+    def _remove_stop(self) -> None:
+        """The account's owner takes a stop off in Bybit's own app."""
+        account = self._stage.account
+        stops = [one for one in account.open_orders() if one.stop_type in protection.STOPS and not one.was_triggered]
+        if stops:
+            self._stage.simulator.truth.note("removed", symbol=stops[0].instrument.venue_symbol)
+            account.cancel(stops[0])
 
     def _liquidate(self) -> None:
         """The margin is gone when the next price is seen, and the money is put back after that.

@@ -198,6 +198,7 @@ _KINDS: dict[str, tuple[float, Callable[[Random, float, str], Act]]] = {
     "maintenance": (0.7, _lasting(1, 6)),
     "service restarted": (1, _moment),
     "by hand": (3, _by_hand),
+    "stop removed": (1, _moment),
     "funding": (3, _funding),
     "transfer": (1, _transfer),
     "liquidation": (0.6, _moment),

@@ -19,7 +19,11 @@ BOUNDS = (0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0)
 #: A position is protected within this many seconds, or flat.
 LIMIT = 5.0
 
-_STOPS = frozenset({"StopLoss", "PartialStopLoss"})
+#: What Bybit calls stops that it opened itself.
+STOPS = frozenset({"StopLoss", "PartialStopLoss"})
+
+
+_ANY_STOP = STOPS | {"Stop"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,33 @@ def waits_in_journal(events: Iterable[Recorded]) -> dict[str, Any]:
     return dict(waits.finding(last).data)
 
 
+def gaps_at_venue(truth: Truth) -> list[float]:
+    """For each stop that was removed by hand: seconds until another one worked there, or nothing was held any more."""
+    since: dict[str, list[int]] = {}
+    gaps: list[float] = []
+    held: dict[str, float] = {}
+    for entry in truth.of("removed", "execution", "state"):
+        if entry.kind == "removed":
+            since.setdefault(str(entry.data["symbol"]), []).append(entry.at)
+            continue
+        row: Mapping[str, Any] = entry.data["row"]
+        symbol = str(row["symbol"])
+        if entry.kind == "execution":
+            held[symbol] = held.get(symbol, 0.0) + _signed(row)
+            is_over = abs(held[symbol]) < 1e-9
+        else:
+            is_over = row["orderStatus"] == "Untriggered" and row["reduceOnly"] and row["stopOrderType"] in _ANY_STOP
+        if is_over:
+            gaps += [(entry.at - at) / 1e9 for at in since.pop(symbol, ())]
+    return gaps + [(truth.last - at) / 1e9 for ats in since.values() for at in ats]
+
+
+def _signed(row: Mapping[str, Any]) -> float:
+    if row["execType"] == "Funding":
+        return 0.0
+    return float(row["execQty"]) * (1 if row["side"] == "Buy" else -1)
+
+
 def waits_at_venue(truth: Truth, account: SimAccount) -> list[float]:
     """For each order that carries a stop and has traded: seconds from its first trade until its stop worked.
 
@@ -83,13 +114,11 @@ def waits_at_venue(truth: Truth, account: SimAccount) -> list[float]:
         row: Mapping[str, Any] = entry.data["row"]
         if entry.kind == "state":
             parent = str(row["parentOrderLinkId"])
-            if row["stopOrderType"] in _STOPS and parent in since and parent not in waits:
+            if row["stopOrderType"] in STOPS and parent in since and parent not in waits:
                 waits[parent] = (entry.at - since[parent]) / 1e9
             continue
-        if row["execType"] == "Funding":
-            continue
         symbol = str(row["symbol"])
-        held[symbol] = held.get(symbol, 0.0) + float(row["execQty"]) * (1 if row["side"] == "Buy" else -1)
+        held[symbol] = held.get(symbol, 0.0) + _signed(row)
         link = carriers.get(str(row["orderId"]))
         if link is not None and link not in since:
             since[link], symbols[link] = entry.at, symbol

@@ -128,6 +128,8 @@ def _play(stage: Stage, seed: int, seconds: float, nemesis: Nemesis, outcome: Ou
     waits = stage.running.call(lambda: protection.waits_at_venue(stage.simulator.truth, stage.account))
     histogram = protection.histogram(waits)
     outcome.protection["venue"] = histogram.as_json()
+    removed = stage.running.call(lambda: protection.gaps_at_venue(stage.simulator.truth))
+    outcome.protection["stops removed by hand"] = protection.histogram(removed).as_json()
     if histogram.longest > protection.LIMIT:
         found.append(f"protection: a position was without its stop for {histogram.longest:.1f} s at Bybit")
     samples = gauge.longest

@@ -181,6 +181,19 @@ def test_an_orphan_is_named_and_an_entry_is_taken_off(desk: Desk, role: OrderRol
     assert desk.took_effects() == ([CancelAtVenue(link, "btcusdt")] if is_entry else [])
 
 
+def test_protection_that_was_opened_while_nobody_heard_is_its_entrys_and_no_surprise(desk: Desk) -> None:
+    desk.bot("sma")
+    entry = desk.hold("0.1", bot_id="sma", stop_loss="49000")
+    terms = OrderTerms("btcusdt", Side.SELL, OrderType.STOP, d("0.1"), trigger_price=d(49_000), reduce_only=True)
+    stop = VenueOrder(f"{entry.link_id}-sl", "77", terms, OrderState.OPEN, d(0))
+    events, agreement = look(desk, honest(desk, orders=(stop,)))
+    assert (names(events), agreement) == (["OrderAdopted"], i.Agreement())
+    adopted = desk.order(f"{entry.order_id}-sl")
+    assert (adopted.role, adopted.parent_id, adopted.bot_id) == (OrderRole.STOP_LOSS, entry.order_id, "sma")
+    assert desk.anomalies == []
+    assert desk.state.trading_state is TradingState.ACTIVE
+
+
 # ---------------------------------------------------------------- trades, positions, money
 
 

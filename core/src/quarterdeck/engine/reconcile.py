@@ -69,7 +69,7 @@ def _take_order(turn: Turn, shown: VenueOrder, item: Reconcile) -> Iterator[str]
     link = order_link(shown.link_id, shown.exchange_order_id)
     order = turn.state.order_by_link(link)
     if order is None:
-        _take_up(turn, shown, link)
+        _take_up(turn, shown, link, item)
     elif order.is_open:
         yield from _advance(turn, order, shown, item)
     elif order.update_time < item.snapshot.time:  # else it has ended since
@@ -78,7 +78,7 @@ def _take_order(turn: Turn, shown: VenueOrder, item: Reconcile) -> Iterator[str]
             turn.effects.append(cancel_at_venue(order))
 
 
-def _take_up(turn: Turn, shown: VenueOrder, link: str) -> None:
+def _take_up(turn: Turn, shown: VenueOrder, link: str, item: Reconcile) -> None:
     """An order that is not from here: somebody else's, or our own of a journal that was lost.
 
     Of its quantity only what is left counts here: its trades so far are booked apart.
@@ -90,9 +90,12 @@ def _take_up(turn: Turn, shown: VenueOrder, link: str) -> None:
     if ours is None:
         adopt(turn, link, shown.exchange_order_id, terms, OrderRole.EXTERNAL)
         return
+    if turn.state.order_by_link(ours.parent_link_id) is not None:  # the venue opened it while nobody heard
+        opened = r.ChildOpened(link, ours.parent_link_id, shown.exchange_order_id, ours.role, terms, item.snapshot.time)
+        apply_report(turn, opened)
+        return
     turn.anomalies.append(f"an order of ours works at the venue that the journal does not know: {link}")
-    parent = turn.state.order_by_link(ours.parent_link_id)
-    order = adopt(turn, link, shown.exchange_order_id, terms, ours.role, parent.order_id if parent else "")
+    order = adopt(turn, link, shown.exchange_order_id, terms, ours.role)
     if order.role is OrderRole.ENTRY:
         request_cancel(turn, order)
 
