@@ -12,10 +12,10 @@ from pathlib import Path
 from tests.soak.stage import Lives
 
 #: Seconds of a life that are not judged: imports, caches and pools fill up.
-WARM_UP = 30.0
+WARM_UP = 60.0
 
 #: A life has to be watched for so long after that before its memory is judged.
-LONG = 60.0
+LONG = 90.0
 
 #: Growth that is none: MiB a minute. Orders, trades and events that are kept cost about 10 KiB an order.
 SLOPE_LIMIT = 4.0
@@ -54,6 +54,15 @@ class Gauge(threading.Thread):
         """Look no more."""
         self._over.set()
         self.join()
+
+    def write(self, path: Path) -> None:
+        """Keep all that was seen: life, seconds, MiB, threads, files, sockets."""
+        lines = [
+            f"{life},{each.at:.1f},{each.memory:.2f},{each.threads},{each.files},{each.sockets}\n"
+            for life, samples in self.samples.items()
+            for each in samples
+        ]
+        path.write_text("".join(lines), encoding="utf-8")
 
     @property
     def longest(self) -> list[Sample]:

@@ -100,6 +100,7 @@ def _play(stage: Stage, seed: int, seconds: float, nemesis: Nemesis, outcome: Ou
         lives.watch()
         _settle(stage)
         gauge.stop()
+        gauge.write(stage.folder / "process.csv")
         found += [f"grows: {each}" for each in gauge.problems()]
         told = _stop(stage)
         _judge(stage, told, found, "while orders work and positions are held")
