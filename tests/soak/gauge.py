@@ -47,7 +47,7 @@ class Gauge(threading.Thread):
     def run(self) -> None:
         while not self._over.wait(1.0):
             life = self._lives.number
-            with suppress(OSError, ValueError, IndexError):  # it has just ended
+            with suppress(OSError, StopIteration):  # it has just ended
                 self.samples[life].append(look(self._lives.daemon.process.pid))
 
     def stop(self) -> None:
