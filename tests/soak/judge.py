@@ -192,6 +192,19 @@ def only_evidence_ends(case: Case) -> Violations:
             yield f"{order.order_id} is {order.state}, and Bybit has it as {there.status}"
 
 
+def whose_it_is(case: Case) -> Violations:
+    """What Bybit opened for an order of ours is nobody else's, and what others did is not ours."""
+    by_id = {order.order_id: order for order in case.account.orders.values()}
+    for order in case.orders.values():
+        there = by_id.get(order.exchange_order_id)
+        if there is None or there.create_type == "CreateByLiq":
+            continue
+        is_ours = there.parent_link_id.startswith("a1-") or there.link_id.startswith("a1-")
+        if is_ours is (order.role is OrderRole.EXTERNAL):
+            made = there.parent_link_id or there.link_id or there.create_type
+            yield f"{order.order_id} is {order.role} here, {made} at Bybit"
+
+
 def nothing_made_up(case: Case) -> Violations:
     """Bybit's history explains every position. Money may be adjusted for a while where trades were heard out of order.
 
@@ -226,6 +239,7 @@ CHECKS: tuple[Callable[[Case], Violations], ...] = (
     orders,
     sent_once,
     only_evidence_ends,
+    whose_it_is,
     nothing_made_up,
     nothing_unknown,
 )
