@@ -12,11 +12,11 @@ import grpc
 
 from quarterdeck.simulation.dice import dice
 from quarterdeck.v1 import order_pb2
-from quarterdeck_bybit_simulator.catalog import CATALOG
 from tests.e2e.process import IMPATIENT
 from tests.faults import wishes
 from tests.faults.wishes import PATIENCE, Answer, Stubs, Wish, refusal
-from tests.soak.stage import SYMBOLS, Stage
+from tests.soak.listing import LISTING, SYMBOLS, about
+from tests.soak.stage import Stage
 
 #: Wishes a second, on average.
 PACE = 4.0
@@ -25,7 +25,6 @@ PACE = 4.0
 LOST = 180.0
 
 _SIDES = (order_pb2.Order.SIDE_BUY, order_pb2.Order.SIDE_SELL)
-_SIZES = {"btcusdt": 0.001, "ethusdt": 0.01}
 
 
 class Client:
@@ -216,11 +215,11 @@ class _Terms:
         self.prices: dict[str, str] = {}
         self._price = stage.market.prices[self.symbol]
         self._sign = 1 if self.side == order_pb2.Order.SIDE_BUY else -1
-        self.quantity = f"{_SIZES[self.symbol] * chance.randint(1, 40):.3f}".rstrip("0")
+        self.quantity = about(self.symbol, chance.choice((30, 100, 300, 1_000)))
 
     def at(self, name: str, part: float) -> None:
         """A price, so much of the market's beyond it."""
-        tick = CATALOG[self.symbol][0].tick_size
+        tick = LISTING[self.symbol][0].tick_size
         ticks = round(self._price * (1 + self._sign * part) / float(tick))
         self.prices[name] = f"{ticks * tick:f}"
 

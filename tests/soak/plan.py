@@ -9,12 +9,13 @@ from typing import Any
 
 from quarterdeck.daemon.failpoints import NAMES
 from quarterdeck.simulation.dice import dice
+from tests.soak.listing import SYMBOLS, about
 
 #: What goes wrong on average every so many seconds.
-EVERY = 1.5
+EVERY = 2.0
 
 #: In the last part of a soak no process is ended, so that one lives long enough to see whether it grows.
-LONG_LIFE = 0.4
+LONG_LIFE = 0.45
 
 CREATE, AMEND, CANCEL = "/v5/order/create", "/v5/order/amend", "/v5/order/cancel"
 READS = (
@@ -157,13 +158,13 @@ def _moment(chance: Random, at: float, kind: str) -> Act:
 
 
 def _by_hand(chance: Random, at: float, kind: str) -> Act:
-    side, quantity = chance.choice(("Buy", "Sell")), f"0.0{chance.randint(1, 9)}"
-    return Act(at, kind, 0.0, {"symbol": chance.choice(("btcusdt", "ethusdt")), "side": side, "quantity": quantity})
+    symbol, side = chance.choice(SYMBOLS), chance.choice(("Buy", "Sell"))
+    return Act(at, kind, 0.0, {"symbol": symbol, "side": side, "quantity": about(symbol, chance.choice((30, 300)))})
 
 
 def _funding(chance: Random, at: float, kind: str) -> Act:
     rate = round(chance.gauss(0, 0.000_3), 6)
-    return Act(at, kind, 0.0, {"symbol": chance.choice(("btcusdt", "ethusdt")), "rate": rate})
+    return Act(at, kind, 0.0, {"symbol": chance.choice(SYMBOLS), "rate": rate})
 
 
 def _transfer(chance: Random, at: float, kind: str) -> Act:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -70,24 +71,28 @@ def waits_in_journal(events: Iterable[Recorded]) -> dict[str, Any]:
 
 
 def gaps_at_venue(truth: Truth) -> list[float]:
-    """For each stop that was removed by hand: seconds until another one worked there, or nothing was held any more."""
-    since: dict[str, list[int]] = {}
+    """For each stop that was removed by hand: seconds until stops covered as much as before, or all that was held."""
+    since: dict[str, list[tuple[int, float]]] = {}
     gaps: list[float] = []
-    held: dict[str, float] = {}
+    held: defaultdict[str, float] = defaultdict(float)
+    working: defaultdict[str, dict[str, float]] = defaultdict(dict)
     for entry in truth.of("removed", "execution", "state"):
         if entry.kind == "removed":
-            since.setdefault(str(entry.data["symbol"]), []).append(entry.at)
+            symbol = str(entry.data["symbol"])
+            since.setdefault(symbol, []).append((entry.at, sum(working[symbol].values())))
             continue
         row: Mapping[str, Any] = entry.data["row"]
         symbol = str(row["symbol"])
         if entry.kind == "execution":
-            held[symbol] = held.get(symbol, 0.0) + _signed(row)
-            is_over = abs(held[symbol]) < 1e-9
+            held[symbol] += _signed(row)
+        elif row["orderStatus"] == "Untriggered" and row["reduceOnly"] and row["stopOrderType"] in _ANY_STOP:
+            working[symbol][str(row["orderId"])] = float(row["leavesQty"])
         else:
-            is_over = row["orderStatus"] == "Untriggered" and row["reduceOnly"] and row["stopOrderType"] in _ANY_STOP
-        if is_over:
-            gaps += [(entry.at - at) / 1e9 for at in since.pop(symbol, ())]
-    return gaps + [(truth.last - at) / 1e9 for ats in since.values() for at in ats]
+            working[symbol].pop(str(row["orderId"]), None)
+        covered, open_gaps = sum(working[symbol].values()), since.pop(symbol, [])
+        since[symbol] = [one for one in open_gaps if covered < min(one[1], abs(held[symbol])) - 1e-9]
+        gaps += [(entry.at - at) / 1e9 for at, before in open_gaps if (at, before) not in since[symbol]]
+    return gaps + [(truth.last - at) / 1e9 for each in since.values() for at, _ in each]
 
 
 def _signed(row: Mapping[str, Any]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import threading
@@ -18,16 +19,15 @@ from quarterdeck.matching import VenueSettings
 from quarterdeck.simulation.dice import dice
 from quarterdeck_bybit_simulator import Member, Simulator, SimulatorSettings
 from quarterdeck_bybit_simulator.account import SimAccount
-from quarterdeck_bybit_simulator.catalog import CATALOG
 from quarterdeck_bybit_simulator.threaded import RunningSimulator
 from quarterdeck_bybit_simulator.walk import Walk
 from tests.e2e.plugins import install
 from tests.e2e.process import DaemonProcess
 from tests.soak import flipper
+from tests.soak.listing import LISTING, SYMBOLS
 
 USER = 10_000_001
 KEYS = {"SIMULATED_API_KEY": "key-of-tests", "SIMULATED_API_SECRET": "secret-of-tests"}
-SYMBOLS = ("btcusdt", "ethusdt")
 
 #: Prices a second and instrument, and how far one step goes: enough for stops to be met within seconds.
 PACE, STEP = 5.0, 0.000_3
@@ -46,7 +46,7 @@ every = "5s"
 plugin = "bybit"
 [exchange.settings]
 environment = "testnet"
-symbols = ["btcusdt", "ethusdt"]
+symbols = {symbols}
 credentials = "env:SIMULATED"
 receive_window = 2000
 read_timeout = 1.5
@@ -54,7 +54,7 @@ simulator = {{ rest = "{rest}", private = "{socket}", public = "{socket}" }}
 [feed]
 plugin = "bybit"
 [feed.settings]
-symbols = ["btcusdt", "ethusdt"]
+symbols = {symbols}
 history = 10
 simulator = {{ rest = "{rest}", private = "{socket}", public = "{socket}" }}
 [[risk]]
@@ -89,7 +89,7 @@ class Stage:
         self.folder = folder
         members = (Member(KEYS["SIMULATED_API_KEY"], KEYS["SIMULATED_API_SECRET"], USER),)
         settings = SimulatorSettings(members=members, venue=VenueSettings(participation=Decimal("0.5")))
-        self.running = RunningSimulator(Simulator([CATALOG[symbol][0] for symbol in SYMBOLS], settings))
+        self.running = RunningSimulator(Simulator([LISTING[symbol][0] for symbol in SYMBOLS], settings))
         self.market = MovingMarket(self.running, seed)
         self.lives: Lives
 
@@ -98,7 +98,7 @@ class Stage:
         self.market.begin()
         server = self.running.server
         install(self.folder / "site", "flipper", Path(flipper.__file__).read_text(encoding="utf-8"))
-        config = _CONFIG.format(rest=server.rest_url, socket=server.socket_url)
+        config = _CONFIG.format(symbols=json.dumps(SYMBOLS), rest=server.rest_url, socket=server.socket_url)
         self.lives = Lives(DaemonProcess(self.folder, config), {**KEYS, "PYTHONPATH": str(self.folder / "site")})
         return self
 
@@ -124,7 +124,7 @@ class MovingMarket:
     def __init__(self, running: RunningSimulator, seed: int) -> None:
         self._running = running
         self._chance = dice(seed, "market")
-        self._walks = {symbol: Walk(*CATALOG[symbol], seed, step=STEP) for symbol in SYMBOLS}
+        self._walks = {symbol: Walk(*LISTING[symbol], seed, step=STEP) for symbol in SYMBOLS}
         self.prices: dict[str, float] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._move, name="market", daemon=True)
@@ -151,7 +151,7 @@ class MovingMarket:
             self._show(symbol, price, self._chance.choice(sizes), rises=price >= before)
 
     def _show(self, symbol: str, price: float, size: float, *, rises: bool) -> None:
-        tick = float(CATALOG[symbol][0].tick_size)
+        tick = float(LISTING[symbol][0].tick_size)
         side = Side.BUY if rises else Side.SELL
         simulator = self._running.simulator
 
