@@ -7,7 +7,9 @@ import secrets
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.soak.plan import plan_of
 from tests.soak.run import Outcome, soak
@@ -53,12 +55,19 @@ def described(outcome: Outcome) -> str:
         _table("logged as errors", outcome.errors),
         f"took no more risk by itself: {'; '.join(outcome.reducing) or 'never'}",
         f"wallet adjusted for a while: {outcome.adjusted} times",
-        f"the longest life: {outcome.memory}",
-        f"time without a stop: {outcome.protection}",
+        "the longest life: " + ", ".join(f"{name} {value:g}" for name, value in outcome.memory.items()),
+        *_histograms(outcome.protection),
         f"{len(outcome.violations)} violations",
         *(f"  {each}" for each in outcome.violations),
     ]
     return "\n".join(lines)
+
+
+def _histograms(protection: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """How long positions were without their stop: a line for each who measured it, a column for each class."""
+    yield "seconds without a stop, at most:"
+    for who, counts in protection.items():
+        yield f"  {who:24}" + "  ".join(f"{bound}: {count}" for bound, count in counts.items())
 
 
 def _table(title: str, counts: dict[str, int]) -> str:

@@ -12,12 +12,12 @@ from pathlib import Path
 from tests.soak.stage import Lives
 
 #: Seconds of a life that are not judged: imports, caches and pools fill up.
-WARM_UP = 60.0
+WARM_UP = 90.0
 
 #: A life has to be watched for so long after that before its memory is judged.
 LONG = 90.0
 
-#: Growth that is none: MiB a minute. Orders, trades and events that are kept cost about 10 KiB an order.
+#: Growth that is none, in MiB a minute: the latest events and orders are kept, some thousands of them, a KiB each.
 SLOPE_LIMIT = 4.0
 
 #: Threads and open files beyond those of a young daemon.

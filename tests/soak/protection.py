@@ -34,20 +34,10 @@ class Histogram:
     counts: tuple[int, ...]
     longest: float
 
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return sum(self.counts)
-
     def as_json(self) -> dict[str, Any]:
-        """Counts by upper bound."""
-        names = [*map(str, BOUNDS), "more"]
-        return {"counts": dict(zip(names, self.counts, strict=True)), "max_seconds": round(self.longest, 6)}
-
-    def lines(self) -> list[str]:
-        """For people."""
-        names = [f"up to {bound:g} s" for bound in BOUNDS] + ["more"]
-        return [f"{name:>12}  {count}" for name, count in zip(names, self.counts, strict=True) if count]
+        """Counts by upper bound in seconds, and the longest."""
+        names = [f"{bound:g}" for bound in BOUNDS] + ["more"]
+        return {**dict(zip(names, self.counts, strict=True)), "longest": f"{self.longest:.3f}"}
 
 
 def histogram(waits: Iterable[float]) -> Histogram:

@@ -56,7 +56,7 @@ class Outcome:
     """What the daemon logged as errors."""
     adjusted: int = 0
     """Times the wallet was adjusted because trades were heard of out of order."""
-    protection: dict[str, Any] = field(default_factory=dict)
+    protection: dict[str, dict[str, Any]] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
 
@@ -128,7 +128,7 @@ def _play(stage: Stage, seed: int, seconds: float, nemesis: Nemesis, outcome: Ou
     outcome.errors = dict(_errors(lives.daemon.log))
     waits = stage.running.call(lambda: protection.waits_at_venue(stage.simulator.truth, stage.account))
     histogram = protection.histogram(waits)
-    outcome.protection["venue"] = histogram.as_json()
+    outcome.protection["at Bybit"] = histogram.as_json()
     removed = stage.running.call(lambda: protection.gaps_at_venue(stage.simulator.truth))
     outcome.protection["stops removed by hand"] = protection.histogram(removed).as_json()
     if histogram.longest > protection.LIMIT:
@@ -222,7 +222,7 @@ def _describe(outcome: Outcome, stage: Stage, told: Told) -> None:
     outcome.orders = sum(isinstance(one.event, e.OrderPrepared) for one in told.events)
     outcome.fills = sum(isinstance(one.event, e.OrderFilled) for one in told.events)
     outcome.events = len(told.events)
-    outcome.protection["daemon"] = protection.waits_in_journal(told.events)
+    outcome.protection["as the daemon heard of it"] = protection.waits_in_journal(told.events)
     outcome.adjusted = sum(isinstance(one.event, e.BalanceAdjusted) and one.event.unexplained for one in told.events)
     why = Counter(
         re.sub(r"[0-9a-f-]{8,}|\d+", "…", one.event.reason)
