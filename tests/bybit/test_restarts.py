@@ -16,6 +16,26 @@ def stops(client: SyncClient) -> list[str]:
     return [one.state for one in sorted(found, key=lambda one: one.id)]
 
 
+def test_a_stop_that_opened_and_traded_while_nobody_listened_is_its_entrys(
+    ship: Ship, wait: Callable[..., None]
+) -> None:
+    ship.start()
+    with ship.client() as client:
+        terms: dict[str, Any] = {"instrument": "btcusdt", "side": "BUY", "type": "LIMIT", "quantity": Decimal("0.1")}
+        client.orders.create(order_id="entry", limit_price=Decimal(49_950), stop_loss=Decimal(49_850), **terms)
+        wait(lambda: client.orders.get("entry").state == "OPEN")
+        ship.daemon.kill()
+        ship.quote(49_900.0)
+        ship.quote(49_800.0)
+        wait(lambda: ship.position() == 0)
+        ship.start()
+        wait(lambda: ship.agrees(client))
+        assert client.orders.get("entry").state == "FILLED"
+        assert {one.role for one in client.orders.list()} == {"ENTRY", "STOP_LOSS"}
+        assert stops(client) == ["FILLED"]
+        assert client.system.status().state == "READY"
+
+
 def test_trades_of_stops_are_booked_once_and_as_theirs(ship: Ship, wait: Callable[..., None]) -> None:
     """Bybit opened them: their executions carry no id of ours, and a new process has no memory of what they are."""
     ship.start()

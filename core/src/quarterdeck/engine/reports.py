@@ -229,19 +229,28 @@ def _adopt_trade(turn: Turn, report: r.Filled) -> Order:
 
     How large its order is, nobody knows yet; if it goes on working, reconciliation finds what is left of it.
     """
-    if turn.ids.read(report.link_id) is not None:
-        turn.anomalies.append(f"trade {report.trade_id} is of an order of ours that is not known: {report.link_id}")
+    ours = turn.ids.read(report.link_id)
+    parent = turn.state.order_by_link(ours.parent_link_id) if ours else None
     role = OrderRole.LIQUIDATION if report.cause is r.FillCause.LIQUIDATION else OrderRole.EXTERNAL
+    if ours is not None and parent is not None:  # protection that opened and traded while nobody heard
+        role = ours.role
+    elif ours is not None:
+        turn.anomalies.append(f"trade {report.trade_id} is of an order of ours that is not known: {report.link_id}")
     terms = OrderTerms(report.symbol, report.side, OrderType.MARKET, report.quantity)
-    return adopt(turn, trade_link(report), report.exchange_order_id, terms, role)
+    return adopt(turn, trade_link(report), report.exchange_order_id, terms, role, parent)
 
 
-def adopt(turn: Turn, link: str, exchange_order_id: str, terms: OrderTerms, role: OrderRole, parent: str = "") -> Order:
-    """Take up an order that is not from here. It is its owner's whose share it closes, else nobody's in particular."""
+def adopt(
+    turn: Turn, link: str, exchange_order_id: str, terms: OrderTerms, role: OrderRole, parent: Order | None = None
+) -> Order:
+    """Take up an order that is not from here.
+
+    It is its parent's owner's; without one its owner's whose share it closes, else nobody's in particular.
+    """
     state = turn.state
     order_id = state.free_order_id(f"{role.lower().replace('_', '-')}-{state.sequence + 1}")
-    owner = _closes_share_of(state, terms)
-    turn.emit(e.OrderAdopted(order_id, link, terms, role, owner, parent, exchange_order_id), order_id)
+    owner, of = (parent.bot_id, parent.order_id) if parent else (_closes_share_of(state, terms), "")
+    turn.emit(e.OrderAdopted(order_id, link, terms, role, owner, of, exchange_order_id), order_id)
     return state.open_orders[order_id]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from decimal import Decimal
 
@@ -25,6 +25,9 @@ log = structlog.get_logger(__name__)
 
 _REMEMBERED = 10_000
 
+#: What Bybit calls executions of protection that was attached to an entry.
+_ATTACHED = frozenset({"StopLoss", "TakeProfit", "PartialStopLoss", "PartialTakeProfit"})
+
 
 def activity_id(activity: Activity) -> str:
     """What makes a move of the account one."""
@@ -45,6 +48,8 @@ class Ear:
         self._quantities: dict[str, Decimal] = {}
         self._parts = Parts()
         self._told: dict[str, None] = {}
+        self._told_late: set[str] = set()
+        """Bybit's ids of orders that the core knows by their trades alone."""
         self._awaited: dict[str, float] = {}
         self._heard: dict[str, float] = {}
 
@@ -67,6 +72,15 @@ class Ear:
             return read
         link = self._links.of_order(read.order_id, read.link_id, read.stop_type, read.report.symbol)
         return read if link == read.link_id else replace(read, link_id=link, report=replace(read.report, link_id=link))
+
+    def is_nameless(self, execution: Execution) -> bool:
+        """Whether it is of protection that no order row has told of yet: whose it was, an execution does not say."""
+        return execution.stop_type in _ATTACHED and not self._links.knows(execution.order_id)
+
+    def learn_late(self, rows: Iterable[Row], category: str) -> None:
+        """Take in rows of an order whose trades are told before it was heard of."""
+        for row in rows:
+            self._told_late.add(self.order(row, category).order.exchange_order_id)
 
     # ------------------------------------------------------------ what is expected
 
@@ -117,6 +131,9 @@ class Ear:
                 self._hear_execution(self.execution(row, category))
 
     def _hear_execution(self, execution: Execution) -> None:
+        if self.is_nameless(execution):
+            self._suspect(f"a trade of protection that the stream has not told of: {execution.order_id}")
+            return
         self.remember(activity_id(execution.report))
         for report in execution.reports:
             self.deliver(report)
@@ -131,6 +148,8 @@ class Ear:
             log.error("bybit_unknown_status", status=news.status, order=link)
             self._suspect(f"order status {news.status!r} is not known")
             return
+        if news.state in CLOSED_STATES and news.order.exchange_order_id in self._told_late:
+            return  # its trades have told all there is to tell
         self._introduce(news)
         if self._links.is_external(link) and news.role is None and link not in self._introduced:
             return  # somebody else's, over before it was heard of: its executions tell all there is to tell

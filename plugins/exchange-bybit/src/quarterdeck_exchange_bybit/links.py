@@ -40,6 +40,14 @@ class Links:
         known = link_id or self._link_of.get(order_id)
         return known or self._nameless(order_id, symbol, is_trailing=stop_type == "TrailingStop")
 
+    def knows(self, order_id: str) -> bool:
+        """Whether a row or the journal has told what an order at Bybit goes by."""
+        return order_id in self._link_of
+
+    def leave_nameless(self, order_id: str) -> None:
+        """Bybit does not tell any more whose an order was."""
+        self._keep(order_id, unnamed_link(order_id))
+
     def order_id(self, link_id: str) -> str:
         """Bybit's id of an order that can't be named by its link id; empty for all others."""
         has_no_name = not is_ours(link_id) or _is_child(link_id) or link_id in self.trailing

@@ -122,6 +122,7 @@ class Questions:
             for category in self._listing.categories:
                 for row in await self._rest.pages("get_executions", category=category, limit=100, **window):
                     if self._ear.is_ours(row, category):
+                        await self._learn_name(row, category)
                         report = self._ear.execution(row, category).report
                         found[activity_id(report)] = report
             for row in await self._rest.pages("get_transaction_log", accountType="UNIFIED", limit=50, **window):
@@ -130,6 +131,17 @@ class Questions:
                     found[change.change_id] = change
             start += _WEEK
         return sorted(found.values(), key=lambda each: each.time)
+
+    async def _learn_name(self, row: Row, category: str) -> None:
+        """Have the order of an execution told, if it is protection that nobody here has heard of."""
+        execution = self._ear.execution(row, category)
+        if not self._ear.is_nameless(execution):
+            return
+        for method in ("get_open_orders", "get_order_history"):
+            rows = await self._rest.pages(method, category=category, orderId=execution.order_id, limit=50)
+            self._ear.learn_late(rows, category)
+        if self._ear.is_nameless(execution):
+            self._links.leave_nameless(execution.order_id)
 
 
 def _in_order(fills: Iterable[Filled]) -> list[Filled]:
