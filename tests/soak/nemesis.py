@@ -25,6 +25,8 @@ class Nemesis:
         self._ends: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
         self.acts: Counter[str] = Counter()
+        self.others = 0
+        """Acts that are no rules of the simulator's, which counts itself how often one was met."""
 
     def run(self, seconds: float, interrupted: Callable[[], bool]) -> None:
         """Carry it out for so long. Processes that have ended are started again."""
@@ -58,7 +60,9 @@ class Nemesis:
         if "do" in data:
             rule = call(lambda: stage.simulator.faults.add(data))
             self._later(ends, lambda: call(lambda: stage.simulator.faults.remove(rule)))
-        elif act.kind == "maintenance":
+            return
+        self.others += 1
+        if act.kind == "maintenance":
             settings.is_in_maintenance = True
             self._later(ends, lambda: setattr(settings, "is_in_maintenance", False))
         elif "ms" in data:

@@ -105,6 +105,14 @@ def _http_error(chance: Random, at: float, kind: str) -> Act:
     return _rule(chance, at, kind, _write(chance), "http", status=status, after=after, count=chance.randint(1, 2))
 
 
+def _repeated(chance: Random, at: float, kind: str) -> Act:
+    return _rule(chance, at, kind, _write(chance), "twice", count=1)
+
+
+def _too_late(chance: Random, at: float, kind: str) -> Act:
+    return _rule(chance, at, kind, {"path": CANCEL}, "too_late", count=1)
+
+
 def _failing_read(chance: Random, at: float, kind: str) -> Act:
     do = chance.choice(("http", "drop_request", "delay_answer"))
     return _rule(chance, at, kind, {"path": chance.choice(READS)}, do, ms=1_500, count=chance.randint(1, 8))
@@ -130,6 +138,10 @@ def _copies(chance: Random, at: float, kind: str) -> Act:
 
 def _out_of_order(chance: Random, at: float, kind: str) -> Act:
     return _rule(chance, at, kind, _topic(chance), "shuffle", shuffle_ms=chance.randint(50, 3_000))
+
+
+def _late_messages(chance: Random, at: float, kind: str) -> Act:
+    return _rule(chance, at, kind, _topic(chance), "delay", ms=chance.randint(200, 4_000))
 
 
 def _closed_socket(chance: Random, at: float, kind: str) -> Act:
@@ -185,11 +197,14 @@ _KINDS: dict[str, tuple[float, Callable[[Random, float, str], Act]]] = {
     "late answer": (6, _late_answer),
     "odd code": (6, _odd_code),
     "http error": (5, _http_error),
+    "repeated request": (4, _repeated),
+    "cancel too late": (2, _too_late),
     "failing read": (8, _failing_read),
     "muted topic": (4, _mute),
     "lost message": (8, _lost_message),
     "copies": (6, _copies),
     "out of order": (8, _out_of_order),
+    "late messages": (4, _late_messages),
     "closed socket": (3, _closed_socket),
     "half-open socket": (1, _half_open),
     "all sockets dropped": (1, _moment),

@@ -95,7 +95,7 @@ def _play(stage: Stage, seed: int, seconds: float, nemesis: Nemesis, outcome: Ou
     stage.market.stop()
     if client.failure:
         found.append(f"lost: {client.failure}")
-    outcome.acts, outcome.faults = dict(nemesis.acts), stage.simulator.faults.used + _of_moment(nemesis.acts)
+    outcome.acts, outcome.faults = dict(nemesis.acts), stage.simulator.faults.used + nemesis.others
     try:
         lives.watch()
         _settle(stage)
@@ -143,13 +143,6 @@ def _play(stage: Stage, seed: int, seconds: float, nemesis: Nemesis, outcome: Ou
             "threads": samples[-1].threads,
             "sockets": samples[-1].sockets,
         }
-
-
-def _of_moment(acts: Counter[str]) -> int:
-    """Acts that are no rules of the simulator's, which counts those itself."""
-    rules = {"lost request", "lost answer", "late accept", "late answer", "odd code", "http error", "failing read"}
-    rules |= {"muted topic", "lost message", "copies", "out of order", "closed socket", "half-open socket"}
-    return sum(count for kind, count in acts.items() if kind not in rules | {"corrupt message"})
 
 
 # ---------------------------------------------------------------- settling
