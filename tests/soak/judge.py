@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from quarterdeck.domain.instrument import InstrumentKind
 from quarterdeck.domain.market import Side
 from quarterdeck.domain.order import Order, OrderRole, OrderState
 from quarterdeck.engine import events as e
@@ -19,7 +20,7 @@ from quarterdeck.engine.fold import fold
 from quarterdeck.engine.state import State
 from quarterdeck_bybit_simulator import Simulator
 from quarterdeck_bybit_simulator.account import SimAccount
-from quarterdeck_bybit_simulator.order import SimOrder
+from quarterdeck_bybit_simulator.order import SimOrder, category_of
 from tests.faults.invariants import Told
 
 #: Violations of one kind that are told; one mistake often shows many times.
@@ -85,12 +86,14 @@ def judge(case: Case) -> list[str]:
 def positions(case: Case) -> Violations:
     """The journal holds what Bybit holds, and that is what all trades add up to."""
     traded: defaultdict[str, Decimal] = defaultdict(Decimal)
-    symbols = {one.venue_symbol: one.symbol for one in case.account.instruments.values()}
+    symbols = {(category_of(one), one.venue_symbol): one.symbol for one in case.account.instruments.values()}
     for row in case.executions:
         if row["execType"] != "Funding":
             sign = 1 if row["side"] == "Buy" else -1
-            traded[symbols[row["symbol"]]] += sign * Decimal(row["execQty"])
-    for symbol in case.account.instruments:
+            traded[symbols[row["category"], row["symbol"]]] += sign * Decimal(row["execQty"])
+    for symbol, instrument in case.account.instruments.items():
+        if instrument.kind is InstrumentKind.SPOT:
+            continue  # what is held of a pair is money
         held = case.told.state.positions[symbol].quantity if symbol in case.told.state.positions else Decimal(0)
         there = case.account.quantity(symbol)
         if not held == there == traded[symbol]:

@@ -1,4 +1,4 @@
-"""Owns what a soak trades: perpetuals of the simulator's catalog and two more, each with the price it begins at."""
+"""Owns what a soak trades: the catalog of the simulator and two perpetuals more, each with the price it begins at."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from quarterdeck_bybit_simulator.catalog import CATALOG, perpetual
 LISTING = {
     "btcusdt": CATALOG["btcusdt"],
     "ethusdt": CATALOG["ethusdt"],
+    "btcusdt-spot": CATALOG["btcusdt-spot"],
     "solusdt": (perpetual("SOL", "0.01", "0.1", "79770"), 150.0),
     "xrpusdt": (perpetual("XRP", "0.0001", "0.1", "1964655"), 2.5),
 }

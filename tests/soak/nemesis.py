@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 
+from quarterdeck_bybit_simulator.order import category_of
 from tests.soak import protection
 from tests.soak.plan import Act
 from tests.soak.stage import USER, Stage
@@ -112,7 +113,8 @@ class Nemesis:
         account = self._stage.account
         stops = [one for one in account.open_orders() if one.stop_type in protection.STOPS and not one.was_triggered]
         if stops:
-            self._stage.simulator.truth.note("removed", symbol=stops[0].instrument.venue_symbol)
+            market = f"{category_of(stops[0].instrument)} {stops[0].instrument.venue_symbol}"
+            self._stage.simulator.truth.note("removed", symbol=market)
             account.cancel(stops[0])
 
     def _liquidate(self) -> None:

@@ -72,7 +72,7 @@ def gaps_at_venue(truth: Truth) -> list[float]:
             since.setdefault(symbol, []).append((entry.at, sum(working[symbol].values())))
             continue
         row: Mapping[str, Any] = entry.data["row"]
-        symbol = str(row["symbol"])
+        symbol = _market_of(row)
         if entry.kind == "execution":
             held[symbol] += _signed(row)
         elif row["orderStatus"] == "Untriggered" and row["reduceOnly"] and row["stopOrderType"] in _ANY_STOP:
@@ -83,6 +83,10 @@ def gaps_at_venue(truth: Truth) -> list[float]:
         since[symbol] = [one for one in open_gaps if covered < min(one[1], abs(held[symbol])) - 1e-9]
         gaps += [(entry.at - at) / 1e9 for at, before in open_gaps if (at, before) not in since[symbol]]
     return gaps + [(truth.last - at) / 1e9 for each in since.values() for at, _ in each]
+
+
+def _market_of(row: Mapping[str, Any]) -> str:
+    return f"{row['category']} {row['symbol']}"
 
 
 def _signed(row: Mapping[str, Any]) -> float:
@@ -112,7 +116,7 @@ def waits_at_venue(truth: Truth, account: SimAccount) -> list[float]:
             if row["stopOrderType"] in STOPS and parent in since and parent not in waits:
                 waits[parent] = (entry.at - since[parent]) / 1e9
             continue
-        symbol = str(row["symbol"])
+        symbol = _market_of(row)
         held[symbol] = held.get(symbol, 0.0) + _signed(row)
         link = carriers.get(str(row["orderId"]))
         if link is not None and link not in since:
