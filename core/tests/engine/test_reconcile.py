@@ -51,7 +51,7 @@ def held(state: State) -> list[Any]:
 
 def look(desk: Desk, snapshot: VenueSnapshot, *, adjust: bool = False) -> tuple[list[e.Event], i.Agreement]:
     events = desk.take(i.Reconcile(snapshot, desk.state.moves, adjust))
-    return events, desk.machine.agreement
+    return events, replace(desk.machine.agreement, confirmed=())
 
 
 def names(events: list[e.Event]) -> list[str]:
