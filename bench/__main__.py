@@ -1,4 +1,4 @@
-"""Runs the benchmarks: `python -m bench [control|flow|engine|bybit|kill ...]`, all of them without a name."""
+"""Runs the benchmarks: `python -m bench [control|flow|engine|bybit|kill|market ...]`, all of them without a name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import bybit, control, engine, flow, kill
+from bench import bybit, control, engine, flow, kill, market
 
 Say = Callable[[str], None]
 
@@ -27,6 +27,7 @@ PARTS: dict[str, Callable[[Path, Say], dict[str, Any]]] = {
     "flow": flow.run,
     "bybit": bybit.run,
     "kill": kill.run,
+    "market": market.run,
 }
 
 
@@ -70,7 +71,7 @@ def table(figures: dict[str, Any]) -> str:
                 f"  {'events to ' + str(row['readers']):30}"
                 f"{row['bare']['rate']:>10.0f}{row['ours']['rate']:>10.0f}{row['rate_ratio']:>8.2f}",
             )
-    for name in ("flow", "engine", "bybit", "kill"):
+    for name in ("flow", "engine", "bybit", "kill", "market"):
         if name in figures:
             lines.append(name)
             lines += [f"  {key}: {value}" for key, value in figures[name].items()]

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pybit.unified_trading import HTTP, WebSocket
 
-from bench.processes import start_daemon
+from bench.processes import simulated_bybit, start_daemon
 from quarterdeck.client import SyncClient
 from quarterdeck.client.events import OrderFilled
 
@@ -49,7 +46,7 @@ def run(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Measure both ways; milliseconds."""
     folder.mkdir(parents=True)
     truth = folder / "truth.jsonl"
-    with _simulator(truth) as site:
+    with simulated_bybit("--truth", str(truth)) as site:
         os.environ |= {"BYBIT_API_KEY": site["api_key"], "BYBIT_API_SECRET": site["api_secret"]}
         say(f"Bybit: {ORDERS} orders by pybit alone")
         bare = _bare(site)
@@ -72,19 +69,6 @@ def run(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
             figures[f"{way}_{name}_p99_ms"] = round(spans[int(len(spans) * 0.99)], 2)
         figures[f"{way}_added_p50_ms"] = round(figures[f"{way}_ours_p50_ms"] - figures[f"{way}_bare_p50_ms"], 2)
     return figures
-
-
-@contextmanager
-def _simulator(truth: Path) -> Iterator[dict[str, Any]]:
-    command = [str(Path(sys.executable).with_name("quarterdeck")), "bybit-sim", "--port", "0", "--symbol", "btcusdt",
-               "--balance", "USDT=100000000", "--truth", str(truth), "--json"]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline())["simulator"]
-    finally:
-        process.terminate()
-        process.wait()
 
 
 #: When an order was asked for, and when its trade was heard of.

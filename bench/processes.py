@@ -92,6 +92,20 @@ def start_daemon(folder: Path, config: str) -> Process:
     return Process(process, address)
 
 
+@contextmanager
+def simulated_bybit(*options: str) -> Iterator[dict[str, Any]]:
+    """A simulated Bybit of one perpetual in a process of its own, until the end of the block; where and who it is."""
+    command = [str(Path(sys.executable).with_name("quarterdeck")), "bybit-sim", "--port", "0", "--symbol", "btcusdt",
+               "--balance", "USDT=100000000", *options, "--json"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())["simulator"]
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

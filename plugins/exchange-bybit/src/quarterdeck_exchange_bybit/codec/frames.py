@@ -12,6 +12,8 @@ from quarterdeck_exchange_bybit.codec.row import Malformed, Row
 #: Longer than any message Bybit sends; what is longer is not read at all.
 LONGEST_FRAME = 8 * 1024 * 1024
 
+_JSON = json.JSONDecoder(parse_float=str, parse_constant=str)
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -50,7 +52,7 @@ def read_json(body: bytes | str) -> dict[str, Any]:
     if len(body) > LONGEST_FRAME:
         raise Malformed("frame", f"{len(body)} bytes", f"at most {LONGEST_FRAME} bytes")
     try:
-        parsed = json.loads(body, parse_float=str, parse_constant=str)
+        parsed = _JSON.decode(body if isinstance(body, str) else body.decode())
     except (ValueError, RecursionError) as error:
         raise Malformed("frame", body[:80], "JSON") from error
     if not isinstance(parsed, dict):
