@@ -142,6 +142,24 @@ async def test_what_can_not_be_is_kept_aside(running: RunningSimulator, download
     assert verify(tmp_path)[0].faults == {"missing": 2}
 
 
+async def test_what_can_hardly_be_is_kept_and_named(
+    running: RunningSimulator, downloader: Downloader, tmp_path: Path
+) -> None:
+    def spoil() -> None:
+        bars = running.simulator.markets["linear", "BTCUSDT"].bars["1"]
+        bars[7].high = 60_000.0
+        bars[9].open = bars[9].high = bars[9].low = bars[9].close = 5_000.0
+
+    running.call(spoil)
+    instrument = await downloader.instrument("btcusdt")
+    files = list(await downloader.candles(instrument, "1m", START, START + HOUR))
+    assert (total(files, "new"), total(files, "quarantined"), total(files, "doubtful")) == (60, 0, 3)
+    kept = [json.loads(line) for line in files[0].path.with_suffix(".quarantine.jsonl").read_text().splitlines()]
+    assert [each["row"][0] for each in kept] == [(START + at * MINUTE) // 1_000_000 for at in (7, 9, 10)]
+    assert kept[0]["reason"].startswith("kept, though it can hardly be")
+    assert verify(tmp_path)[0].faults == {}
+
+
 async def test_unknown_symbols_are_named(downloader: Downloader) -> None:
     with pytest.raises(ConfigError, match="'nousdt' is not traded"):
         await downloader.instrument("nousdt")

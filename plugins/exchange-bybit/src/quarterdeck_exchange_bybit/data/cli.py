@@ -117,7 +117,7 @@ def verify_store(
 
 def _summary(files: list[Fetched], *, as_json: bool) -> None:
     totals: dict[str, Any] = {
-        name: sum(getattr(each, name) for each in files) for name in ("had", "new", "absent", "quarantined")
+        name: sum(getattr(each, name) for each in files) for name in ("had", "new", "absent", "quarantined", "doubtful")
     }
     if as_json:
         typer.echo(json.dumps({"data": totals | {"files": [each.data() for each in files]}}))
@@ -128,7 +128,9 @@ def _summary(files: list[Fetched], *, as_json: bool) -> None:
 
 
 def _line(each: Fetched) -> str:
-    return f"{each.path}: {each.new} new, {each.had} there, {each.absent} absent, {each.quarantined} quarantined"
+    return f"{each.path}: {each.new} new, {each.had} there, {each.absent} absent, {each.quarantined} quarantined" + (
+        f", {each.doubtful} doubtful" if each.doubtful else ""
+    )
 
 
 def _tell(each: Fetched) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from quarterdeck.domain.instrument import Instrument
-from quarterdeck.domain.market import HOUR, SECOND
+from quarterdeck.domain.market import HOUR, SECOND, Candle
 from quarterdeck.plugin import ConfigError
 from quarterdeck.plugin.fields import interval_ns
 from quarterdeck_exchange_bybit.budget import Budget
@@ -27,6 +27,7 @@ from quarterdeck_exchange_bybit.data.store import (
     funding_path,
     months,
 )
+from quarterdeck_exchange_bybit.market.sieve import is_bad_print
 from quarterdeck_exchange_bybit.rest import Rest
 from quarterdeck_exchange_bybit.server_clock import ServerClock
 from quarterdeck_exchange_bybit.settings import BybitSettings, Environment, Site
@@ -35,6 +36,9 @@ _KLINES, _FUNDINGS = 1_000, 200
 
 #: Funding is due at least this often: where rates lie further apart, some are missing.
 _FUNDING_GAP = 8 * HOUR
+
+#: How far a price may jump within a minute, as a part of it, before the candle is named.
+BAND = 0.1
 
 #: Pages between two times that a file is written: what an interruption costs at most.
 _PAGES_KEPT = 10
@@ -49,6 +53,8 @@ class Fetched:
     new: int = 0
     absent: int = 0
     quarantined: int = 0
+    doubtful: int = 0
+    """Kept, since Bybit says so, and named beside."""
 
     def data(self) -> dict[str, Any]:
         """It, for a program."""
@@ -58,6 +64,7 @@ class Fetched:
             "new": self.new,
             "absent_at_bybit": self.absent,
             "quarantined": self.quarantined,
+            "doubtful": self.doubtful,
         }
 
 
@@ -155,6 +162,7 @@ class Downloader:
                 seen.add(at)
         fetched.new += len(part.rows) - before
         fetched.quarantined += part.quarantine(refused)
+        fetched.doubtful += part.quarantine(_doubtful(instrument, length, part, seen))
         if not refused:  # what was refused may be told right another time
             absent = {at for at in range(begin, last + 1, length) if at not in part.rows}
             part.absent |= absent
@@ -199,6 +207,15 @@ class Downloader:
             if len(times) + len(refused) < _FUNDINGS or not times or min(times) >= stop:
                 return
             stop = min(times)
+
+
+def _doubtful(instrument: Instrument, length: int, part: Part, times: Iterable[int]) -> Iterator[tuple[object, str]]:
+    """Which of these candles can hardly be, with why."""
+    for at in sorted(times):
+        candle = Candle(instrument.symbol, length, at, *part.rows[at])
+        before = part.rows.get(at - length)
+        if is_bad_print(candle, before[3] if before else None, BAND):
+            yield [at // MILLISECOND, *part.rows[at]], "kept, though it can hardly be: a wick or a jump beyond the band"
 
 
 def _spans(times: Sequence[int], length: int) -> list[tuple[int, int]]:

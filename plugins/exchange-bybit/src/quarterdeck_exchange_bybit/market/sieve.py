@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import sqrt
 
 from quarterdeck.domain.instrument import Instrument
-from quarterdeck.domain.market import SECOND, Candle, Quote
+from quarterdeck.domain.market import MINUTE, SECOND, Candle, Quote
 
 #: Why something is held back.
 MALFORMED = "malformed"
@@ -72,12 +73,9 @@ class Sieve:
 
     def candle(self, candle: Candle) -> str:
         """Why a candle is doubted, so that it has to be asked for again; empty if it is believed."""
-        body = (candle.open, candle.close)
-        if candle.high > max(body) * (1 + self._band) or candle.low < min(body) * (1 - self._band):
+        if is_bad_print(candle, self._last, self._band):
             return BAD_PRINT
-        if self._last is not None and abs(candle.close / self._last - 1) > self._band:
-            return BAD_PRINT
-        return "" if self._fits((*body, candle.high, candle.low)) else OFF_GRID
+        return "" if self._fits((candle.open, candle.high, candle.low, candle.close)) else OFF_GRID
 
     def believe(self, price: float) -> None:
         """Take a price for right, as one that was told twice."""
@@ -86,6 +84,18 @@ class Sieve:
     def _fits(self, prices: Iterable[float]) -> bool:
         tick = self._tick
         return all(abs(price / tick - round(price / tick)) < _GRID for price in prices)
+
+
+def is_bad_print(candle: Candle, before: float | None, band: float) -> bool:
+    """Whether a candle can hardly be after a price: a wick far beyond its body, or a close far from that price.
+
+    `band` is what is far within a minute; what is far grows with the root of time.
+    """
+    band *= sqrt(max(candle.interval / MINUTE, 1.0))
+    top, bottom = max(candle.open, candle.close), min(candle.open, candle.close)
+    if candle.high > top * (1 + band) or candle.low < bottom * (1 - band):
+        return True
+    return before is not None and abs(candle.close / before - 1) > band
 
 
 class Times:
