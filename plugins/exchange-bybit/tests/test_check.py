@@ -7,9 +7,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,13 @@ import pytest
 from quarterdeck.domain.market import Quote
 from quarterdeck.plugin import ConfigError
 from quarterdeck_bybit_simulator import LinkIds, Member, Simulator, SimulatorSettings
-from quarterdeck_bybit_simulator.catalog import BTC
+from quarterdeck_bybit_simulator.catalog import BTC, BTC_SPOT
 from quarterdeck_bybit_simulator.fixtures import API_KEY, API_SECRET
 from quarterdeck_bybit_simulator.threaded import RunningSimulator
 from quarterdeck_exchange_bybit import BybitSettings
+from quarterdeck_exchange_bybit.check import streams
 from quarterdeck_exchange_bybit.check.report import Answer, Finding
-from quarterdeck_exchange_bybit.check.run import QUESTIONS, check
+from quarterdeck_exchange_bybit.check.run import check, questions
 
 CONFIRMED, DIFFERENT, NOT_CHECKED = Finding.CONFIRMED, Finding.DIFFERENT, Finding.NOT_CHECKED
 
@@ -32,11 +35,28 @@ CONFIRMED, DIFFERENT, NOT_CHECKED = Finding.CONFIRMED, Finding.DIFFERENT, Findin
 def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSimulator]:
     monkeypatch.setenv("SIMULATED_API_KEY", API_KEY)
     monkeypatch.setenv("SIMULATED_API_SECRET", API_SECRET)
+    monkeypatch.setattr(streams, "BOOK_SECONDS", 1.0)
     member = Member(API_KEY, API_SECRET, addresses=("10.0.0.1",))
-    with RunningSimulator(Simulator([BTC], SimulatorSettings(members=(member,)))) as running:
-        quote = Quote("btcusdt", time.time_ns(), 50_000.0, 5.0, 50_000.1, 5.0)
-        running.call(lambda: running.simulator.show(quote))
+    with RunningSimulator(Simulator([BTC, BTC_SPOT], SimulatorSettings(members=(member,)))) as running:
+        sizes = cycle((5.0, 5.1))
+
+        def show() -> None:
+            size = next(sizes)
+            for symbol in ("btcusdt", "btcusdt-spot"):
+                running.simulator.show(Quote(symbol, time.time_ns(), 50_000.0, size, 50_000.1, size))
+
+        running.call(show)
+        ended = threading.Event()
+
+        def move() -> None:
+            while not ended.wait(0.2):
+                running.call(show)
+
+        mover = threading.Thread(target=move, daemon=True)
+        mover.start()
         yield running
+        ended.set()
+        mover.join()
 
 
 def turn(running: RunningSimulator, **settings: Any) -> None:
@@ -44,15 +64,15 @@ def turn(running: RunningSimulator, **settings: Any) -> None:
         running.call(lambda name=name, value=value: setattr(running.simulator.settings, name, value))  # type: ignore[misc]  # bound early
 
 
-def settings_for(running: RunningSimulator) -> BybitSettings:
+def settings_for(running: RunningSimulator, symbol: str = "btcusdt") -> BybitSettings:
     url = running.server.socket_url
     site = {"rest": running.server.rest_url, "private": url, "public": url}
-    table = {"environment": "testnet", "symbols": ["btcusdt"], "credentials": "env:SIMULATED", "simulator": site}
+    table = {"environment": "testnet", "symbols": [symbol], "credentials": "env:SIMULATED", "simulator": site}
     return BybitSettings.model_validate(table)
 
 
-async def answers(running: RunningSimulator, *allowed: str) -> dict[str, Answer]:
-    lines, left = await check(settings_for(running), allowed, dcp_window=3)
+async def answers(running: RunningSimulator, *allowed: str, symbol: str = "btcusdt") -> dict[str, Answer]:
+    lines, left = await check(settings_for(running, symbol), allowed, dcp_window=3)
     assert left == []
     account = next(iter(running.simulator.accounts.values()))
     assert await asyncio.to_thread(running.call, account.open_orders) == []
@@ -71,9 +91,18 @@ async def test_all_is_as_assumed(running: RunningSimulator) -> None:
     assert report["link-closed"].evidence == "refused with 110072: OrderLinkedID is duplicate"
 
 
+async def test_a_pair_is_asked_about_what_is_particular_to_pairs(running: RunningSimulator) -> None:
+    report = await answers(running, "fill", symbol="btcusdt-spot")
+    assert report.keys() == {each.name for each in questions("spot")}
+    assert report.keys() > {"market-unit", "fee-coin", "cancel-all", "book"}
+    assert found(report, CONFIRMED) == report.keys(), report
+    held = running.call(next(iter(running.simulator.accounts.values())).venue.balances)
+    assert held.get("BTC", 0) < BTC_SPOT.min_quantity  # all of it was sold again
+
+
 async def test_without_leave_nothing_is_traded(running: RunningSimulator) -> None:
     report = await answers(running)
-    assert found(report, NOT_CHECKED) == {each.name for each in QUESTIONS if each.needs}
+    assert found(report, NOT_CHECKED) == {each.name for each in questions("linear") if each.needs}
     assert running.call(lambda: running.simulator.truth.of("execution")) == []
 
 
@@ -121,7 +150,7 @@ def test_the_command_reports(running: RunningSimulator) -> None:
     assert done.returncode == 1, done.stderr
     report = json.loads(done.stdout.strip().rpartition("\n")[2])["check"]
     assert (report["different"], report["left"]) == (1, [])
-    assert [each["name"] for each in report["answers"]] == [each.name for each in QUESTIONS]
+    assert [each["name"] for each in report["answers"]] == [each.name for each in questions("linear")]
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:

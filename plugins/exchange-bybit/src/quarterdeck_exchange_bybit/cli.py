@@ -36,7 +36,9 @@ def bybit(context: typer.Context) -> None:
 def check_bybit(  # noqa: PLR0913, PLR0917 - one parameter per option
     context: typer.Context,
     environment: Annotated[Environment, typer.Option(help="Which Bybit is asked.")],
-    symbol: Annotated[str, typer.Option(metavar="SYMBOL", help="A perpetual that nobody trades there.")] = "btcusdt",
+    symbol: Annotated[
+        str, typer.Option(metavar="SYMBOL", help="A perpetual or a pair that nobody trades there.")
+    ] = "btcusdt",
     credentials: Annotated[str, typer.Option(help="env:NAME, file:PATH or keyring:NAME.")] = "env:BYBIT",
     fill: Annotated[bool, typer.Option("--fill", help="Open and close a tiny position, too.")] = False,
     dcp: Annotated[

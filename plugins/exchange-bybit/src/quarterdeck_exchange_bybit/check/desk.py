@@ -14,9 +14,10 @@ from quarterdeck.domain.market import Side
 from quarterdeck.domain.order import OrderTerms, OrderType, TimeInForce
 from quarterdeck.plugin import ConfigError
 from quarterdeck_exchange_bybit.budget import Budget
+from quarterdeck_exchange_bybit.codec.account import read_balances
 from quarterdeck_exchange_bybit.codec.codes import NO_SUCH_ORDER, Verdict
 from quarterdeck_exchange_bybit.codec.frames import Topic
-from quarterdeck_exchange_bybit.codec.listing import LINEAR, read_instrument
+from quarterdeck_exchange_bybit.codec.listing import LINEAR, SPOT, category_in, read_instrument, venue_symbol_of
 from quarterdeck_exchange_bybit.codec.orders import create_params
 from quarterdeck_exchange_bybit.codec.row import Row
 from quarterdeck_exchange_bybit.credentials import load_credentials
@@ -55,7 +56,7 @@ class Heard:
 
 
 class Desk:
-    """One account and one perpetual on which nothing else goes on."""
+    """One account and one instrument on which nothing else goes on. The position of a pair is what was bought of it."""
 
     def __init__(self, settings: BybitSettings) -> None:
         self.settings = settings
@@ -63,6 +64,7 @@ class Desk:
         self.clock = ServerClock()
         self.rest = Rest(settings, self.credentials, self.clock, Budget())
         self.instrument: Instrument
+        self.category = LINEAR
         self.last = Decimal(0)
         self.heard: list[Heard] = []
         self.dcp_window = 10
@@ -73,6 +75,7 @@ class Desk:
         self._gone: set[str] = set()
         self._prefix = f"chk-{secrets.token_hex(4)}"
         self._has_traded = False
+        self._had = Decimal(0)
 
     # ------------------------------------------------------------ life
 
@@ -87,19 +90,21 @@ class Desk:
             sent = time.monotonic_ns()
             told = await self.rest.read("get_server_time")
             self.clock.sample(sent, told.integer("timeNano"), time.monotonic_ns())
-        venue_symbol = symbol.upper()
-        rows = await self.rest.pages("get_instruments_info", category=LINEAR, symbol=venue_symbol)
-        found = [read for row in rows if (read := read_instrument(row, LINEAR)) is not None and read.symbol == symbol]
+        self.category = category_in(symbol)
+        rows = await self.rest.pages("get_instruments_info", category=self.category, symbol=venue_symbol_of(symbol))
+        read = [read_instrument(row, self.category) for row in rows]
+        found = [one for one in read if one is not None and one.symbol == symbol]
         if not found:
-            raise ConfigError(f"symbol: {symbol!r} is no perpetual that can be traded")
+            raise ConfigError(f"symbol: {symbol!r} is nothing that can be traded")
         self.instrument = found[0]
+        self._had = await self._base() if self.is_spot else Decimal(0)
         orders = await self.open_orders()
         if orders or await self.position():
             raise ConfigError(
                 f"{symbol} has {len(orders)} open orders or a position: check on an instrument that nobody trades, "
                 "since the check cancels all orders in it"
             )
-        (ticker,) = (await self.rest.read("get_tickers", category=LINEAR, symbol=venue_symbol)).rows("list")
+        (ticker,) = (await self.rest.read("get_tickers", **self.where)).rows("list")
         self.last = ticker.positive("lastPrice")
         await self.listen()
 
@@ -130,6 +135,8 @@ class Desk:
                 if written.verdict is Verdict.TAKEN or written.code in NO_SUCH_ORDER:
                     self._gone.add(link)
         held = await self.position() if self._has_traded else Decimal(0)
+        if self.is_spot and held < self.instrument.min_quantity:
+            held = Decimal(0)  # what fees have left of the last lot can't be sold
         if held:
             await self.trade(Side.SELL if held > 0 else Side.BUY, abs(held), reduce_only=True)
         return [f"order {link}" for link in ours] + ([f"a position of {held}"] if held else [])
@@ -165,7 +172,10 @@ class Desk:
     def _hear(self, topic: Topic) -> None:
         now = time.monotonic()
         for row in topic.message.rows("data"):
-            if topic.kind == "wallet" or row.text_or("symbol") == self.instrument.venue_symbol:
+            category = row.text_or("category", self.category)
+            if topic.kind == "wallet" or (category, row.text_or("symbol")) == (
+                self.category, self.instrument.venue_symbol,
+            ):  # fmt: skip
                 self.heard.append(Heard(topic.kind, now, row))
 
     async def told(self, topic: str, fits: Callable[[Row], bool], seconds: float = 10.0) -> Heard | None:
@@ -182,7 +192,12 @@ class Desk:
     @property
     def where(self) -> dict[str, str]:
         """What names the instrument in a request."""
-        return {"category": LINEAR, "symbol": self.instrument.venue_symbol}
+        return {"category": self.category, "symbol": self.instrument.venue_symbol}
+
+    @property
+    def is_spot(self) -> bool:
+        """Whether the instrument is a pair: there are no positions, and no protection of them."""
+        return self.category == SPOT
 
     async def open_orders(self, **target: str) -> list[Row]:
         """What works in the instrument."""
@@ -195,9 +210,24 @@ class Desk:
 
     async def position(self) -> Decimal:
         """Its size, with its sign."""
+        if self.is_spot:
+            lot = self.instrument.lot_size
+            return (await self.gained() / lot).to_integral_value(ROUND_FLOOR) * lot
         row = await self.position_row()
         size = Decimal(0) if row is None else row.number_or("size") or Decimal(0)
         return -size if row is not None and row.text_or("side") == "Sell" else size
+
+    async def gained(self) -> Decimal:
+        """How much more of the base is held than at the start."""
+        return await self._base() - self._had
+
+    async def _base(self) -> Decimal:
+        rows = (await self.rest.read("get_wallet_balance", accountType="UNIFIED", coin=self.instrument.base)).rows(
+            "list"
+        )
+        return sum(
+            (held for row in rows for coin, held in read_balances(row) if coin == self.instrument.base), Decimal(0)
+        )
 
     # ------------------------------------------------------------ placing
 
@@ -243,9 +273,9 @@ class Desk:
         return await self.rest.write("place_order", create_params(self.instrument, terms, link), reduces=True)
 
     async def trade(self, side: Side, quantity: Decimal, *, reduce_only: bool = False, link: str = "") -> Written:
-        """Trade at the market; what opens a position is protected on both sides."""
+        """Trade at the market; what opens a position is protected on both sides, where there are positions."""
         self._has_traded = True
-        protection = (None, None) if reduce_only else (self.price(FAR), self.price(2 - FAR))
+        protection = (None, None) if reduce_only or self.is_spot else (self.price(FAR), self.price(2 - FAR))
         terms = OrderTerms(
             self.instrument.symbol, side, OrderType.MARKET, quantity, reduce_only=reduce_only,
             stop_loss=protection[0], take_profit=protection[1],

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from decimal import Decimal
 
 from quarterdeck.domain.market import Side
 from quarterdeck_exchange_bybit.check.desk import Desk, Heard
 from quarterdeck_exchange_bybit.check.report import Answer, Question, different, settled, unknown
 from quarterdeck_exchange_bybit.codec.codes import Verdict
+from quarterdeck_exchange_bybit.codec.listing import LINEAR, SPOT
 from quarterdeck_exchange_bybit.codec.orders import trailing_params
 
 _TRAIL = Decimal("0.1")
+
+#: Within so long the wallet has to show a trade.
+_WALLET_SECONDS = 2.0
+
 _CHILDREN = ("PartialStopLoss", "PartialTakeProfit")
 _ENDED = frozenset({"Deactivated", "Cancelled", "Filled"})
 
@@ -124,11 +131,43 @@ async def _ends(desk: Desk) -> Answer:
     return settled(not left, f"{', '.join(left)} was not told to end" if left else "all of it was told to end")
 
 
+async def _unit(desk: Desk) -> Answer:
+    opened = await _opened(desk)
+    if opened is None:
+        return _NOT_OPENED
+    asked = desk.quantity(desk.last * (1 - _TRAIL))
+    await desk.told("order", lambda row: row.text_or("orderId") == opened[1] and row.text_or("orderStatus") == "Filled")
+    filled = sum((each.row.number("execQty") for each in _executions(desk, opened[1])), Decimal(0))
+    return settled(filled == asked, f"{asked} was asked for, {filled} was bought")
+
+
+async def _coin(desk: Desk) -> Answer:
+    opened = await _opened(desk)
+    if opened is None:
+        return _NOT_OPENED
+    rows = [each.row for each in _executions(desk, opened[1])]
+    base = desk.instrument.base
+    coins = {row.text_or("feeCurrency") or base for row in rows}
+    bought = sum((row.number("execQty") for row in rows), Decimal(0))
+    fee = sum((row.number_or("execFee") or Decimal(0) for row in rows), Decimal(0))
+    kept = bought - fee if coins == {base} else bought
+    gained, end = await desk.gained(), time.monotonic() + _WALLET_SECONDS
+    while gained != kept and time.monotonic() < end:
+        await asyncio.sleep(0.1)
+        gained = await desk.gained()
+    text = f"fee {fee} in {', '.join(sorted(coins))}; {bought} bought, {gained} more is held"
+    return settled(gained == kept, text)
+
+
 QUESTIONS = (
     Question("fill", "Executions tell every fill of an order, by its id", _fill, needs="fill"),
     Question("fee", "An execution tells its fee", _fees, needs="fill"),
-    Question("children", "Attached protection names its parent in parentOrderLinkId", _children, needs="fill"),
-    Question("sequence", "A position's seq is that of its latest execution", _sequence, needs="fill"),
-    Question("trailing", "A trailing stop is told as TrailingStop, without a link id", _trailing, needs="fill"),
-    Question("protection-ends", "Protection ends with its position", _ends, needs="fill"),
+    Question("children", "Attached protection names its parent in parentOrderLinkId", _children, "fill", LINEAR),
+    Question("sequence", "A position's seq is that of its latest execution", _sequence, "fill", LINEAR),
+    Question("trailing", "A trailing stop is told as TrailingStop, without a link id", _trailing, "fill", LINEAR),
+    Question("protection-ends", "Protection ends with its position", _ends, "fill", LINEAR),
+    Question(
+        "market-unit", "A market order of a pair counts in the base, where marketUnit says so", _unit, "fill", SPOT
+    ),
+    Question("fee-coin", "The fee of a buy is told in the coin it is taken of", _coin, "fill", SPOT),
 )

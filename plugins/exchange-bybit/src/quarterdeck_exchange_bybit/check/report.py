@@ -48,12 +48,16 @@ def settled(holds: bool, evidence: str) -> Answer:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One assumption: its name, what is assumed, how it is looked at, and what has to be allowed for that."""
+    """One assumption: its name, what is assumed, how it is looked at, and what has to be allowed for that.
+
+    `of` is the category it is about; empty is every one.
+    """
 
     name: str
     assumption: str
     ask: Callable[[Desk], Awaitable[Answer]]
     needs: str = ""
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

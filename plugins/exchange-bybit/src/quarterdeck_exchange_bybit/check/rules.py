@@ -31,7 +31,8 @@ async def _key(desk: Desk) -> Answer:
     faults = {
         "it may only read": key.is_read_only,
         "the account is not unified": not key.is_unified,
-        "it may not trade contracts": not key.can_trade_contracts,
+        "it may not trade contracts": not desk.is_spot and not key.can_trade_contracts,
+        "it may not trade pairs": desk.is_spot and not key.can_trade_spot,
         "it may withdraw": key.can_withdraw,
         "it may transfer": key.can_transfer,
         "it is bound to no address": not key.is_bound,

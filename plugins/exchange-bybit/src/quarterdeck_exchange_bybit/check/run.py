@@ -14,6 +14,12 @@ from quarterdeck_exchange_bybit.settings import BybitSettings
 
 QUESTIONS: tuple[Question, ...] = (*rules.QUESTIONS, *streams.QUESTIONS, *fills.QUESTIONS)
 
+
+def questions(category: str) -> Sequence[Question]:
+    """Those about a category."""
+    return [each for each in QUESTIONS if each.of in ("", category)]
+
+
 _HINTS = {"fill": "needs --fill: a tiny position, opened and closed", "dcp": "needs --dcp: it sets the protection"}
 
 
@@ -36,7 +42,7 @@ async def check(
     left: Sequence[str] = ()
     try:
         await desk.open(settings.symbols[0])
-        for question in QUESTIONS:
+        for question in questions(desk.category):
             answer = unknown(_HINTS[question.needs]) if question.needs and question.needs not in allowed else None
             if answer is None:
                 try:

@@ -5,8 +5,17 @@ from __future__ import annotations
 import asyncio
 
 from quarterdeck_exchange_bybit.check.desk import Desk
-from quarterdeck_exchange_bybit.check.report import Answer, Question, settled, unknown
+from quarterdeck_exchange_bybit.check.report import Answer, Question, different, settled, unknown
 from quarterdeck_exchange_bybit.codec.codes import Verdict
+from quarterdeck_exchange_bybit.codec.frames import Topic
+from quarterdeck_exchange_bybit.codec.listing import LINEAR
+from quarterdeck_exchange_bybit.codec.orderbook import LiveBook, OutOfStep
+from quarterdeck_exchange_bybit.codec.row import Malformed
+from quarterdeck_exchange_bybit.line import Line
+
+#: Levels of the book that are listened to, and for how long: level 1 is told again after three seconds.
+TOP, DEEP = 1, 50
+BOOK_SECONDS = 5.0
 
 #: Seconds beyond its window in which disconnection protection has to have acted.
 _LATE = 5.0
@@ -48,8 +57,40 @@ async def _dcp_keeps_stops(desk: Desk) -> Answer:
     return settled(waiting in left, "the conditional order stayed" if waiting in left else "it went with the plain one")
 
 
+async def _book(desk: Desk) -> Answer:
+    """Whether what the book relies on holds: ids that rise by one, and level 1 told again after three seconds."""
+    name, seen, faults = desk.instrument.venue_symbol, {TOP: 0, DEEP: 0}, []
+    books = {depth: LiveBook(desk.instrument.symbol, depth) for depth in seen}
+
+    def hear(topic: Topic) -> None:
+        depth = int(topic.name.split(".")[1])
+        try:
+            books[depth].take(topic.message)
+        except (OutOfStep, Malformed) as error:
+            faults.append(str(error))
+        seen[depth] += 1
+
+    line = Line("check public", desk.settings.site.public, desk.category, [f"orderbook.{at}.{name}" for at in seen],
+                desk.clock, hear)  # fmt: skip
+    task = asyncio.create_task(line.run())
+    try:
+        await asyncio.sleep(BOOK_SECONDS)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    text = f"{seen[TOP]} messages of level {TOP} and {seen[DEEP]} of {DEEP} levels in {BOOK_SECONDS:g} s"
+    if faults:
+        return different(f"{text}; {len(faults)} did not fit, the first: {faults[0]}")
+    if not all(book.is_ready for book in books.values()):
+        return unknown(f"{text}: there was no snapshot")
+    return settled(seen[TOP] > 1, text if seen[TOP] > 1 else f"{text}: level {TOP} was not told again")
+
+
 QUESTIONS = (
+    Question("book", "The book's update ids rise by one, and its best level is told again when it is quiet", _book),
     Question("stream", "The private topics can be subscribed to", _stream),
     Question("dcp-off", "Disconnection protection is off: the plugin neither needs nor sets it", _dcp_is_off),
-    Question("dcp-stops", "Disconnection protection leaves conditional orders", _dcp_keeps_stops, needs="dcp"),
+    Question(
+        "dcp-stops", "Disconnection protection leaves conditional orders", _dcp_keeps_stops, needs="dcp", of=LINEAR
+    ),
 )

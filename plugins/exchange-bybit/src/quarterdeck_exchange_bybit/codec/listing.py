@@ -34,6 +34,16 @@ def symbol_of(category: str, venue_symbol: str) -> str:
     return plain + _SPOT_SUFFIX if category == SPOT else plain
 
 
+def category_in(symbol: str) -> str:
+    """What Bybit calls the kind of what our name stands for."""
+    return SPOT if symbol.endswith(_SPOT_SUFFIX) else LINEAR
+
+
+def venue_symbol_of(symbol: str) -> str:
+    """Bybit's name for what ours stands for, as far as ours keeps it."""
+    return symbol.removesuffix(_SPOT_SUFFIX).upper()
+
+
 class Listing:
     """What can be traded, found by either name."""
 

@@ -15,7 +15,7 @@ from quarterdeck.domain.market import HOUR, SECOND, Candle
 from quarterdeck.plugin import ConfigError
 from quarterdeck.plugin.fields import interval_ns
 from quarterdeck_exchange_bybit.budget import Budget
-from quarterdeck_exchange_bybit.codec.listing import LINEAR, SPOT, category_of, read_instrument
+from quarterdeck_exchange_bybit.codec.listing import LINEAR, category_in, category_of, read_instrument, venue_symbol_of
 from quarterdeck_exchange_bybit.codec.market import read_funding_rate, read_kline
 from quarterdeck_exchange_bybit.codec.row import MILLISECOND, Malformed
 from quarterdeck_exchange_bybit.codec.words import INTERVAL_WORDS
@@ -89,10 +89,8 @@ class Downloader:
 
     async def instrument(self, symbol: str) -> Instrument:
         """What a symbol stands for. Raises ConfigError, Unreachable."""
-        category = SPOT if symbol.endswith("-spot") else LINEAR
-        for row in await self._rest.pages(
-            "get_instruments_info", category=category, symbol=symbol.removesuffix("-spot").upper()
-        ):
+        category = category_in(symbol)
+        for row in await self._rest.pages("get_instruments_info", category=category, symbol=venue_symbol_of(symbol)):
             found = read_instrument(row, category)
             if found is not None and found.symbol == symbol:
                 return found
