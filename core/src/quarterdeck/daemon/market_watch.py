@@ -34,7 +34,7 @@ class MarketWatch:
         for name, (symbol, why) in stale.items():
             if name not in self._obstacles:
                 log.warning("market_stale", symbol=symbol, why=why)
-                self._loop.post(SetObstacle(Obstacle(name, f"{symbol}: {why}"[:500], symbol)))
+                self._loop.post(SetObstacle(Obstacle(name, why[:500], symbol)))
         for name in self._obstacles:
             if name.startswith(f"{STALE} ") and name not in stale:
                 log.info("market_fresh", symbol=self._obstacles[name].symbol)
