@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +64,12 @@ def shows(ship: Ship, book: OrderBook) -> bool:
     return bool(book.usable) and levels == [bids, asks]
 
 
+def kept(ship: Ship, source: str) -> str:
+    """What `quarterdeck journal frames` shows of a source."""
+    command = [str(Path(sys.executable).with_name("quarterdeck")), "journal", "frames", "--source", source]
+    return subprocess.check_output([*command, "--config", "quarterdeck.toml"], cwd=ship.daemon.folder, text=True)
+
+
 @pytest.mark.slow
 def test_the_book_comes_through_and_survives_what_a_stream_may_do(
     ship: Ship, client: SyncClient, reader: Reader, wait: Wait
@@ -82,6 +91,8 @@ def test_the_book_comes_through_and_survives_what_a_stream_may_do(
     finding = {each.check: each for each in client.system.diagnose().findings}["market-data"]
     assert (finding.verdict, finding.data["gap"]) == ("WARNING", "1")
     assert "does not follow" in finding.data["last"]
+
+    wait(lambda: '"type": "delta"' in kept(ship, "orderbook.50.BTCUSDT gap"))  # as it came
 
     # The books go mute while everything else talks: no book, and no entry, within fifteen seconds and a little.
     began = time.monotonic()

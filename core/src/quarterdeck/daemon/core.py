@@ -324,13 +324,13 @@ class Core:
     async def _connect(self) -> None:
         """From now on the venue reports, and hears what the kill switch may have asked of it meanwhile."""
         exchange = self._parts.exchange
-        if isinstance(exchange, FrameSource):
+        sources = [each for each in (exchange, self._parts.feed) if isinstance(each, FrameSource)]
+        if sources:
             await asyncio.to_thread(self._frames.load)
-            exchange.record_frames(self._frames.note)
+        for source in sources:
+            source.record_frames(self._frames.note)
         if isinstance(exchange, Reminded):
             exchange.remind(self._machine.state.venue_ids)
-        if isinstance(self._parts.feed, FrameSource):
-            self._parts.feed.record_frames(self._frames.note)
         await exchange.open(self._loop.post if isinstance(exchange, EmbeddedExchange) else self._hear)
         self._loop.connect(self._link.act, self._publish)
         held, self._held = self._held, []
