@@ -21,14 +21,15 @@ PAGE = DOCS / "plugins.md"
 
 INTERFACES: tuple[tuple[ModuleType, tuple[str, ...]], ...] = (
     (deciders, ("Strategy", "Sizer", "Scaler", "RiskRule", "AccountView")),
-    (feed, ("Feed",)),
+    (feed, ("Feed", "WatchedFeed")),
     (exchange, ("Exchange", "BulkCancel", "FrameSource", "Reminded", "EmbeddedExchange")),
 )
 
 WORDS: tuple[tuple[ModuleType, tuple[str, ...]], ...] = (
     (hookspecs, ("Factory",)),
     (instrument, ("Instrument",)),
-    (market, ("Candle", "Quote", "Trade", "FundingRate")),
+    (market, ("Candle", "Quote", "Trade", "FundingRate", "Ticker", "OrderBook")),
+    (feed, ("MarketHealth",)),
     (signal, ("Signal", "Holding")),
     (sizing, ("SizingRequest", "RiskRatio", "Sized", "SizingStep", "Scale", "SizingRefused")),
     (order, ("OrderTerms",)),
