@@ -27,6 +27,7 @@ from quarterdeck_bybit_simulator.threaded import RunningSimulator
 from quarterdeck_exchange_bybit import BybitFeed, BybitFeedSettings
 from quarterdeck_exchange_bybit import feed as feed_module
 from quarterdeck_exchange_bybit.market import repair as repair_module
+from quarterdeck_exchange_bybit.market import tape as tape_module
 from quarterdeck_exchange_bybit.market import watch as watch_module
 
 NOW = time.time_ns()
@@ -335,13 +336,37 @@ async def test_newer_candles_wait_until_the_hole_before_them_is_filled(running: 
 async def test_trades_that_are_not_told_cost_the_connection(
     running: RunningSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed_module, "TRADES_WITHIN", 0.5)
-    async with followed(running, trades=True) as (feed, _):
+    monkeypatch.setattr(tape_module, "LAG", 0.0)
+    async with followed(running, trades=True) as (feed, listener):
         (channel,) = feed._channels
-        fault(running, match={"topic": "publicTrade"}, do="mute")
         trade(running, 50_000.0)
         trade(running, 50_001.0)
+        await until(lambda: any(isinstance(event, Trade) for event in listener.heard))
+        assert channel.line.connections == 1
+        fault(running, match={"topic": "publicTrade"}, do="mute")
+        for _ in range(3):
+            trade(running, 50_000.0)
+            await asyncio.sleep(0.05)
         await until(lambda: channel.line.connections > 1)
+
+
+async def test_a_depth_that_is_not_offered_costs_only_the_book(running: RunningSimulator) -> None:
+    fault(running, match={"path": "subscribe:orderbook.500.BTCUSDT"}, do="code", code=10001)
+    async with followed(running, depth=500) as (feed, listener):
+        price(running, 50_000.0)
+        await until(lambda: any(isinstance(event, Quote) and event.bid == 50_000.0 for event in listener.heard))
+        assert feed.is_live
+        assert listener.books == []
+
+
+async def test_without_quotes_candles_keep_an_instrument_fresh(
+    running: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "STALE_CANDLES", 0.5)
+    async with followed(running, quotes=False, depth=50) as (feed, _):
+        await until(lambda: feed.health().stale)
+        trade(running, 50_000.0)
+        await until(lambda: not feed.health().stale)
 
 
 async def test_bad_settings_are_named(running: RunningSimulator) -> None:

@@ -24,6 +24,7 @@ from quarterdeck_exchange_bybit.market.sieve import (
     Sieve,
     Times,
 )
+from quarterdeck_exchange_bybit.market.tape import Tape
 from quarterdeck_exchange_bybit.market.watch import ANSWER_SECONDS, CONNECTIONS, NOW_AND_THEN, REPEATS, Watch
 
 # ---------------------------------------------------------------- what is believed
@@ -236,6 +237,36 @@ def test_a_book_that_is_broken_is_asked_for_at_once_but_not_for_ever() -> None:
         if lost:
             break
     assert lost == "a is out of step again and again"
+
+
+def test_trades_are_missed_when_candles_grow_without_them() -> None:
+    tape = Tape()
+    tape.counted("1", MINUTE, 5.0, 100.0)
+    tape.traded(100.5)
+    tape.counted("1", MINUTE, 6.0, 101.0)  # it lags behind the trade
+    tape.counted("60", 0, 100.0, 101.0)
+    tape.counted("1", MINUTE, 6.0, 120.0)
+    tape.counted("1", 2 * MINUTE, 0.0, 150.0)  # nobody has traded
+    assert not tape.is_mute
+    tape.counted("1", 2 * MINUTE, 1.0, 151.0)
+    assert not tape.is_mute
+    tape.counted("1", 2 * MINUTE, 2.0, 152.0)
+    assert tape.is_mute
+    tape.traded(153.0)
+    assert not tape.is_mute
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 5.0), st.booleans()), min_size=1, max_size=60))
+def test_no_tape_that_tells_its_trades_is_taken_for_mute(steps: list[tuple[float, bool]]) -> None:
+    """However rarely there is a trade, and whichever candle tells of it first."""
+    tape, now, volume = Tape(), 100.0, 0.0
+    for wait, is_trade in steps:
+        if is_trade:
+            volume += 1.0
+            tape.traded(now)
+        now += wait
+        tape.counted("1", 0, volume, now)
+        assert not tape.is_mute
 
 
 # ---------------------------------------------------------------- what goes on

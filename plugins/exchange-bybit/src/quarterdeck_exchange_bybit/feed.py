@@ -23,7 +23,7 @@ from quarterdeck_exchange_bybit.codec.orderbook import LiveBook
 from quarterdeck_exchange_bybit.codec.words import INTERVAL_WORDS
 from quarterdeck_exchange_bybit.feed_settings import BybitFeedSettings
 from quarterdeck_exchange_bybit.line import Broken, Line
-from quarterdeck_exchange_bybit.market.listener import TRADES_WITHIN, Listener, Market
+from quarterdeck_exchange_bybit.market.listener import Listener, Market
 from quarterdeck_exchange_bybit.market.outbox import Outbox
 from quarterdeck_exchange_bybit.market.quarantine import Quarantine
 from quarterdeck_exchange_bybit.market.repair import Repair
@@ -138,7 +138,9 @@ class BybitFeed:
         bounds = {f"orderbook.{depth}.{name}": SILENCE for name in markets for depth in settings.depths}
         if settings.tickers and category == LINEAR:
             bounds |= {f"tickers.{name}": SILENCE for name in markets}
-        topics = [f"kline.{word}.{name}" for name in markets for word in self._words] + list(bounds)
+        topics = [f"kline.{word}.{name}" for name in markets for word in self._words]
+        topics += [topic for topic in bounds if not topic.startswith(f"orderbook.{settings.depth}.")]
+        deep = [topic for topic in bounds if topic not in topics]  # there is not each for each instrument
         if settings.trades:
             topics += [f"publicTrade.{name}" for name in markets]
         watch = Watch(bounds)
@@ -153,15 +155,18 @@ class BybitFeed:
         heard = list(markets.values())
 
         def up() -> None:
+            for topic, why in line.refused.items():
+                log.error("topic_refused", topic=topic, why=why)
+                watch.forget(topic)
             listener.begin()
             for market in heard:
-                market.untold_since = None
+                market.tape.begin()
                 for word in self._words:
                     self._repair.begin(market, word)
 
         line = Line(
             f"public {category}", self._site.public, category, topics, self._clock, listener.hear,
-            answered=lambda reply: _refused(line, reply), up=up, down=lambda _: listener.end(heard),
+            welcome=deep, answered=lambda reply: _refused(line, reply), up=up, down=lambda _: listener.end(heard),
             keep=listener.keep, doubt=listener.doubt,
         )  # fmt: skip
         return _Channel(line, listener, watch, heard)
@@ -220,7 +225,7 @@ class BybitFeed:
             now = time.monotonic()
             if channel.line.is_up:
                 topics, lost = channel.watch.look(now)
-                lost = lost or self._untold(channel, now)
+                lost = lost or self._untold(channel)
                 if lost:
                     channel.line.suspect(lost)
                 elif topics:
@@ -239,10 +244,10 @@ class BybitFeed:
         except (Broken, ConnectionError, RuntimeError) as error:
             channel.line.suspect(f"could not ask: {error}")
 
-    def _untold(self, channel: _Channel, now: float) -> str:
+    def _untold(self, channel: _Channel) -> str:
         if self._settings.trades:
             for market in channel.markets:
-                if market.untold_since is not None and now - market.untold_since > TRADES_WITHIN:
+                if market.tape.is_mute:
                     return f"no trades of {market.instrument.symbol} are told, though its candles grow"
         return ""
 

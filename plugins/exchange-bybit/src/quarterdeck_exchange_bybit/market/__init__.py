@@ -2,5 +2,5 @@
 
 Owns everything between a message of a public topic and a market event, without any I/O. Must not know: sockets, REST.
 
-Reading order: sieve, quarantine, outbox, series, watch, listener.
+Reading order: sieve, quarantine, outbox, series, watch, tape, repair, listener.
 """

@@ -15,13 +15,11 @@ from quarterdeck_exchange_bybit.market.outbox import Outbox
 from quarterdeck_exchange_bybit.market.quarantine import Quarantine
 from quarterdeck_exchange_bybit.market.series import Place, Series
 from quarterdeck_exchange_bybit.market.sieve import CORRECTED, GAP, MALFORMED, Sieve, Times
+from quarterdeck_exchange_bybit.market.tape import Tape
 from quarterdeck_exchange_bybit.market.watch import Watch
 
 #: The levels of the book that quotes are made of.
 TOP = 1
-
-#: Seconds in which trades have to be told of that a candle already counts.
-TRADES_WITHIN = 10.0
 
 
 @dataclass(slots=True)
@@ -40,9 +38,7 @@ class Market:
     ticker: Ticker | None = None
     seen: int = 0
     """The latest time of anything believed."""
-    volume: float = 0.0
-    untold_since: float | None = None
-    """Since when a candle counts trades that no topic has told of."""
+    tape: Tape = field(default_factory=Tape)
     times: dict[str, Times] = field(default_factory=dict)
 
 
@@ -154,17 +150,12 @@ class Listener:
         series = market.series[word]
         for row in topic.message.rows("data"):
             candle, is_closed = read_live_kline(row, market.instrument, series.interval)
-            self._count(market, candle.volume)
+            now = self._clock()[0]
+            market.tape.counted(word, candle.open_time, candle.volume, now)
             if is_closed:
                 self._closed(topic, market, word, candle)
-            elif not market.books:
-                market.price_at = self._clock()[0]
-
-    def _count(self, market: Market, volume: float) -> None:
-        """A candle that grows has trades in it: the topic of trades has to tell of them, too."""
-        if volume > market.volume and market.untold_since is None:
-            market.untold_since = self._clock()[0]
-        market.volume = volume
+            elif TOP not in market.books:
+                market.price_at = now
 
     def _closed(self, topic: Topic, market: Market, word: str, candle: Candle) -> None:
         series = market.series[word]
@@ -180,7 +171,7 @@ class Listener:
         elif place is Place.NEXT:
             series.add(candle)
             market.seen = max(market.seen, candle.time)
-            if not market.books:
+            if TOP not in market.books:
                 market.price_at = self._clock()[0]
                 market.sieve.believe(candle.close)
             self._outbox.put(candle)
@@ -209,7 +200,7 @@ class Listener:
 
     def _trades(self, topic: Topic, market: Market) -> None:
         now = self._clock()[0]
-        market.untold_since = None
+        market.tape.traded(now)
         for _, trade in read_trades(topic.message.rows("data"), market.instrument):
             if reason := market.sieve.trade(trade.price):
                 self._note(reason, f"trade at {trade.price:g}", topic)

@@ -23,12 +23,17 @@ class Watch:
     """The topics of one connection, each with the seconds it may be silent. Times are of a steady clock."""
 
     def __init__(self, bounds: Mapping[str, float]) -> None:
-        self._bounds = bounds
+        self._bounds = dict(bounds)
         self._heard: dict[str, float] = {}
         self._asked: dict[str, float] = {}
         self._wanted: set[str] = set()
         self._broken: dict[str, deque[float]] = {}
         self._mute: dict[str, int] = {}
+
+    def forget(self, topic: str) -> None:
+        """A topic is not offered: nobody waits for it."""
+        self._bounds.pop(topic, None)
+        self._asked.pop(topic, None)
 
     def begin(self, now: float) -> None:
         """A new connection is up: what it has not told yet was asked for just now."""
