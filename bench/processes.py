@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,13 +64,13 @@ def postgresql_server() -> Iterator[str]:
         server.cleanup()
 
 
-def start_daemon(folder: Path, config: str) -> Process:
-    """A real daemon on a configuration, once it is ready."""
+def start_daemon(folder: Path, config: str, command: Sequence[str] = ()) -> Process:
+    """A real daemon on a configuration, once it is ready; `command` stands in for `quarterdeck`."""
     folder.mkdir(parents=True, exist_ok=True)
     path, address = folder / "bench.toml", f"127.0.0.1:{_free_port()}"
     path.write_text(config, encoding="utf-8")
-    command = Path(sys.executable).with_name("quarterdeck")
-    arguments = [str(command), "serve", "--config", str(path), "--listen", address]
+    command = command or [str(Path(sys.executable).with_name("quarterdeck"))]
+    arguments = [*command, "serve", "--config", str(path), "--listen", address]
     log = (folder / "daemon.log").open("w")
     process = subprocess.Popen(arguments, cwd=folder, stdout=log, stderr=log, text=True)
     impatient = [(f"grpc.{which}_reconnect_backoff_ms", 20) for which in ("initial", "min", "max")]
@@ -93,10 +93,21 @@ def start_daemon(folder: Path, config: str) -> Process:
 
 
 @contextmanager
-def simulated_bybit(*options: str) -> Iterator[dict[str, Any]]:
-    """A simulated Bybit of one perpetual in a process of its own, until the end of the block; where and who it is."""
-    command = [str(Path(sys.executable).with_name("quarterdeck")), "bybit-sim", "--port", "0", "--symbol", "btcusdt",
-               "--balance", "USDT=100000000", *options, "--json"]  # fmt: skip
+def simulated_bybit(*options: str, scene: Path | None = None) -> Iterator[dict[str, Any]]:
+    """A simulated Bybit in a process of its own, until the end of the block; where and who it is.
+
+    Without a scene it lists one perpetual.
+    """
+    shown = ["--scene", str(scene)] if scene else ["--symbol", "btcusdt", "--balance", "USDT=100000000"]
+    command = [
+        str(Path(sys.executable).with_name("quarterdeck")),
+        "bybit-sim",
+        "--port",
+        "0",
+        *shown,
+        *options,
+        "--json",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

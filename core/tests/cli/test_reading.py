@@ -62,6 +62,7 @@ STATUS = system_pb2.Status(
     unclean_start=True,
     stale_instruments=["instruments/ethusdt"],
     quarantined_count=1234,
+    exchange_remarks=["the trade socket is down"],
 )
 ACCOUNT = account_pb2.Account(name="accounts/main", mode=mode_pb2.MODE_PAPER, settle="USDT")
 OVERVIEW = account_pb2.AccountOverview(

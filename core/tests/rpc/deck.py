@@ -363,6 +363,7 @@ class FakeDeck:
             journal_id=self.journal_id,
             head=self.events.head,
             balances_age=5 * SECOND,
+            exchange_remarks=("the trade socket is down",),
         )
 
     async def reconcile(self) -> Reconciled:

@@ -59,7 +59,7 @@ def _shown(found: Status) -> dict[str, str | Text]:
         "state": Text(figures.word(found.state), style=STYLES.get(found.state, "red")),
         **reasons,
         "mode": figures.word(found.mode),
-        "exchange": f"{found.exchange}, {_heard(found.exchange_age)}",
+        "exchange": "\n".join([f"{found.exchange}, {_heard(found.exchange_age)}", *found.exchange_remarks]),
         "feed": f"{found.feed}, {_heard(found.market_data_age)}",
         **_market(found),
         "clock": f"{figures.moment(found.current_time)} UTC",

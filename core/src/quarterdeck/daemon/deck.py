@@ -52,6 +52,7 @@ from quarterdeck.engine.obstacles import JOURNAL, STARTING, SYNCING, Obstacle
 from quarterdeck.engine.pipeline import Evaluation, core_limits, evaluate
 from quarterdeck.engine.state import REQUESTS_KEPT, State
 from quarterdeck.engine.view import View
+from quarterdeck.plugin.exchange import Remarking
 from quarterdeck.rpc.convert.envelope import decode
 from quarterdeck.rpc.facade import DaemonState, DaemonStatus, PluginInfo, Reconciled
 
@@ -276,6 +277,7 @@ class DaemonDeck:
             journal_id=self.journal_id,
             head=self.events.head,
             balances_age=self._balances_age(),
+            exchange_remarks=self.parts.exchange.remarks() if isinstance(self.parts.exchange, Remarking) else (),
         )
 
     def _balances_age(self) -> int | None:

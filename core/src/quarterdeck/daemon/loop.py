@@ -173,13 +173,12 @@ class Loop:
         self._finish(effects, waiting)
 
     def _finish(self, effects: list[Effect], waiting: list[_Waiting]) -> None:
-        for answer, outcome in waiting:
-            if not answer.done():
-                answer.set_result(outcome)
-        if waiting:
-            failpoint("loop.answered")
         if effects:
             self._act(effects)
+            if waiting:  # what is on its way to the venue does not wait for answers to be written
+                asyncio.get_running_loop().call_soon(_answer, waiting)
+        elif waiting:
+            _answer(waiting)
         if self._inputs and (self._hurried or self._idlers):
             self._hurry()
         elif self._inputs:
@@ -270,6 +269,13 @@ def _wait_in(queue: list[asyncio.Future[None]]) -> asyncio.Future[None]:
     waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     queue.append(waiter)
     return waiter
+
+
+def _answer(waiting: Sequence[_Waiting]) -> None:
+    for answer, outcome in waiting:
+        if not answer.done():
+            answer.set_result(outcome)
+    failpoint("loop.answered")
 
 
 def _wake(queue: list[asyncio.Future[None]]) -> None:

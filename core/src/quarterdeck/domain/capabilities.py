@@ -20,7 +20,10 @@ class Capabilities:
     amend: bool = True
     """A working order can be changed in place."""
     immediate: bool = False
-    """Orders never wait on this side, so approved is as good as sent; a venue behind a rate limit can't say that."""
+    """Approved is as good as sent: both are recorded together, and what does not leave after all is told as not sent.
+
+    After a crash in between such an order is asked about at the venue, where else it would be known not to have left.
+    """
     admission_window: int = 0
     """Nanoseconds after its sending during which a request may still be taken in; later it is turned away."""
     visibility: int = 0

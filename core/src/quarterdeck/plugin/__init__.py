@@ -21,6 +21,7 @@ from quarterdeck.plugin.exchange import (
     Identified,
     KeepFrame,
     PlaceOrder,
+    Remarking,
     Reminded,
 )
 from quarterdeck.plugin.feed import Feed, MarketHealth, WatchedFeed
@@ -45,6 +46,7 @@ __all__ = [
     "KeepFrame",
     "MarketHealth",
     "PlaceOrder",
+    "Remarking",
     "Reminded",
     "RiskRule",
     "Scaler",

@@ -165,6 +165,14 @@ class Identified(Protocol):
 
 
 @runtime_checkable
+class Remarking(Protocol):
+    """An exchange that says how its parts are, beyond whether it can be heard. Optional."""
+
+    def remarks(self) -> Sequence[str]:
+        """A sentence for each part that people should know of, such as one that is down; shown with the status."""
+
+
+@runtime_checkable
 class EmbeddedExchange(Exchange, Protocol):
     """A venue inside this process. It lives on the market events it is shown and starts from the journal's account."""
 

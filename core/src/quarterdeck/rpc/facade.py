@@ -73,6 +73,7 @@ class DaemonStatus:
     journal_id: str = ""
     head: int = 0
     balances_age: int | None = None
+    exchange_remarks: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 Owns everything that is particular to Bybit. Must not know: the engine, the daemon, other plugins.
 
-Reading order: codec, settings, credentials, server_clock, budget, written, rest, line, trade, ways, account, links,
-parts, ear, orders, questions, exchange, market, feed_settings, feed; then check with cli (is all of that true?)
+Reading order: codec, settings, credentials, server_clock, budget, written, rest, line, trade, ways, account, dcp,
+links, parts, ear, orders, questions, exchange, market, feed_settings, feed; then check with cli (is all of that true?)
 and data (Bybit's past in files).
 """
 

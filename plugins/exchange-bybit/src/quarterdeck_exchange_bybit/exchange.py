@@ -25,6 +25,7 @@ from quarterdeck.plugin import (
     VenueOrder,
     VenuePosition,
 )
+from quarterdeck_exchange_bybit import dcp
 from quarterdeck_exchange_bybit.account import Account
 from quarterdeck_exchange_bybit.budget import Budget
 from quarterdeck_exchange_bybit.codec.listing import Listing
@@ -76,7 +77,7 @@ class BybitExchange:
         self._settings = settings
         self._credentials = load_credentials(settings.credentials)
         self._clock = ServerClock()
-        budget = Budget()
+        self._budget = budget = Budget()
         self._can_order = asyncio.Event()
         if settings.orders is Way.REST:
             self._can_order.set()
@@ -90,6 +91,7 @@ class BybitExchange:
         self._deliver: Deliver = _nobody
         self._keep: KeepFrame = _no_frame
         self._line: Line | None = None
+        self._protection: dcp.Protection | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._was_up = False
         self._up_since = 0
@@ -101,6 +103,7 @@ class BybitExchange:
         """What Bybit can do, and how long it may keep us waiting for proof."""
         return Capabilities(
             reducing_types=frozenset({OrderType.TRAILING_STOP}),
+            immediate=True,  # one sync less for each order; what is over the budget is told as not sent
             admission_window=self._settings.receive_window * MILLISECOND,
             visibility=VISIBILITY,
             mode=MODES[self._settings.environment],
@@ -124,6 +127,17 @@ class BybitExchange:
     def frames_heard(self) -> int:
         """Frames of the private stream so far."""
         return self._line.frames if self._line else 0
+
+    def remarks(self) -> Sequence[str]:
+        """What is down, and how disconnection protection is. Implements `quarterdeck.plugin.Remarking`."""
+        found: list[str] = []
+        if self._budget.banned_for:
+            found.append(f"Bybit turns this address away for another {self._budget.banned_for:.0f} s")
+        if self._trade is not None and self._tasks and not self._trade.is_up:
+            found.append("the trade socket is down")
+        if self._protection is not None:
+            found.append(f"disconnection protection: {self._protection.state}")
+        return found
 
     # ------------------------------------------------------------ life
 
@@ -158,7 +172,7 @@ class BybitExchange:
         Raises:
             Unreachable: they did not come up.
         """
-        ear = self._desk.ear
+        ear, categories = self._desk.ear, self._desk.listing.categories
         self._deliver = ear.deliver = deliver
         if self._line is None:
             self._line = Line(
@@ -168,6 +182,7 @@ class BybitExchange:
                 _TOPICS,
                 self._clock,
                 ear.hear,
+                welcome=dcp.topics(categories) if self._settings.dcp_seconds else (),
                 credentials=self._credentials,
                 up=self._came_up,
                 down=self._went_down,
@@ -184,6 +199,10 @@ class BybitExchange:
         except TimeoutError as error:
             which = "trade socket" if self._up.is_set() else "private stream"
             raise Unreachable(f"the {which} did not come up within {OPEN_SECONDS:g} s") from error
+        if self._settings.dcp_seconds and self._protection is None:
+            line = self._line
+            self._protection = dcp.Protection(self._rest, self._settings.dcp_seconds, categories, lambda: line.refused)
+            self._tasks.append(asyncio.get_running_loop().create_task(self._protection.run()))
 
     async def close(self) -> None:
         """Let go of everything. Orders and stops stay at Bybit, and nothing is told any more."""

@@ -108,6 +108,8 @@ class BybitSettings(Settings):
     """The coin whose contracts are traded."""
     orders: Way = Way.REST
     """The way orders take: rest | websocket (the trade socket). The other one is the second way of what reduces."""
+    dcp_seconds: Annotated[int, Field(ge=3, le=300)] | None = None
+    """Have Bybit cancel the account's orders, stops perhaps included, when it has not been heard for so long."""
     accept_withdrawal_rights: bool = False
     """Whether a key that may move money out is accepted. It never has to."""
     simulator: Site | None = None

@@ -97,6 +97,7 @@ class Status(_message.Message):
     QUARANTINED_COUNT_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
     BALANCES_AGE_FIELD_NUMBER: _builtins.int
+    EXCHANGE_REMARKS_FIELD_NUMBER: _builtins.int
     mode: _mode_pb2.Mode.ValueType
     """How real the trading is."""
     state: Global___Status.State.ValueType
@@ -183,6 +184,10 @@ class Status(_message.Message):
     def balances_age(self) -> _duration_pb2.Duration:
         """How long ago the exchange last said of every balance what the journal says. Absent before the first time."""
 
+    @_builtins.property
+    def exchange_remarks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the exchange says of its parts, for people. Example: "the trade socket is down"."""
+
     def __init__(
         self,
         *,
@@ -215,10 +220,11 @@ class Status(_message.Message):
         quarantined_count: _builtins.int = ...,
         account: _builtins.str = ...,
         balances_age: _duration_pb2.Duration | None = ...,
+        exchange_remarks: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["balances_age", b"balances_age", "current_time", b"current_time", "exchange_age", b"exchange_age", "kept_age", b"kept_age", "lease_remaining", b"lease_remaining", "loop_lag", b"loop_lag", "market_data_age", b"market_data_age", "reconcile_age", b"reconcile_age", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "balances_age", b"balances_age", "current_time", b"current_time", "exchange", b"exchange", "exchange_age", b"exchange_age", "feed", b"feed", "head_hash", b"head_hash", "head_sequence", b"head_sequence", "journal_bytes", b"journal_bytes", "journal_id", b"journal_id", "kept_age", b"kept_age", "kept_sequence", b"kept_sequence", "lease_remaining", b"lease_remaining", "loop_lag", b"loop_lag", "market_data_age", b"market_data_age", "mode", b"mode", "quarantined_count", b"quarantined_count", "queue_depth", b"queue_depth", "reasons", b"reasons", "reconcile_age", b"reconcile_age", "stale_instruments", b"stale_instruments", "start_time", b"start_time", "state", b"state", "unclean_start", b"unclean_start", "unknown_order_count", b"unknown_order_count", "unknown_orders", b"unknown_orders", "unprotected_positions", b"unprotected_positions", "version", b"version", "wal_bytes", b"wal_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "balances_age", b"balances_age", "current_time", b"current_time", "exchange", b"exchange", "exchange_age", b"exchange_age", "exchange_remarks", b"exchange_remarks", "feed", b"feed", "head_hash", b"head_hash", "head_sequence", b"head_sequence", "journal_bytes", b"journal_bytes", "journal_id", b"journal_id", "kept_age", b"kept_age", "kept_sequence", b"kept_sequence", "lease_remaining", b"lease_remaining", "loop_lag", b"loop_lag", "market_data_age", b"market_data_age", "mode", b"mode", "quarantined_count", b"quarantined_count", "queue_depth", b"queue_depth", "reasons", b"reasons", "reconcile_age", b"reconcile_age", "stale_instruments", b"stale_instruments", "start_time", b"start_time", "state", b"state", "unclean_start", b"unclean_start", "unknown_order_count", b"unknown_order_count", "unknown_orders", b"unknown_orders", "unprotected_positions", b"unprotected_positions", "version", b"version", "wal_bytes", b"wal_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

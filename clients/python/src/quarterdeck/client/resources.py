@@ -471,6 +471,7 @@ class Status:
     quarantined_count: int
     account: str
     balances_age: timedelta | None
+    exchange_remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ def status_message(status: DaemonStatus, account: str) -> system_pb2.Status:
         stale_instruments=[names.instrument(each) for each in status.stale_instruments],
         quarantined_count=status.quarantined_count,
         account=account,
+        exchange_remarks=[prose(remark) for remark in status.exchange_remarks],
     )
     set_time(message.start_time, status.start_time)
     set_time(message.current_time, status.current_time)
