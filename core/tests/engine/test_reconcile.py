@@ -194,6 +194,12 @@ def test_protection_that_was_opened_while_nobody_heard_is_its_entrys_and_no_surp
     assert desk.state.trading_state is TradingState.ACTIVE
 
 
+def test_what_is_held_of_a_pair_is_money_and_need_not_be_listed(desk: Desk) -> None:
+    desk.hold("0.1", symbol="btcusdt-spot")
+    events, agreement = look(desk, honest(desk, positions=()), adjust=True)
+    assert (events, agreement) == ([], i.Agreement())
+
+
 # ---------------------------------------------------------------- trades, positions, money
 
 

@@ -13,7 +13,7 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -27,6 +27,7 @@ from quarterdeck.daemon.pulse import Pulse
 from quarterdeck.daemon.stop_waits import StopWaits
 from quarterdeck.domain.amounts import ZERO, use_money_context
 from quarterdeck.domain.bot import BotState
+from quarterdeck.domain.instrument import Instrument, InstrumentKind
 from quarterdeck.domain.market import SECOND
 from quarterdeck.engine.checks import Finding, Verdict, check_state
 from quarterdeck.engine.events import OrderFilled
@@ -126,7 +127,7 @@ class Doctor:
             except Exception as error:  # noqa: BLE001 - whatever a venue's plugin raises, it did not answer
                 return Finding("venue", ("I04",), _WARNING, f"it does not say: {type(error).__name__}: {error}"[:200])
             if state.sequence == before:
-                return _compared({each.symbol: each.quantity for each in reported}, state)
+                return _compared({each.symbol: each.quantity for each in reported}, state, self.machine.instruments)
         return Finding("venue", ("I04",), _WARNING, "too busy to compare: something happened during every look")
 
     # ------------------------------------------------------------ the process
@@ -189,8 +190,11 @@ def bots_run(state: State) -> Finding:
     return Finding("bots", ("I15",), _OK, "no bot has failed")
 
 
-def _compared(reported: dict[str, Decimal], state: State) -> Finding:
+def _compared(reported: dict[str, Decimal], state: State, instruments: Mapping[str, Instrument]) -> Finding:
+    """What is held of a pair is money; a venue need not list it as a position."""
+    pairs = {symbol for symbol, each in instruments.items() if each.kind is InstrumentKind.SPOT}
     held = {symbol: each.quantity for symbol, each in state.positions.items() if each.quantity}
+    held = {symbol: quantity for symbol, quantity in held.items() if symbol in reported or symbol not in pairs}
     wrong = [
         f"{symbol}: {held.get(symbol, ZERO)} here, {reported.get(symbol, ZERO)} there"
         for symbol in sorted(held.keys() | reported.keys())

@@ -14,6 +14,7 @@ from hashlib import blake2b
 
 from quarterdeck.domain import report as r
 from quarterdeck.domain.amounts import ZERO, settle
+from quarterdeck.domain.instrument import InstrumentKind
 from quarterdeck.domain.order import Order, OrderRole, OrderState, OrderType
 from quarterdeck.domain.position import position_adjusted
 from quarterdeck.domain.venue import VenueOrder, VenuePosition
@@ -151,9 +152,15 @@ def _missing(turn: Turn, item: Reconcile) -> Iterator[Order]:
 
 
 def _positions(turn: Turn, shown: tuple[VenuePosition, ...]) -> Iterator[tuple[str, VenuePosition]]:
-    """Every instrument that is held here or at the venue, and what the venue holds of it."""
+    """Every instrument that is held here or at the venue, and what the venue holds of it.
+
+    A pair that the venue does not list is left out: what is held of it is money, and compared as such.
+    """
     venue = {position.symbol: position for position in shown}
     for symbol in sorted(venue.keys() | turn.state.positions.keys()):
+        instrument = turn.instruments.get(symbol)
+        if symbol not in venue and instrument is not None and instrument.kind is InstrumentKind.SPOT:
+            continue
         yield symbol, venue.get(symbol) or VenuePosition(symbol, ZERO, ZERO)
 
 

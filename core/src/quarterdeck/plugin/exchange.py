@@ -98,7 +98,10 @@ class Exchange(Protocol):
         """All working and untriggered orders, whoever placed them, completely paged. Raises when it can't tell."""
 
     async def positions(self) -> Sequence[VenuePosition]:
-        """All positions that are not flat, completely paged. Raises when it can't tell."""
+        """All positions that are not flat, completely paged. Raises when it can't tell.
+
+        Pairs may be left out where the venue has no positions of them: what is held of those is money.
+        """
 
     async def balances(self) -> Mapping[str, Decimal]:
         """Wallet balance per currency. Raises when it can't tell."""
