@@ -74,6 +74,23 @@ async def test_a_venue_that_raises_leaves_the_outcome_open(bridge: Bridge, venue
     assert len(venue.placed) == 1, "sent again without asking"
 
 
+async def test_a_venue_that_breaks_off_does_not_end_the_daemon_s_own(
+    bridge: Bridge, venue: Venue, link: OrderLink
+) -> None:
+    venue.fails = asyncio.CancelledError("the connection was closed")  # type: ignore[assignment]  # a library's own
+    order_id = await submit(bridge)
+    assert state_of(bridge, order_id) is OrderState.UNKNOWN
+
+
+@pytest.mark.parametrize("answer", [None, Acked("another", "x1", 0), "OK"])
+async def test_an_answer_about_something_else_proves_nothing(
+    bridge: Bridge, venue: Venue, link: OrderLink, answer: Any
+) -> None:
+    venue.outcome = lambda _: answer
+    order_id = await submit(bridge)
+    assert state_of(bridge, order_id) is OrderState.UNKNOWN
+
+
 async def test_a_cancel_that_raises_is_in_doubt_and_still_wanted(bridge: Bridge, venue: Venue, link: OrderLink) -> None:
     order_id = await submit(bridge, type=OrderType.LIMIT, limit_price="49000")
     link_id = venue.placed[0].link_id

@@ -299,6 +299,34 @@ def _cancels_without_a_record() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _broken_off_with_it() -> Iterator[None]:
+    """What an exchange breaks off ends whoever asked."""
+
+    async def plainly(asked: Any) -> Any:
+        return await asked
+
+    with (
+        patch.object(order_link, "answer_of", plainly),
+        patch.object(resolver, "answer_of", plainly),
+        patch.object(daemon_reconcile, "answer_of", plainly),
+    ):
+        yield
+
+
+@contextmanager
+def _takes_errors_for_rejections() -> Iterator[None]:
+    with patch.object(order_link, "Unknown", r.Rejected):
+        yield
+
+
+@contextmanager
+def _unheard_protection() -> Iterator[None]:
+    """Orders that the venue opens itself are only found when it is looked at."""
+    with patch.dict(reports._APPLY, {r.ChildOpened: lambda *_: None}):
+        yield
+
+
 MUTANTS = {
     "resend": Mutant("an order whose outcome is unknown is sent again without asking", _resends, "I03"),
     "fill-twice": Mutant("a fill that is reported twice is booked twice", _fill_twice, "I04 I05"),
@@ -340,4 +368,19 @@ MUTANTS = {
     "append-lost": Mutant("the last entry of a larger commit is not written", _loses_an_append, "I10 I22"),
     "lot-forgotten": Mutant("sizes are not rounded down to the lot", _rounds_off_the_lot, "I16"),
     "stream-skips": Mutant("a stream that catches up skips an event", _stream_skips, "I09 I22", "resume"),
+    "resend-reused": Mutant(
+        "an order is sent again to a venue that takes a link id again", _resends, "I03", "link-ids-again"
+    ),
+    "broken-off": Mutant(
+        "a request that the exchange breaks off is forgotten", _broken_off_with_it, "I21 I22", "ambiguous-answers"
+    ),
+    "error-rejected": Mutant(
+        "an answer that proves nothing is taken for a rejection",
+        _takes_errors_for_rejections,
+        "I23",
+        "ambiguous-answers",
+    ),
+    "protection-unheard": Mutant(
+        "stops that the venue opens are only known when it is looked at again", _unheard_protection, "I08"
+    ),
 }

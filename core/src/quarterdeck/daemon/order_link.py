@@ -8,10 +8,11 @@ from typing import Any
 
 import structlog
 
+from quarterdeck.daemon.answers import answer_of
 from quarterdeck.daemon.clock import Clock
 from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.loop import Loop
-from quarterdeck.domain.report import AmendRejected, NotSent, Unknown
+from quarterdeck.domain.report import AmendRejected, NotSent, Outcome, Unknown
 from quarterdeck.engine.effects import AmendAtVenue, CancelAtVenue, Effect, QueueOrder, SendOrder
 from quarterdeck.engine.inputs import Sending
 from quarterdeck.plugin.exchange import AmendOrder, BulkCancel, CancelOrder, Exchange, PlaceOrder
@@ -85,7 +86,11 @@ class OrderLink:
             self._loop.note(NotSent(effect.link_id, hindrance[:200], self._clock.now()))
             return
         try:
-            outcome = await self._exchange.place(PlaceOrder(effect.link_id, effect.terms, self._clock.now()))
+            order = PlaceOrder(effect.link_id, effect.terms, self._clock.now())
+            answer: object = await answer_of(self._exchange.place(order))
+            if not isinstance(answer, Outcome) or answer.link_id != effect.link_id:
+                raise TypeError(f"the exchange answered {answer!r}")
+            outcome = answer
         except Exception as error:
             log.exception("place_raised", link_id=effect.link_id)
             outcome = Unknown(effect.link_id, f"{type(error).__name__}: {error}"[:200], self._clock.now())
@@ -100,7 +105,7 @@ class OrderLink:
         unsure: Sequence[CancelOrder] = asked
         if self._may_send():
             try:
-                unsure = await self._ask_to_end(asked)
+                unsure = await answer_of(self._ask_to_end(asked))
                 failpoint("cancel.after")
             except Exception:
                 log.exception("cancel_raised", orders=[each.link_id for each in asked])
@@ -121,16 +126,15 @@ class OrderLink:
             self._loop.post(AmendRejected(effect.link_id, _WITHHELD, self._clock.now()))
             return
         try:
-            await self._exchange.amend(
-                AmendOrder(
-                    effect.link_id,
-                    effect.symbol,
-                    effect.quantity,
-                    effect.limit_price,
-                    effect.trigger_price,
-                    self._clock.now(),
-                ),
+            change = AmendOrder(
+                effect.link_id,
+                effect.symbol,
+                effect.quantity,
+                effect.limit_price,
+                effect.trigger_price,
+                self._clock.now(),
             )
+            await answer_of(self._exchange.amend(change))
             failpoint("amend.after")
         except Exception as error:
             log.exception("amend_raised", link_id=effect.link_id)

@@ -16,6 +16,7 @@ from decimal import Decimal
 
 import structlog
 
+from quarterdeck.daemon.answers import answer_of
 from quarterdeck.daemon.clock import Clock
 from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.loop import Loop
@@ -104,7 +105,7 @@ class Reconciler:
             Exception: whatever the venue raises when it can't tell. Then nothing has changed.
         """
         if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._run(), name="reconcile")
+            self._running = asyncio.create_task(answer_of(self._run()), name="reconcile")
         return await asyncio.shield(self._running)
 
     async def keep(self, every: float) -> None:

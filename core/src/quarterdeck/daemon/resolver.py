@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
+from quarterdeck.daemon.answers import answer_of
 from quarterdeck.daemon.clock import Clock
 from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.daemon.loop import Loop
@@ -144,7 +145,7 @@ class Resolver:
             if is_unanswered and order.state not in _NEVER_ANSWERED and not order.cancel_requested:
                 break  # its reports came meanwhile
             try:
-                if await self._ask(order, absence, now):
+                if await answer_of(self._ask(order, absence, now)):
                     break
             except Exception as error:  # noqa: BLE001 - an answer that can't be had says nothing
                 log.warning("resolve_failed", order=order.order_id, error=repr(error)[:500])

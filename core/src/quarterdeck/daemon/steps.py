@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
+from quarterdeck.daemon.answers import answer_of
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.domain.errors import ConfigError
 from quarterdeck.engine.inputs import ClearObstacle, SetObstacle
@@ -43,7 +44,7 @@ class Persistently:
         """
         delay = FIRST_RETRY
         while True:
-            task = asyncio.ensure_future(step())
+            task = asyncio.ensure_future(answer_of(step()))
             try:
                 await asyncio.wait({task}, timeout=SLOW_STEP)
                 if not task.done():

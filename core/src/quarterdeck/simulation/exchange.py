@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from random import Random
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from quarterdeck.domain.capabilities import Capabilities
 from quarterdeck.domain.instrument import Instrument
-from quarterdeck.domain.report import Filled, Outcome, Report, Unknown
+from quarterdeck.domain.report import Acked, Filled, Outcome, Rejected, Report, Unknown
 from quarterdeck.domain.venue import Activity, VenueOrder, VenuePosition
 from quarterdeck.plugin.exchange import AmendOrder, CancelOrder, Deliver, PlaceOrder
 from quarterdeck.simulation.disk import Disk
@@ -18,12 +20,27 @@ from quarterdeck.simulation.faults import Faults
 from quarterdeck.simulation.loop import SECOND, Process, VirtualLoop
 from quarterdeck.simulation.market import INSTRUMENTS
 from quarterdeck.simulation.truth import Sent
-from quarterdeck.simulation.venue import SimulatedVenue
+from quarterdeck.simulation.venue import DUPLICATE, SimulatedVenue
 
 T = TypeVar("T")
 
 #: Seconds a daemon waits for an answer.
 PATIENCE = 4.0
+
+#: What proves nothing of a request: whatever else an exchange may say, or a library between it and us.
+AMBIGUOUS: Sequence[Callable[[], BaseException]] = (
+    lambda: ConnectionError("502 Bad Gateway: <html>"),
+    lambda: ConnectionError("503 Service Unavailable"),
+    lambda: ConnectionResetError("the connection was reset"),
+    lambda: EOFError("the body is empty"),
+    lambda: json.JSONDecodeError("Unterminated string", '{"retCode": 0, "result": {"ord', 27),
+    lambda: KeyError("orderId"),
+    lambda: TypeError("'NoneType' object is not subscriptable"),
+    lambda: RuntimeError("10000: Server Timeout"),
+    lambda: RuntimeError("10016: Internal server error"),
+    lambda: RuntimeError("3400214: the result is unknown"),
+    lambda: asyncio.CancelledError("the connection was closed"),
+)
 
 
 class Wire:
@@ -33,18 +50,37 @@ class Wire:
         self.loop = loop
         self.faults = faults
         self.venue = venue
-        self.is_out = False
-        """Nothing gets through."""
-        self.stream: SimulatedExchange | None = None
+        self._is_out = False
+        self._stream: SimulatedExchange | None = None
         self._dice = dice
         self._last_delivery = 0
         venue.report = self._report
+
+    @property
+    def is_out(self) -> bool:
+        """Whether nothing gets through."""
+        return self._is_out
+
+    @is_out.setter
+    def is_out(self, value: bool) -> None:
+        self._is_out = value
+        self.venue.truth.attention.set("out", self.venue.now, is_away=value)
+
+    @property
+    def stream(self) -> SimulatedExchange | None:
+        """Where reports go."""
+        return self._stream
+
+    @stream.setter
+    def stream(self, value: SimulatedExchange | None) -> None:
+        self._stream = value
+        self.venue.truth.attention.set("deaf", self.venue.now, is_away=value is None)
 
     def latency(self) -> int:
         """Nanoseconds one way, this time."""
         return round((0.003 + 0.08 * self._dice.random() ** 3) * SECOND)
 
-    def request(self, serve: Callable[[], T], answer: Callable[[T | Exception], None]) -> None:
+    def request(self, serve: Callable[[], T], answer: Callable[[T | BaseException], None]) -> None:
         """Carry a request about an order to the venue and its answer back, as far as they get."""
         faults = self.faults
         if self.is_out or faults.strikes("lose-request"):
@@ -52,19 +88,26 @@ class Wire:
         delay = self.latency()
         if faults.strikes("slow-request"):
             delay += round(faults.dice("slow-request").random() * 1.2 * self.venue.window)
+        if faults.strikes("ambiguous-answer"):
+            dice = faults.dice("ambiguous-answer")
+            if dice.random() < 0.5:  # and nobody carries it out
+                serve = _nothing
+            serve = _then(serve, dice.choice(AMBIGUOUS)())
         self.loop.outside(delay, self._serve, serve, answer, "lose-response")
+        if not self.venue.reuses_links and faults.strikes("repeat-request"):
+            self.loop.outside(self.latency(), self._serve, serve, answer, "lose-response")
 
-    def question(self, serve: Callable[[], T], answer: Callable[[T | Exception], None]) -> None:
+    def question(self, serve: Callable[[], T], answer: Callable[[T | BaseException], None]) -> None:
         """Carry a question to the venue and its answer back, as far as they get."""
         if not self.is_out:
             self.loop.outside(self.latency(), self._serve, serve, answer, "lose-query")
 
-    def _serve(self, serve: Callable[[], T], answer: Callable[[T | Exception], None], lost: str) -> None:
+    def _serve(self, serve: Callable[[], T], answer: Callable[[T | BaseException], None], lost: str) -> None:
         if self.is_out:
             return
         try:
-            result: T | Exception = serve()
-        except Exception as error:  # noqa: BLE001 - what the venue answers, whatever it is
+            result: T | BaseException = serve()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - what the venue answers, whatever it is
             result = error
         if not self.faults.strikes(lost):
             self.loop.outside(self.latency(), answer, result)
@@ -92,6 +135,21 @@ class Wire:
         stream, self.stream = self.stream, None
         if stream is not None and stream.process.is_alive:
             self.loop.outside(round((1 + 20 * self._dice.random()) * SECOND), stream.reconnect)
+
+
+def _nothing() -> NoReturn:
+    raise ConnectionError("504 Gateway Timeout")
+
+
+def _then(serve: Callable[[], T], answer: BaseException) -> Callable[[], NoReturn]:
+    """Do something, and answer with something else."""
+
+    def served() -> NoReturn:
+        with suppress(Exception):
+            serve()
+        raise answer
+
+    return served
 
 
 class SimulatedExchange:
@@ -140,9 +198,16 @@ class SimulatedExchange:
         """Send an order, once."""
         self._sent("create", order.link_id, order.time, order)
         try:
-            return await self._ask(lambda: self._venue.place(order))
+            answer = await self._ask(lambda: self._venue.place(order))
         except TimeoutError:
             return Unknown(order.link_id, "no answer", self._venue.now)
+        except KeyError:  # what a careless plugin makes of an answer without an id
+            return Acked("", "", self._venue.now)
+        except TypeError:  # and of one without a result
+            return None  # type: ignore[return-value]  # careless, as said
+        if isinstance(answer, Rejected) and answer.reason == DUPLICATE:  # it exists: as what, this does not say
+            return Unknown(order.link_id, DUPLICATE, self._venue.now)
+        return answer
 
     async def cancel(self, order: CancelOrder) -> None:
         """Ask for an order to end."""
@@ -166,9 +231,11 @@ class SimulatedExchange:
         loop = self._wire.loop
         waiting: asyncio.Future[T] = loop.create_future()
 
-        def answer(result: T | Exception) -> None:
+        def answer(result: T | BaseException) -> None:
             if not waiting.done():
-                if isinstance(result, Exception):
+                if isinstance(result, asyncio.CancelledError):
+                    waiting.cancel()
+                elif isinstance(result, BaseException):
                     waiting.set_exception(result)
                 else:
                     waiting.set_result(result)
@@ -218,7 +285,8 @@ class SimulatedExchange:
 
         def serve() -> T:
             if faults.strikes("fail-query"):
-                raise ConnectionError("503 Service Unavailable")
+                failure = faults.dice("fail-query").choice(AMBIGUOUS)()
+                raise failure
             at = self._venue.now
             if faults.strikes("stale-query"):
                 at -= round(faults.dice("stale-query").random() * self._venue.visibility)

@@ -29,8 +29,13 @@ FAULTS: Mapping[str, Fault] = {
     "slow-request": Fault(
         "a request about an order is under way for seconds, and may be taken in after its sender gave up", 0.1
     ),
+    "ambiguous-answer": Fault(
+        "a request about an order is answered with what proves nothing, whether it is carried out or not", 0.1
+    ),
+    "repeat-request": Fault("a request about an order arrives twice", 0.1),
     "refuse": Fault("the venue refuses an order it could take", 0.05),
     "ack-then-reject": Fault("the venue acknowledges an order and rejects it afterwards", 0.1),
+    "split-order": Fault("the venue makes several orders of one that only reduces", 0.3),
     "outage": Fault("nothing arrives in either direction for a while", 0.7, timed=True),
     # what the venue reports
     "cut-stream": Fault(

@@ -22,6 +22,7 @@ from quarterdeck.engine.protection import lacking
 from quarterdeck.engine.state import State
 from quarterdeck.rpc.convert.envelope import decode
 from quarterdeck.simulation.market import INSTRUMENTS
+from quarterdeck.simulation.timeline import Timeline, allowed, forgotten, mistaken
 from quarterdeck.simulation.venue import FOREIGN
 from quarterdeck.simulation.world import Evidence
 from quarterdeck.testing.stream_laws import LAWS, broken_laws, durable_before_visible
@@ -37,6 +38,7 @@ class Case:
         self.truth = evidence.truth
         self.events: list[Recorded] = [decode(entry.body) for entry in evidence.entries]
         self.lost: list[Recorded] = [decode(entry.body) for entry in evidence.lost]
+        self.timeline = Timeline(self.events)
         self.links = _links(self.events)
         """Order id to link id, for every order the journal has."""
 
@@ -170,7 +172,10 @@ def i07_kill_gate(case: Case) -> Violations:
 
 
 def i08_protected(case: Case) -> Violations:
-    """What works at the venue works here, stops included, and the other way round; and every stop wanted works."""
+    """What works at the venue works here, stops included, and the other way round, in the run as well as at its end.
+
+    At the end every stop that is wanted works.
+    """
     state, venue = case.state, case.evidence.venue
     if state is None or venue is None:
         return
@@ -181,6 +186,8 @@ def i08_protected(case: Case) -> Violations:
             yield f"order {link}: {here.get(link, 'none')} works here, {there.get(link, 'none')} at the venue"
     for each in lacking(state, {one.symbol: one for one in INSTRUMENTS}):
         yield f"{each} should have a stop and has none"
+    if not case.lost:
+        yield from mistaken(case.timeline, venue.worked(), case.truth, venue.now, allowed(case.evidence.plan))
 
 
 def i09_stream(case: Case) -> Violations:
@@ -271,6 +278,8 @@ def i22_convergence(case: Case) -> Violations:
         yield "the daemon is not up"
     yield from (f"a process failed without a fault: {failure}" for failure in case.evidence.failures)
     yield from (f"nobody caught: {complaint}" for complaint in case.evidence.complaints)
+    if not case.lost and case.evidence.venue is not None:
+        yield from forgotten(case.timeline, case.truth, case.evidence.venue.now)
 
 
 def i23_unknown_stays_unknown(case: Case) -> Violations:

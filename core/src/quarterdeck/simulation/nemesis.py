@@ -75,9 +75,9 @@ class Nemesis:
     async def _do_pause(self, seconds: float) -> None:
         process = self._world.process
         if process is not None:
-            process.is_paused = True
+            self._world.pause(process)
             await asyncio.sleep(seconds)
-            self._world.loop.resume(process)
+            self._world.resume(process)
 
     async def _do_second_daemon(self, seconds: float) -> None:
         """The daemon stands still, another one takes over, and then the first goes on."""
@@ -85,14 +85,14 @@ class Nemesis:
         if node is not None and node.process.is_alive:
             self._world.leave(node)
             await asyncio.sleep(seconds)
-            self._world.loop.resume(node.process)
+            self._world.resume(node.process)
 
     async def _do_second_daemon_at(self, seconds: float, failpoint: str, hit: int = 1) -> None:
         """The same, from the very moment at which the first has come to a failpoint."""
 
         def leave(node: Node) -> None:
             self._world.leave(node)
-            self._world.loop.outside(round(seconds * SECOND), self._world.loop.resume, node.process)
+            self._world.loop.outside(round(seconds * SECOND), self._world.resume, node.process)
 
         self._world.armed = (failpoint, hit, leave)
 
@@ -192,9 +192,9 @@ class Nemesis:
         process = self._world.process
         if process is None or not process.is_alive or process.is_paused:
             return False
-        process.is_paused = True
+        self._world.pause(process)
         await asyncio.sleep(dice.choice((5, 60, 600)) * (0.5 + dice.random()))
-        self._world.loop.resume(process)
+        self._world.resume(process)
         return True
 
     async def _power_loss(self, dice: Random) -> bool:

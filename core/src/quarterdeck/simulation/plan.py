@@ -46,6 +46,8 @@ class Plan:
     wishes_per_hour: float = 8.0
     window: int = 5 * SECOND
     visibility: int = 15 * SECOND
+    reuses_links: bool = False
+    """Whether the venue takes the link id of an order that has ended for another one."""
     balance: Decimal = Decimal(50_000)
     lease: float = 3_600.0
     """Seconds for which a process may send without proving that the journal is its own."""
@@ -68,6 +70,7 @@ def plan_of(seed: int, only: Collection[str] | None = None) -> Plan:
         wishes_per_hour=draw.choice((2.0, 5.0, 10.0)),
         window=draw.choice((2, 5)) * SECOND,
         visibility=draw.choice((0, 5, 15)) * SECOND,
+        reuses_links=draw.random() < 0.5,
     )
 
 
@@ -89,6 +92,7 @@ class Scenario(BaseModel):
     wishes_per_hour: float = 30.0
     window: float = 5.0
     visibility: float = 15.0
+    reuses_links: bool = False
     balance: Decimal = Decimal(50_000)
     lease: float = 3_600.0
     faults: dict[str, float] = Field(default_factory=dict, description="faults and how likely they are")
@@ -112,6 +116,7 @@ class Scenario(BaseModel):
             self.wishes_per_hour,
             round(self.window * SECOND),
             round(self.visibility * SECOND),
+            self.reuses_links,
             self.balance,
             self.lease,
             steps=(*self.steps, *self._killed(seed)),

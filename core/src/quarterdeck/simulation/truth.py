@@ -42,6 +42,30 @@ class Moved:
     what: Filled | FundingSettled | BalanceChanged
 
 
+class Attention:
+    """When the daemon could know: it was up and ran, and the venue was there and heard."""
+
+    def __init__(self) -> None:
+        self.away: list[tuple[int, int]] = []
+        """From when until when it could not, in order."""
+        self._reasons: set[str] = set()
+        self._since = 0
+
+    def set(self, reason: str, now: int, *, is_away: bool) -> None:
+        """One reason for which it can't know begins, or ends."""
+        before = bool(self._reasons)
+        (self._reasons.add if is_away else self._reasons.discard)(reason)
+        if self._reasons and not before:
+            self._since = now
+        elif before and not self._reasons:
+            self.away.append((self._since, now))
+
+    def within(self, begin: int, end: int) -> int:
+        """Nanoseconds of a time in which it could know."""
+        away = [*self.away, (self._since, end)] if self._reasons else self.away
+        return end - begin - sum(max(0, min(end, until) - max(begin, since)) for since, until in away)
+
+
 @dataclass(slots=True)
 class Truth:
     """Everything of one run, oldest first."""
@@ -49,6 +73,7 @@ class Truth:
     sent: list[Sent] = field(default_factory=list)
     taken: list[Taken] = field(default_factory=list)
     moved: list[Moved] = field(default_factory=list)
+    attention: Attention = field(default_factory=Attention)
 
     @property
     def orders(self) -> int:

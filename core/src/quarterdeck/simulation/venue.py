@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from operator import itemgetter
 from typing import TypeVar
@@ -20,8 +20,10 @@ from quarterdeck.domain.report import (
     Acked,
     AmendRejected,
     BalanceChanged,
+    Canceled,
     CancelRejected,
     ChildOpened,
+    Expired,
     Filled,
     FundingSettled,
     Rejected,
@@ -40,14 +42,38 @@ Versions = list[tuple[int, T]]
 #: Link ids of orders that somebody else placed; the account's owner by hand, where the venue shows none.
 FOREIGN = "ext-"
 
+#: How an order is refused whose link id is taken.
+DUPLICATE = "DUPLICATE_LINK_ID"
+
+#: Between a link id and the number of one of several orders that the venue made of one.
+PART = "#"
+
+
+@dataclass(slots=True)
+class Whole:
+    """An order that the venue made several of."""
+
+    terms: OrderTerms
+    parts: list[str] = field(default_factory=list)
+
 
 class SimulatedVenue:
     """One account at a venue in the world. Times are nanoseconds of the simulation's clock, `EPOCH` on top outside."""
 
     def __init__(
-        self, market: Market, faults: Faults, clock: Callable[[], int], balance: Decimal, window: int, visibility: int
+        self,
+        market: Market,
+        faults: Faults,
+        clock: Callable[[], int],
+        balance: Decimal,
+        window: int,
+        visibility: int,
+        *,
+        reuses_links: bool = False,
     ) -> None:
         self.truth = Truth()
+        self.reuses_links = reuses_links
+        """Whether the link id of an order that has ended is taken for another one."""
         self.window = window
         """Nanoseconds after which a request is turned away."""
         self.visibility = visibility
@@ -62,6 +88,7 @@ class SimulatedVenue:
         self._orders: dict[str, Versions[VenueOrder]] = {}
         self._hidden_until: dict[str, int] = {}
         self._rejected: set[str] = set()
+        self._wholes: dict[str, Whole] = {}
         self._positions: Versions[Sequence[VenuePosition]] = [(0, ())]
         self._balances: Versions[Mapping[str, Decimal]] = [(0, self._venue.balances())]
         self._activity: Versions[Activity] = []
@@ -96,8 +123,8 @@ class SimulatedVenue:
         refusal = ""
         if now > order.time + self.window:
             refusal = "REQUEST_EXPIRED"
-        elif link in self._orders:
-            refusal = "DUPLICATE_LINK_ID"
+        elif link in self._orders and not (self.reuses_links and self._has_ended(link)):
+            refusal = DUPLICATE
         elif self._faults.strikes("refuse"):
             refusal = "RATE_LIMITED"
         elif order.terms.type is OrderType.STOP and not self.keeps_stops:
@@ -115,18 +142,70 @@ class SimulatedVenue:
             self._orders[link] = [(now, gone)]
             self.report(Rejected(link, "PRICE_LIMIT", now))
             return Acked(link, exchange_order_id(link), now)
-        answer, *following = self._venue.place(link, order.terms, now)
+        terms, parts = order.terms, list[OrderTerms]()
+        if terms.reduce_only and terms.type is OrderType.MARKET and self._faults.strikes("split-order"):
+            terms, *parts = self._split(terms)
+        first = self._part_of(link, order.terms) if parts or link in self._orders else link
+        answer, *following = self._venue.place(first, terms, now)
         if isinstance(answer, Rejected):
             self.truth.taken.append(Taken(now, link, answer.reason))
-            return answer
+            return replace(answer, link_id=link)
         assert isinstance(answer, Acked)
         self.truth.taken.append(Taken(now, link))
+        for part in parts:
+            following += self._venue.place(self._part_of(link, order.terms), part, now)[1:]
         if self._faults.strikes("hide-order"):
             self._hidden_until[link] = now + round(self._faults.dice("hide-order").random() * self.visibility)
         self._note(link)
         self._happened(following)
         self._see(order.terms.symbol)
-        return answer
+        return replace(answer, link_id=link)
+
+    def _part_of(self, link: str, terms: OrderTerms) -> str:
+        """What the next one of several orders is called that the venue makes of one."""
+        whole = self._wholes.setdefault(link, Whole(terms))
+        whole.parts.append(f"{link}{PART}{len(whole.parts) + 1}")
+        return whole.parts[-1]
+
+    def _has_ended(self, link: str) -> bool:
+        found = self._look(link)
+        return found is None or found.state not in _WORKING
+
+    def _look(self, link: str) -> VenueOrder | None:
+        """An order as it is now; several that were made of one, as the one."""
+        whole = self._wholes.get(link)
+        if whole is None:
+            found = self._venue.find_order(link)
+            return None if found is None else _described(found, self.now)
+        parts = [one for part in whole.parts if (one := self._venue.find_order(part)) is not None]
+        filled = sum((one.filled_quantity for one in parts), Decimal(0))
+        state = OrderState.FILLED if filled >= whole.terms.quantity else OrderState.CANCELED
+        if any(one.state in _WORKING for one in parts):
+            state = OrderState.PARTIALLY_FILLED if filled else OrderState.OPEN
+        return VenueOrder(link, exchange_order_id(link), whole.terms, state, filled, update_time=self.now)
+
+    def _as_one(self, report: Report) -> Report | None:
+        """What is told of one of several orders that were made of one: trades, and the end of the last of them."""
+        part = getattr(report, "link_id", "")
+        link = part.partition(PART)[0]
+        if link == part:
+            return report
+        if isinstance(report, Filled):
+            return replace(report, link_id=link, exchange_order_id=exchange_order_id(part))
+        if isinstance(report, Canceled | Expired) and self._has_ended(link):
+            return Canceled(link, report.reason, report.time)
+        return None
+
+    def _split(self, terms: OrderTerms) -> Sequence[OrderTerms]:
+        """Two or three orders with the quantity of one."""
+        lot = next(one.lot_size for one in INSTRUMENTS if one.symbol == terms.symbol)
+        left, quantities = terms.quantity, list[Decimal]()
+        for _ in range(self._faults.dice("split-order").randint(1, 2)):
+            part = left // lot // 2 * lot
+            if part > 0:
+                quantities.append(part)
+                left -= part
+        return [replace(terms, quantity=quantity) for quantity in (left, *quantities)]
 
     def cancel(self, order: CancelOrder) -> None:
         """A wish to cancel has arrived."""
@@ -217,6 +296,22 @@ class SimulatedVenue:
         """All that moved the account since a time."""
         return [_shown_activity(one) for time, one in self._activity if time <= at and one.time >= since]
 
+    def worked(self) -> Mapping[str, Sequence[tuple[int, int]]]:
+        """From when until when each order worked, by its link id; until 0 if it still does."""
+        found: dict[str, list[tuple[int, int]]] = {}
+        for link, versions in self._orders.items():
+            spans = found.setdefault(link, [])
+            since = 0
+            for time, version in versions:
+                if version.state in _WORKING and not since:
+                    since = time
+                elif version.state not in _WORKING and since:
+                    spans.append((since, time))
+                    since = 0
+            if since:
+                spans.append((since, 0))
+        return found
+
     def was_rejected(self, link_id: str) -> bool:
         """Whether an order was acknowledged and rejected afterwards."""
         return link_id in self._rejected
@@ -231,6 +326,8 @@ class SimulatedVenue:
             return
         now = self.now
         moved = False
+        if self._wholes:
+            reports = [one for report in reports if (one := self._as_one(report)) is not None]
         for report in reports:
             link = getattr(report, "link_id", "")
             if isinstance(report, ChildOpened | Filled) or link:
@@ -254,9 +351,9 @@ class SimulatedVenue:
                     self._happened(self._venue.cancel(report.link_id, now))
 
     def _note(self, link_id: str) -> None:
-        found = self._venue.find_order(link_id)
+        found = self._look(link_id)
         if found is not None:
-            self._orders.setdefault(link_id, []).append((self.now, _described(found, self.now)))
+            self._orders.setdefault(link_id, []).append((self.now, found))
 
 
 _WORKING = frozenset({OrderState.ACKED, OrderState.OPEN, OrderState.PARTIALLY_FILLED})

@@ -84,6 +84,7 @@ class Node:
         self.streams = Streams(core.deck)
         await core.take_up(persistently=True)
         self.is_up = True
+        world.attend("down", is_away=False)
         await core.ended()
         if self.stopping is not None:
             await self.stopping
@@ -110,7 +111,13 @@ class World:
         self.market = Market(plan.seed)
         self.disk = Disk(self.loop, self.faults, UUID(int=dice(plan.seed, "journal").getrandbits(128), version=4))
         self.venue = SimulatedVenue(
-            self.market, self.faults, lambda: self.loop.now, plan.balance, plan.window, plan.visibility
+            self.market,
+            self.faults,
+            lambda: self.loop.now,
+            plan.balance,
+            plan.window,
+            plan.visibility,
+            reuses_links=plan.reuses_links,
         )
         self.wire = Wire(self.loop, self.faults, self.venue, dice(plan.seed, "wire"))
         self.operator = Caller("operator", self, dice(plan.seed, "operator"), 0.0)
@@ -198,7 +205,7 @@ class World:
         self.wire.is_out = False
         self.armed = None
         if self.process is not None and self.process.is_paused:
-            self.loop.resume(self.process)
+            self.resume(self.process)
 
     async def _evidence(self, callers: list[Caller], readers: list[Reader], mark: int) -> Evidence:
         node = self.node
@@ -247,6 +254,8 @@ class World:
     async def _supervise(self) -> None:
         while True:
             self.processes += 1
+            self.attend("down", is_away=True)
+            self.attend("paused", is_away=False)
             node = self.node = Node(self, self.processes)
             gone = self._gone = self.loop.create_future()
             task = self.loop.start(node.process, node.main())
@@ -264,6 +273,21 @@ class World:
                 self.failures.append(f"{node.process.name} ended: {error!r}")
             self.kill(node)
 
+    def attend(self, reason: str, *, is_away: bool) -> None:
+        """Note from when until when the daemon can't know what happens."""
+        self.venue.truth.attention.set(reason, self.now(), is_away=is_away)
+
+    def pause(self, process: Process) -> None:
+        """Have a process stand still."""
+        process.is_paused = True
+        self.attend("paused", is_away=True)
+
+    def resume(self, process: Process) -> None:
+        """Let it go on."""
+        self.loop.resume(process)
+        if process is self.process:
+            self.attend("paused", is_away=False)
+
     def leave(self, node: Node) -> None:
         """Let another process begin, while this one stands still and is not known to have ended."""
         node.process.is_paused = True
@@ -275,6 +299,7 @@ class World:
         """End the process at once."""
         node.process.end()
         if node is self.node:
+            self.attend("down", is_away=True)
             if self.wire.stream is not None and self.wire.stream.process is node.process:
                 self.wire.stream = None
             if self._gone is not None and not self._gone.done():
