@@ -42,14 +42,14 @@ class Moved:
     what: Filled | FundingSettled | BalanceChanged
 
 
+@dataclass(slots=True)
 class Attention:
     """When the daemon could know: it was up and ran, and the venue was there and heard."""
 
-    def __init__(self) -> None:
-        self.away: list[tuple[int, int]] = []
-        """From when until when it could not, in order."""
-        self._reasons: set[str] = set()
-        self._since = 0
+    away: list[tuple[int, int]] = field(default_factory=list)
+    """From when until when it could not, in order."""
+    _reasons: set[str] = field(default_factory=set, repr=False)
+    _since: int = 0
 
     def set(self, reason: str, now: int, *, is_away: bool) -> None:
         """One reason for which it can't know begins, or ends."""
