@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from random import Random
@@ -293,3 +293,13 @@ class SimulatedExchange:
             return look(at)
 
         return await self._ask(serve, is_question=True)
+
+
+class BulkExchange(SimulatedExchange):
+    """One that ends many orders with one request. Implements `quarterdeck.plugin.exchange.BulkCancel`."""
+
+    async def cancel_many(self, orders: Sequence[CancelOrder], emptied: Collection[str]) -> Sequence[CancelOrder]:
+        """Ask for all of these to end; returns those that nobody can tell of."""
+        for each in orders:
+            self._sent("cancel", each.link_id, each.time)
+        return await self._ask(lambda: self._venue.cancel_many(orders, emptied))

@@ -33,6 +33,7 @@ FAULTS: Mapping[str, Fault] = {
         "a request about an order is answered with what proves nothing, whether it is carried out or not", 0.1
     ),
     "repeat-request": Fault("a request about an order arrives twice", 0.1),
+    "fail-leg": Fault("one of many cancels in a request fails, or is said to have failed", 0.2),
     "refuse": Fault("the venue refuses an order it could take", 0.05),
     "ack-then-reject": Fault("the venue acknowledges an order and rejects it afterwards", 0.1),
     "split-order": Fault("the venue makes several orders of one that only reduces", 0.3),

@@ -48,6 +48,8 @@ class Plan:
     visibility: int = 15 * SECOND
     reuses_links: bool = False
     """Whether the venue takes the link id of an order that has ended for another one."""
+    has_bulk: bool = False
+    """Whether the exchange ends many orders with one request."""
     balance: Decimal = Decimal(50_000)
     lease: float = 3_600.0
     """Seconds for which a process may send without proving that the journal is its own."""
@@ -71,6 +73,7 @@ def plan_of(seed: int, only: Collection[str] | None = None) -> Plan:
         window=draw.choice((2, 5)) * SECOND,
         visibility=draw.choice((0, 5, 15)) * SECOND,
         reuses_links=draw.random() < 0.5,
+        has_bulk=draw.random() < 0.5,
     )
 
 
@@ -93,6 +96,7 @@ class Scenario(BaseModel):
     window: float = 5.0
     visibility: float = 15.0
     reuses_links: bool = False
+    has_bulk: bool = False
     balance: Decimal = Decimal(50_000)
     lease: float = 3_600.0
     faults: dict[str, float] = Field(default_factory=dict, description="faults and how likely they are")
@@ -117,6 +121,7 @@ class Scenario(BaseModel):
             round(self.window * SECOND),
             round(self.visibility * SECOND),
             self.reuses_links,
+            self.has_bulk,
             self.balance,
             self.lease,
             steps=(*self.steps, *self._killed(seed)),

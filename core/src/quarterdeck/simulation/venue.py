@@ -8,14 +8,14 @@ of other people, and the truth.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from operator import itemgetter
 from typing import TypeVar
 
 from quarterdeck.domain.market import FundingRate, Side
-from quarterdeck.domain.order import OrderRole, OrderState, OrderTerms, OrderType
+from quarterdeck.domain.order import CONDITIONAL_TYPES, OrderRole, OrderState, OrderTerms, OrderType
 from quarterdeck.domain.report import (
     Acked,
     AmendRejected,
@@ -88,6 +88,7 @@ class SimulatedVenue:
         self._orders: dict[str, Versions[VenueOrder]] = {}
         self._hidden_until: dict[str, int] = {}
         self._rejected: set[str] = set()
+        self._refused: set[str] = set()
         self._wholes: dict[str, Whole] = {}
         self._positions: Versions[Sequence[VenuePosition]] = [(0, ())]
         self._balances: Versions[Mapping[str, Decimal]] = [(0, self._venue.balances())]
@@ -125,7 +126,8 @@ class SimulatedVenue:
             refusal = "REQUEST_EXPIRED"
         elif link in self._orders and not (self.reuses_links and self._has_ended(link)):
             refusal = DUPLICATE
-        elif self._faults.strikes("refuse"):
+        elif link in self._refused or self._faults.strikes("refuse"):
+            self._refused.add(link)  # a copy of the request that comes later, too
             refusal = "RATE_LIMITED"
         elif order.terms.type is OrderType.STOP and not self.keeps_stops:
             refusal = "TOO_MANY_CONDITIONAL"
@@ -215,6 +217,20 @@ class SimulatedVenue:
             self.report(CancelRejected(order.link_id, "ORDER_CLOSED", self.now))
         else:
             self._happened(self._venue.cancel(order.link_id, self.now))
+
+    def cancel_many(self, orders: Sequence[CancelOrder], emptied: Collection[str]) -> Sequence[CancelOrder]:
+        """A wish to cancel many has arrived; returns those it failed for, or says so."""
+        unsure = []
+        for order in orders:
+            fails = self._faults.strikes("fail-leg")
+            if fails:
+                unsure.append(order)
+            if not fails or self._faults.dice("fail-leg").random() < 0.5:
+                self.cancel(order)
+        for one in self._venue.open_orders():
+            if one.terms.symbol in emptied and one.terms.type not in CONDITIONAL_TYPES:
+                self._happened(self._venue.cancel(one.link_id, self.now))
+        return unsure
 
     def amend(self, order: AmendOrder) -> None:
         """A wish to amend has arrived."""

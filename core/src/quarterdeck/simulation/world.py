@@ -27,7 +27,7 @@ from quarterdeck.plugin.loader import Plugins, build, choose, load
 from quarterdeck.simulation.callers import Caller, Wish
 from quarterdeck.simulation.dice import dice
 from quarterdeck.simulation.disk import Disk, SimulatedDatabase
-from quarterdeck.simulation.exchange import SimulatedExchange, Wire
+from quarterdeck.simulation.exchange import BulkExchange, SimulatedExchange, Wire
 from quarterdeck.simulation.faults import Faults
 from quarterdeck.simulation.loop import SECOND, Process, VirtualLoop
 from quarterdeck.simulation.market import EPOCH, INSTRUMENTS, STEPS, Market, SimulatedFeed
@@ -72,7 +72,8 @@ class Node:
         self.is_up = False
         self.stopping: asyncio.Task[None] | None = None
         self._world = world
-        self._exchange = SimulatedExchange(world.wire, world.disk, self.process)
+        kind = BulkExchange if world.plan.has_bulk else SimulatedExchange
+        self._exchange = kind(world.wire, world.disk, self.process)
 
     async def main(self) -> None:
         """Run until it can't."""
