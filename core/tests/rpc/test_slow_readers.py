@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
 import threading
@@ -11,17 +12,20 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import CoroutineType, FrameType
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
 
 from core.tests.rpc.calls import MAIN, failure_of
 from core.tests.rpc.conftest import LoopThread
+from core.tests.rpc.deck import FakeDeck
 from core.tests.rpc.station import Station
 from quarterdeck.daemon.event_log import EventLog
+from quarterdeck.domain.errors import QuarterdeckError
 from quarterdeck.rpc.limits import PAGE, Limits
 from quarterdeck.rpc.servicers import events as servicer
+from quarterdeck.rpc.servicers.events import EventServicer
 from quarterdeck.rpc.tape import Tape
 from quarterdeck.testing.stream_laws import Transcript, broken_laws
 from quarterdeck.v1.event_service_pb2 import StreamEventsRequest
@@ -175,3 +179,22 @@ def test_one_that_falls_ever_further_behind_is_cut_off(
         assert seen == list(range(1, len(seen) + 1))
     finally:
         station.close()
+
+
+async def test_one_that_never_took_anything_is_told_where_it_began() -> None:
+    """Else it would come back for the whole journal."""
+    deck = FakeDeck()
+    tape = Tape(deck.events, deck.journal_id, 0.02)
+    tape.start()
+
+    class Stuck:
+        async def write(self, _: bytes) -> None:
+            await asyncio.sleep(60)
+
+    with pytest.raises(QuarterdeckError) as caught:
+        await EventServicer(deck, tape, Limits(patience=0.05)).StreamEvents(
+            StreamEventsRequest(parent=MAIN, after_sequence=deck.events.head), cast("Any", Stuck())
+        )
+    await tape.stop()
+    assert deck.events.head > 0
+    assert caught.value.data == {"lastSequence": str(deck.events.head)}

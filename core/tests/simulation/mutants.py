@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from quarterdeck.daemon import keeper, lease, order_link, records, resolver
+from quarterdeck.daemon import disk as daemon_disk
+from quarterdeck.daemon import intake, keeper, lease, order_link, records, resolver
 from quarterdeck.daemon import reconcile as daemon_reconcile
 from quarterdeck.daemon.event_log import EventLog
-from quarterdeck.daemon.journal import Entry, snapshots, writer
+from quarterdeck.daemon.journal import Entry, Journal, compaction, snapshots, writer
 from quarterdeck.daemon.journal.database import Database
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.domain import report as r
@@ -19,6 +20,7 @@ from quarterdeck.engine import fold, ids, orders, pipeline, reports
 from quarterdeck.engine import reconcile as engine_reconcile
 from quarterdeck.engine.effects import CancelAtVenue
 from quarterdeck.plugin.exchange import PlaceOrder
+from quarterdeck.rpc import stall
 from quarterdeck.rpc.convert.envelope import encode, event_type
 from quarterdeck.rpc.tape import Tape
 from quarterdeck.simulation import disk
@@ -327,6 +329,43 @@ def _unheard_protection() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _damage_unseen() -> Iterator[None]:
+    """A journal is taken for what it holds, whatever that is."""
+
+    def iterate(self: Any, after: int) -> Any:
+        yield from self.read(after, 1_000_000)
+
+    with patch.object(intake, "check", lambda *_: []), patch.object(Journal, "iterate", iterate):
+        yield
+
+
+@contextmanager
+def _trades_without_space() -> Iterator[None]:
+    with patch.object(daemon_disk.Disk, "_short", lambda *_: None):
+        yield
+
+
+@contextmanager
+def _compaction_forgets() -> Iterator[None]:
+    """The state that takes the place of forgotten entries knows nothing of the requests among them."""
+    real = snapshots.save_base
+
+    def save(journal: Any, state: Any) -> Any:
+        state.requests.clear()
+        return real(journal, state)
+
+    with patch.object(compaction, "save_base", save):
+        yield
+
+
+@contextmanager
+def _cut_astray() -> Iterator[None]:
+    real = stall.slow_reader
+    with patch.object(stall, "slow_reader", lambda text, position: real(text, max(position - 1, 0))):
+        yield
+
+
 MUTANTS = {
     "resend": Mutant("an order whose outcome is unknown is sent again without asking", _resends, "I03"),
     "fill-twice": Mutant("a fill that is reported twice is booked twice", _fill_twice, "I04 I05"),
@@ -383,4 +422,10 @@ MUTANTS = {
     "protection-unheard": Mutant(
         "stops that the venue opens are only known when it is looked at again", _unheard_protection, "I08"
     ),
+    "damage-unseen": Mutant("a damaged journal is gone on with", _damage_unseen, "I19 I22", "damaged-journal"),
+    "space-unwatched": Mutant("entries go on though the disk is full", _trades_without_space, "I22", "disk-full"),
+    "compaction-forgets": Mutant(
+        "requests are forgotten with the entries that are compacted", _compaction_forgets, "I11 I25", "log-growth"
+    ),
+    "cut-astray": Mutant("a slow reader is told of another position than its last", _cut_astray, "I22", "slow-readers"),
 }

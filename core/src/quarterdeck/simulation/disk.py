@@ -10,16 +10,21 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from random import Random
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, update
 from sqlalchemy.exc import OperationalError
 
+from quarterdeck.daemon.journal import Entry
 from quarterdeck.daemon.journal.database import Database, Readers, block
 from quarterdeck.daemon.journal.opening import make_current
 from quarterdeck.daemon.journal.schema import meta
 from quarterdeck.simulation.faults import Faults
 from quarterdeck.simulation.loop import SECOND, Process, VirtualLoop
+
+#: What SQLite says when there is no space.
+FULL = "database or disk is full"
 
 
 class Disk:
@@ -30,6 +35,11 @@ class Disk:
         self.faults = faults
         self.engine, self._raw = _connection()
         self._raw.deserialize(_empty_journal())
+        self.is_full = False
+        """There is no space but what is in reserve."""
+        self.has_reserve = True
+        self.spare = 0
+        """Writes there is space for when the reserve was given up and the disk is full."""
         self._before_unsynced: bytes | None = None
         self._wants_undo = "power-loss" in faults.rates
         with self.engine.connect() as connection:
@@ -54,6 +64,27 @@ class Disk:
     def copy(self) -> bytes:
         """Everything on it."""
         return self._raw.serialize()
+
+    def entries(self) -> list[Entry]:
+        """What the journal holds, whatever it is worth."""
+        rows = self._raw.execute("SELECT sequence, time, type, body FROM event ORDER BY sequence")
+        return [Entry._make(row) for row in rows]
+
+    def type_of(self, sequence: int) -> str:
+        """The name of an event; empty if it is not there."""
+        found = self._raw.execute("SELECT type FROM event WHERE sequence = ?", (sequence,)).fetchone()
+        return str(found[0]) if found else ""
+
+    def damage(self, dice: Random, kind: str) -> None:
+        """Change what was written: flip a bit of an entry, or lose one."""
+        sequence = dice.randint(2, self.head - 1)
+        if kind == "lose":
+            self._raw.execute("DELETE FROM event WHERE sequence = ?", (sequence,))
+            return
+        (body,) = self._raw.execute("SELECT body FROM event WHERE sequence = ?", (sequence,)).fetchone()
+        changed = bytearray(body)
+        changed[dice.randrange(len(body))] ^= 1 << dice.randrange(8)
+        self._raw.execute("UPDATE event SET body = ? WHERE sequence = ?", (bytes(changed), sequence))
 
     def restore(self, copy: bytes) -> None:
         """Be as it was when the copy was made."""
@@ -95,6 +126,10 @@ class SimulatedDatabase(Database):
             self._process.check()
             if fails_before:
                 raise _failure("disk I/O error")
+            if disk.is_full:
+                if disk.has_reserve or not disk.spare:
+                    raise _failure(FULL)
+                disk.spare -= 1
             run("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):
@@ -110,6 +145,20 @@ class SimulatedDatabase(Database):
         """One moment of the database: nothing else runs meanwhile."""
         self._process.check()
         yield self._writer
+
+    def make_room(self, failure: Exception) -> bool:
+        """Give up the reserve, if the disk is full."""
+        disk = self._disk
+        if FULL not in str(failure) or not disk.has_reserve:
+            return False
+        disk.has_reserve, disk.spare = False, disk.faults.dice("disk-full").randint(100, 400)
+        self.on_short()
+        return True
+
+    def has_room(self) -> bool:
+        """Whether the reserve is kept, or can be again."""
+        self._disk.has_reserve |= not self._disk.is_full
+        return self._disk.has_reserve
 
     def reconnect(self) -> None:
         """There is no connection to lose."""

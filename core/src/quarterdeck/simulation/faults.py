@@ -63,6 +63,7 @@ FAULTS: Mapping[str, Fault] = {
     "fail-commit": Fault("a commit fails and nothing of it is on the disk", 0.004),
     "fail-after-commit": Fault("a commit fails, but it is on the disk", 0.004),
     "slow-commit": Fault("a commit takes up to seconds", 0.03),
+    "disk-full": Fault("the disk is full for a while, and a reserve is all there is", 0.3, timed=True),
     # the process
     "restart": Fault("the process is asked to stop, does, and is started again", 0.3, timed=True),
     "crash": Fault("the process is killed at some moment", 0.6, timed=True),

@@ -37,7 +37,7 @@ class Case:
         self.evidence = evidence
         self.truth = evidence.truth
         self.events: list[Recorded] = [decode(entry.body) for entry in evidence.entries]
-        self.lost: list[Recorded] = [decode(entry.body) for entry in evidence.lost]
+        self.lost: list[list[Recorded]] = [[decode(entry.body) for entry in lost] for lost in evidence.lost]
         self.timeline = Timeline(self.events)
         self.links = _links(self.events)
         """Order id to link id, for every order the journal has."""
@@ -50,7 +50,7 @@ class Case:
     def of_link(self, kind: type[object]) -> dict[str, list[int]]:
         """Sequences of the events of one kind, by the order's link id."""
         found: dict[str, list[int]] = {}
-        for events in (self.lost, self.events):
+        for events in (*self.lost, self.events):
             links = _links(events)
             for recorded in events:
                 if isinstance(recorded.event, kind):
@@ -262,6 +262,13 @@ def i16_exact_numbers(case: Case) -> Violations:
                 yield f"{sent.link_id}: price {price} is off the tick"
 
 
+def i19_audit_chain(case: Case) -> Violations:
+    """What the journal holds is what was written; where it is not, that is noticed before anything is done with it."""
+    if case.evidence.broken:
+        yield case.evidence.broken
+    yield from case.evidence.unnoticed
+
+
 _AGAIN = (e.DaemonStarted, e.DaemonStopped, e.PortfolioSnapshotTaken)
 
 
@@ -347,6 +354,7 @@ INVARIANTS: tuple[Callable[[Case], Violations], ...] = (
     i11_command_once,
     i12_single_writer,
     i16_exact_numbers,
+    i19_audit_chain,
     i21_recovery_again,
     i22_convergence,
     i23_unknown_stays_unknown,

@@ -12,7 +12,14 @@ from quarterdeck.daemon import failpoints
 from quarterdeck.daemon.config import OnStop
 from quarterdeck.domain.errors import ConfigError
 from quarterdeck.domain.market import SECOND, Side
-from quarterdeck.engine.inputs import CancelAllOrders, ClosePosition, EngageKillSwitch, ReleaseKillSwitch, Request
+from quarterdeck.engine.inputs import (
+    CancelAllOrders,
+    ClosePosition,
+    Command,
+    EngageKillSwitch,
+    ReleaseKillSwitch,
+    Request,
+)
 from quarterdeck.simulation.callers import scripted
 from quarterdeck.simulation.faults import FAULTS
 from quarterdeck.simulation.loop import Crash
@@ -116,14 +123,25 @@ class Nemesis:
     async def _do_release(self) -> None:
         await self._world.operator.wish(ReleaseKillSwitch("the scenario wants it"))
 
-    async def _do_order(self, **order: str) -> None:
-        await self._world.operator.wish(scripted(order, self._world.market))
+    async def _do_order(self, records: str = "", **order: str) -> None:
+        await self._wish(scripted(order, self._world.market), records)
 
-    async def _do_cancel_all(self, symbol: str) -> None:
-        await self._world.operator.wish(CancelAllOrders(symbol))
+    async def _do_cancel_all(self, symbol: str, records: str = "") -> None:
+        await self._wish(CancelAllOrders(symbol), records)
 
-    async def _do_close(self, symbol: str) -> None:
-        await self._world.operator.wish(ClosePosition(symbol))
+    async def _do_close(self, symbol: str, records: str = "") -> None:
+        await self._wish(ClosePosition(symbol), records)
+
+    async def _wish(self, command: Command, records: str) -> None:
+        """Have the operator wish for something; `records` names the event it has to be answered with, if any."""
+        world = self._world
+        wish = await world.operator.wish(command)
+        told = world.disk.type_of(wish.answers[-1].sequence)
+        if records and told != records:
+            last = wish.answers[-1]
+            world.loop.complaints.append(
+                f"{command} was answered with {told or last.reason or 'nothing'}, not {records}"
+            )
 
     async def _do_trade_by_hand(self, symbol: str, side: str, quantity: str) -> None:
         self._world.venue.trade_by_hand(symbol, Side(side), Decimal(quantity))
@@ -149,9 +167,28 @@ class Nemesis:
 
     async def _do_restore(self) -> None:
         """The machine is lost, and the daemon begins again from the copy."""
-        await self._crash(self._world.dice)
-        self._world.lost += self._world.entries()
-        self._world.disk.restore(self._backup)
+        world, node = self._world, self._world.node
+        if world.damaged and node is not None:  # it shows what it can, and is told to stop
+            world.look_at_damaged(node)
+            node.stopping = world.loop.start(node.process, node.stop(OnStop.KEEP))
+            while node.process.is_alive:  # noqa: ASYNC110 - nothing tells of the end of a process
+                await asyncio.sleep(0.1)
+        else:
+            await self._crash(world.dice)
+            world.lost.append(world.disk.entries())
+        world.disk.restore(self._backup)
+        world.damaged = ""
+
+    async def _do_damage(self, kind: str) -> None:
+        """The daemon is killed, and what it wrote is changed."""
+        world = self._world
+        await self._crash(world.dice)
+        world.lost.append(world.disk.entries())
+        world.disk.damage(world.dice, kind)
+        world.damaged = kind
+
+    async def _do_disk_full(self, seconds: float) -> None:
+        await self._fill(seconds)
 
     # --- what goes wrong by the clock
 
@@ -196,6 +233,16 @@ class Nemesis:
         await asyncio.sleep(dice.choice((5, 60, 600)) * (0.5 + dice.random()))
         self._world.resume(process)
         return True
+
+    async def _disk_full(self, dice: Random) -> bool:
+        await self._fill(dice.expovariate(1 / 300))
+        return True
+
+    async def _fill(self, seconds: float) -> None:
+        disk = self._world.disk
+        disk.is_full = True
+        await asyncio.sleep(seconds)
+        disk.is_full = False
 
     async def _power_loss(self, dice: Random) -> bool:
         self._world.power_lost = True

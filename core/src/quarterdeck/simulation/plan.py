@@ -50,6 +50,10 @@ class Plan:
     """Whether the venue takes the link id of an order that has ended for another one."""
     has_bulk: bool = False
     """Whether the exchange ends many orders with one request."""
+    keep_events: int = 0
+    """Events that a start keeps, and forgets the rest; 0 keeps all."""
+    slow_readers: float = 0.0
+    """How likely a reader is slow."""
     balance: Decimal = Decimal(50_000)
     lease: float = 3_600.0
     """Seconds for which a process may send without proving that the journal is its own."""
@@ -74,6 +78,8 @@ def plan_of(seed: int, only: Collection[str] | None = None) -> Plan:
         visibility=draw.choice((0, 5, 15)) * SECOND,
         reuses_links=draw.random() < 0.5,
         has_bulk=draw.random() < 0.5,
+        keep_events=draw.choice((0, 0, 0, 30, 200)),
+        slow_readers=draw.choice((0.0, 0.0, 0.5)),
     )
 
 
@@ -97,6 +103,8 @@ class Scenario(BaseModel):
     visibility: float = 15.0
     reuses_links: bool = False
     has_bulk: bool = False
+    keep_events: int = Field(default=0, ge=0)
+    slow_readers: float = Field(default=0.0, ge=0, le=1)
     balance: Decimal = Decimal(50_000)
     lease: float = 3_600.0
     faults: dict[str, float] = Field(default_factory=dict, description="faults and how likely they are")
@@ -122,6 +130,8 @@ class Scenario(BaseModel):
             round(self.visibility * SECOND),
             self.reuses_links,
             self.has_bulk,
+            self.keep_events,
+            self.slow_readers,
             self.balance,
             self.lease,
             steps=(*self.steps, *self._killed(seed)),

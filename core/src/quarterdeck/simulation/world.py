@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -16,7 +17,7 @@ from quarterdeck.daemon import failpoints
 from quarterdeck.daemon.config import BotSection, Config, Mode, OnStop, PluginChoice, ReconcileSection
 from quarterdeck.daemon.core import Core
 from quarterdeck.daemon.deck import DaemonDeck
-from quarterdeck.daemon.journal import Entry, Journal
+from quarterdeck.daemon.journal import Entry, Journal, JournalDamaged
 from quarterdeck.daemon.parts import Parts
 from quarterdeck.domain.amounts import use_money_context
 from quarterdeck.domain.market import MINUTE
@@ -46,8 +47,8 @@ class Evidence:
     truth: Truth
     entries: list[Entry] = field(default_factory=list)
     """The journal at the end."""
-    lost: list[Entry] = field(default_factory=list)
-    """A journal that a copy from before took the place of."""
+    lost: list[list[Entry]] = field(default_factory=list)
+    """Journals that a copy from before took the place of."""
     wishes: list[Wish] = field(default_factory=list)
     transcripts: list[Transcript] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
@@ -57,6 +58,10 @@ class Evidence:
     core: Core | None = None
     """The daemon that runs at the end, settled."""
     venue: SimulatedVenue | None = None
+    broken: str = ""
+    """What is wrong with the chain of the journal; empty if it is whole."""
+    unnoticed: Sequence[str] = ()
+    """Damage that a start should have found and did not."""
     mark: int = 0
     """The journal's head when all was quiet; after it the daemon was only killed and started again."""
 
@@ -79,7 +84,7 @@ class Node:
         """Run until it can't."""
         world = self._world
         parts = _parts(self._exchange, self.feed)
-        self.core = core = await Core.open(CONFIG, parts, clock=world, journal=self._journal)
+        self.core = core = await Core.open(world.config, parts, clock=world, journal=self._journal)
         core.tick_seconds = core.pulse.every = 120.0
         core.lease.ttl = world.plan.lease
         self.streams = Streams(core.deck)
@@ -96,6 +101,8 @@ class Node:
         await self.core.close("asked to", policy)
 
     def _journal(self, config: Config) -> Journal:
+        if self._world.plan.keep_events:
+            self._world.keep()
         database = SimulatedDatabase(self._world.disk, self.process)
         database.lead(self._world.now(), alone=self._world.leads_alone)
         return Journal(database, config.account.id, turns=database.turns)
@@ -134,8 +141,17 @@ class World:
         """Whether no process before the one that starts can still be there."""
         self.power_lost = False
         """The process that ends took the machine with it."""
-        self.lost: list[Entry] = []
+        self.lost: list[list[Entry]] = []
         """Journals that were replaced by an older copy."""
+        self.damaged = ""
+        """How what is on the disk was damaged."""
+        self.unnoticed: list[str] = []
+        """What a process did that should have noticed it."""
+        self.config = CONFIG
+        if plan.keep_events:
+            kept = CONFIG.journal.model_copy(update={"keep_events": plan.keep_events})
+            self.config = CONFIG.model_copy(update={"journal": kept})
+        self._kept: list[Entry] = []
         self._is_frozen = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -178,7 +194,10 @@ class World:
             for number in range(plan.callers)
         ]
         operator = self.operator
-        readers = [Reader(self, self.disk, dice(plan.seed, f"reader {number}")) for number in range(plan.readers)]
+        readers = [
+            Reader(self, self.disk, dice(plan.seed, f"reader {number}"), plan.slow_readers)
+            for number in range(plan.readers)
+        ]
         self.begin(self._supervise())
         self._minute(0)
         for caller in callers:
@@ -204,6 +223,7 @@ class World:
     def _calm(self) -> None:
         self.faults.are_on = False
         self.wire.is_out = False
+        self.disk.is_full = False
         self.armed = None
         if self.process is not None and self.process.is_paused:
             self.resume(self.process)
@@ -218,20 +238,40 @@ class World:
             self.venue.truth,
             wishes=[wish for caller in callers for wish in caller.wishes],
             transcripts=[reader.transcript for reader in readers],
-            complaints=self.loop.complaints,
+            complaints=[*self.loop.complaints, *(each for reader in readers for each in reader.complaints)],
             failures=self.failures,
             processes=self.processes,
             core=core,
             venue=self.venue,
             mark=mark,
         )
-        evidence.entries, evidence.lost = self.entries(), self.lost
+        self.keep()
+        evidence.entries, evidence.lost, evidence.unnoticed = self._kept, self.lost, self.unnoticed
+        evidence.broken = self._broken_chain()
         return evidence
 
-    def entries(self) -> list[Entry]:
-        """The journal as it is on the disk."""
+    def keep(self) -> None:
+        """Keep what a start may forget: all that the journal ever held, and holds."""
+        entries = self.disk.entries()
+        if self.plan.keep_events and entries:
+            entries = [one for one in self._kept if one.sequence < entries[0].sequence] + entries
+        self._kept = entries
+
+    def _broken_chain(self) -> str:
+        """What is wrong with the chain of what the disk holds; empty if it is whole."""
         journal = Journal(SimulatedDatabase(self.disk, Process("auditor")), CONFIG.account.id, turns=lambda _: None)
-        return list(journal.iterate(0))
+        try:
+            deque(journal.iterate(journal.oldest - 1), maxlen=0)
+        except JournalDamaged as error:
+            return str(error)
+        return ""
+
+    def look_at_damaged(self, node: Node) -> None:
+        """Look at what a process made of a damaged journal."""
+        if node.core is None or not node.core.deck.damage:
+            self.unnoticed.append(f"{node.process.name} did not notice that the journal is damaged ({self.damaged})")
+        if any(one.process == node.process.name for one in self.venue.truth.sent):
+            self.unnoticed.append(f"{node.process.name} sent requests with a damaged journal ({self.damaged})")
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Have something go on in the world."""

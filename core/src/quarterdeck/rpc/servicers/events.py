@@ -77,7 +77,7 @@ class EventServicer(Servicer):
 
     async def _send(self, position: int, wish: _Wish, write: Write, stall: Stall) -> None:
         tape = self._tape
-        previous = position  # of the message before, for readers of some types only
+        previous = stall.position = position  # `previous` is of the message before, for readers of some types only
         page = max(PAGE, wish.at_once)
         nearest = tape.head - position
         is_idle, beats = True, tape.beats - 1
