@@ -54,6 +54,8 @@ class Plan:
     """Events that a start keeps, and forgets the rest; 0 keeps all."""
     slow_readers: float = 0.0
     """How likely a reader is slow."""
+    strangers_per_hour: float = 0.0
+    """Requests of any content that come from strangers."""
     balance: Decimal = Decimal(50_000)
     lease: float = 3_600.0
     """Seconds for which a process may send without proving that the journal is its own."""
@@ -80,6 +82,7 @@ def plan_of(seed: int, only: Collection[str] | None = None) -> Plan:
         has_bulk=draw.random() < 0.5,
         keep_events=draw.choice((0, 0, 0, 30, 200)),
         slow_readers=draw.choice((0.0, 0.0, 0.5)),
+        strangers_per_hour=draw.choice((0.0, 0.0, 0.0, 30.0)),
     )
 
 
@@ -105,6 +108,7 @@ class Scenario(BaseModel):
     has_bulk: bool = False
     keep_events: int = Field(default=0, ge=0)
     slow_readers: float = Field(default=0.0, ge=0, le=1)
+    strangers_per_hour: float = Field(default=0.0, ge=0)
     balance: Decimal = Decimal(50_000)
     lease: float = 3_600.0
     faults: dict[str, float] = Field(default_factory=dict, description="faults and how likely they are")
@@ -132,6 +136,7 @@ class Scenario(BaseModel):
             self.has_bulk,
             self.keep_events,
             self.slow_readers,
+            self.strangers_per_hour,
             self.balance,
             self.lease,
             steps=(*self.steps, *self._killed(seed)),

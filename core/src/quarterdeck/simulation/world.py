@@ -34,6 +34,7 @@ from quarterdeck.simulation.loop import SECOND, Process, VirtualLoop
 from quarterdeck.simulation.market import EPOCH, INSTRUMENTS, STEPS, Market, SimulatedFeed
 from quarterdeck.simulation.plan import Plan
 from quarterdeck.simulation.readers import Reader, Streams
+from quarterdeck.simulation.strangers import Stranger
 from quarterdeck.simulation.truth import Truth
 from quarterdeck.simulation.venue import SimulatedVenue
 from quarterdeck.testing.stream_laws import Transcript
@@ -204,6 +205,9 @@ class World:
             self.begin(caller.live())
         for reader in readers:
             self.begin(reader.live())
+        stranger = Stranger(self, dice(plan.seed, "stranger"), plan.strangers_per_hour)
+        if plan.strangers_per_hour:
+            self.begin(stranger.live())
         self.begin(self._operate(operator))
         for trouble in troubles:
             self.begin(trouble)
@@ -218,7 +222,8 @@ class World:
             if self.node is not None:
                 self.kill(self.node)
             await asyncio.sleep(90)
-        return await self._evidence([*callers, operator], readers, mark)
+        told = [*self.loop.complaints, *stranger.complaints, *(each for one in readers for each in one.complaints)]
+        return await self._evidence([*callers, operator], readers, mark, told)
 
     def _calm(self) -> None:
         self.faults.are_on = False
@@ -228,7 +233,9 @@ class World:
         if self.process is not None and self.process.is_paused:
             self.resume(self.process)
 
-    async def _evidence(self, callers: list[Caller], readers: list[Reader], mark: int) -> Evidence:
+    async def _evidence(
+        self, callers: list[Caller], readers: list[Reader], mark: int, complaints: list[str]
+    ) -> Evidence:
         node = self.node
         core = None if node is None or not node.is_up or not node.process.is_alive else node.core
         if core is not None:
@@ -238,7 +245,7 @@ class World:
             self.venue.truth,
             wishes=[wish for caller in callers for wish in caller.wishes],
             transcripts=[reader.transcript for reader in readers],
-            complaints=[*self.loop.complaints, *(each for reader in readers for each in reader.complaints)],
+            complaints=complaints,
             failures=self.failures,
             processes=self.processes,
             core=core,
