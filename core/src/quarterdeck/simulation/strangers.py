@@ -6,6 +6,7 @@ What is answered has to be one of the contract's errors; what gets through is ju
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from functools import cache
 from random import Random
 from typing import Any
@@ -44,6 +45,18 @@ _TEXTS = (
 )  # fmt: skip
 
 
+#: What belongs in a field, by its name.
+_SENSE: Mapping[str, Sequence[object]] = {
+    "parent": ("accounts/main",),
+    "name": ("accounts/main/orders/order-1", "accounts/main/orders/order-7", "accounts/main/positions/btcusdt"),
+    "instrument": ("instruments/btcusdt", "instruments/ethusdt"),
+    "side": (1, 2),
+    "type": (1,),
+    "value": ("0.01", "0.02", "7", "100000"),
+    "reason": ("just so",),
+}
+
+
 @cache
 def _validator() -> Validator:
     """The contract's rules; compiled once, since that takes longer than a run."""
@@ -70,7 +83,7 @@ class Stranger:
     async def _send(self, deck: DaemonDeck) -> None:
         method = self._dice.choice(_METHODS)
         kind = GetMessageClass(method.input_type)
-        raw = self._anything(kind(), 3).SerializeToString()
+        raw = self._anything(kind(), self._dice.choice((0.0, 0.05, 0.3))).SerializeToString()
         if raw and self._dice.random() < 0.1:
             raw = raw[: self._dice.randrange(len(raw))]
         try:
@@ -84,25 +97,25 @@ class Stranger:
             if code not in FORESEEN:
                 self.complaints.append(f"{method.name} ended with {code} ({error!r}) for {raw!r}")
 
-    def _anything(self, message: Message, depth: int) -> Message:
-        """Fill a message with what may or may not belong there."""
+    def _anything(self, message: Message, sloppiness: float, depth: int = 3) -> Message:
+        """Fill a message with what belongs there, or now and then with what does not."""
         dice = self._dice
         for field in message.DESCRIPTOR.fields:
-            if dice.random() < 0.25 or field.is_repeated:
+            if field.is_repeated:
                 continue
             if field.type == FieldDescriptor.TYPE_MESSAGE:
-                if depth:
-                    self._anything(getattr(message, field.name), depth - 1)
-            else:
-                setattr(message, field.name, self._value(field))
+                if depth and (field.name in ("order", "quantity") or dice.random() < sloppiness):
+                    self._anything(getattr(message, field.name), sloppiness, depth - 1)
+            elif dice.random() < sloppiness:
+                setattr(message, field.name, self._nonsense(field))
+            elif field.name in _SENSE:
+                setattr(message, field.name, dice.choice(_SENSE[field.name]))
+            elif field.name in ("request_id", "order_id"):
+                setattr(message, field.name, str(UUID(int=dice.getrandbits(128), version=4)))
         return message
 
-    def _value(self, field: Any) -> object:  # noqa: ANN401 - a descriptor, of one of two implementations
+    def _nonsense(self, field: Any) -> object:  # noqa: ANN401 - a descriptor, of one of two implementations
         dice = self._dice
-        if field.name == "request_id" and dice.random() < 0.8:
-            return str(UUID(int=dice.getrandbits(128), version=4))
-        if field.name in ("parent", "account") and dice.random() < 0.8:
-            return "accounts/main"
         match field.type:
             case FieldDescriptor.TYPE_STRING:
                 return dice.choice(_TEXTS)
