@@ -134,6 +134,16 @@ async def test_each_leg_of_a_batch_is_told_by_itself(full: Any, wait: Any) -> No
     assert working(full) == {"PartialStopLoss", "a1-stop", "a1-0", "a1-2"}
 
 
+async def test_from_a_banned_address_they_leave_over_the_trade_socket(full: Any, wait: Any) -> None:
+    simulator = full.running.simulator
+    full.running.call(lambda: simulator.gate.ban("127.0.0.1", simulator.now()))
+    assert await full.exchange.cancel_many(ends(*RESTING, "a1-stop"), {"btcusdt"}) == []
+    await wait(lambda: len(full.of(Canceled)) == 5)
+    operations = full.running.call(lambda: {each.data["op"] for each in simulator.truth.of("operation")})
+    assert operations <= {"order.cancel", "order.cancel-batch"}
+    assert working(full) == {"PartialStopLoss"}
+
+
 async def test_from_a_banned_address_nobody_knows(full: Any) -> None:
     full.fault(match={"path": "auth"}, do="code", code=10003)  # the trade socket does not come back
     full.running.call(full.running.server.drop_all)
