@@ -114,7 +114,7 @@ class Bridge:
 
     def __init__(self) -> None:
         use_money_context()
-        self.machine = Machine(State(), INSTRUMENTS, Deciders(RatioSizer(), rules=[Rule()]), IDS)
+        self.machine = Machine(State(), dict(INSTRUMENTS), Deciders(RatioSizer(), rules=[Rule()]), IDS)
         self.commits = HeldCommits()
         self.clock = ReplayClock(MORNING)
         self.loop = Loop(self.machine, self.commits, self.clock)

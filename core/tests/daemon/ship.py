@@ -43,7 +43,7 @@ class Ship:
         self.state = self.keeper.load()
         self.clock = ReplayClock(MORNING)
         self.log = EventLog(self.journal)
-        machine = Machine(self.state, INSTRUMENTS, deciders, IDS)
+        machine = Machine(self.state, dict(INSTRUMENTS), deciders, IDS)
         self.loop = Loop(machine, Records(self.journal, self.log, "main"), self.clock)
         self.venue = plugin.Embedded()
         link = OrderLink(self.venue, self.loop, self.clock, lambda _: None)

@@ -66,7 +66,7 @@ class Desk:
         price: float = 50_000.0,
     ) -> None:
         self.sizer = RatioSizer()
-        self.machine = Machine(State(), INSTRUMENTS, deciders or Deciders(self.sizer, rules=[Rule()]), IDS)
+        self.machine = Machine(State(), dict(INSTRUMENTS), deciders or Deciders(self.sizer, rules=[Rule()]), IDS)
         self.now = MORNING
         self.journal: list[e.Recorded] = []
         self.effects: list[Effect] = []

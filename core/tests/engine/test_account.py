@@ -27,7 +27,7 @@ def test_an_account_opens_with_what_it_holds() -> None:
 
 
 def test_nothing_is_valued_before_the_account_is_open() -> None:
-    machine = Machine(State(), INSTRUMENTS, Deciders(RatioSizer()), IDS)
+    machine = Machine(State(), dict(INSTRUMENTS), Deciders(RatioSizer()), IDS)
     assert machine.step(Trade("btcusdt", 1, 1.0, 1.0, Side.BUY), DAY) is None
     assert machine.step(i.Timer.TICK, DAY) is None
     assert machine.state == State()
@@ -76,7 +76,7 @@ def test_a_snapshot_is_taken_before_the_strategy_sees_the_candle(desk: Desk) -> 
 
 
 def test_after_a_restart_the_hour_is_not_valued_twice(desk: Desk) -> None:
-    restarted = Machine(desk.replayed(), INSTRUMENTS, desk.machine.deciders, IDS)
+    restarted = Machine(desk.replayed(), dict(INSTRUMENTS), desk.machine.deciders, IDS)
     assert restarted.step(i.Timer.TICK, desk.now + 1) is None
     assert restarted.step(i.Timer.TICK, desk.now + HOUR) is not None
 

@@ -11,6 +11,7 @@ from typing import Any, get_args, get_type_hints
 from hypothesis import strategies as st
 
 from quarterdeck.domain.bot import BotSpec
+from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.ledger import Posting
 from quarterdeck.domain.order import OrderTerms
 from quarterdeck.domain.risk import Refused
@@ -47,6 +48,8 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "settings": JSON,
     "interval": st.integers(1, 10**15),
     "exchange_time": TIMES,
+    "tick_size": AMOUNTS.filter(lambda size: size > 0),
+    "lot_size": AMOUNTS.filter(lambda size: size > 0),
     "epoch": st.integers(0, 2**62),
     "attempt": st.integers(0, 2**31 - 1),
     "open_positions": st.integers(0, 2**31 - 1),
@@ -70,7 +73,7 @@ def _values(kind: Any) -> st.SearchStrategy[Any]:
         return st.lists(examples_of(Posting), max_size=4).map(tuple)
     if options == (SizingStep, ...):
         return st.lists(examples_of(SizingStep), max_size=3).map(tuple)
-    if kind in {BotSpec, OrderTerms, Refused, Sizing}:
+    if kind in {BotSpec, Instrument, OrderTerms, Refused, Sizing}:
         return examples_of(kind)
     return st.from_type(kind)
 

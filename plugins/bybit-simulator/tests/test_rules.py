@@ -337,3 +337,19 @@ def test_the_truth_tells_when_a_position_lost_its_stop(desk: Any, filters: dict[
     desk.place(side="Sell", orderType="Market", reduceOnly=True)
     assert list(unprotected(desk.simulator.truth)) == found
     assert list(unprotected(desk.simulator.truth, len(desk.simulator.truth))) == []
+
+
+def test_filters_change_and_an_instrument_is_delisted(desk: Any) -> None:
+    perpetual = desk.simulator.markets["linear", "BTCUSDT"].instrument
+    desk.place(orderLinkId="before", qty="0.001", price="40000.1")
+    desk.simulator.relist(replace(perpetual, lot_size=Decimal("0.01"), min_quantity=Decimal("0.01")))
+    assert desk.place(qty="0.015")["retCode"] == 10001
+    assert desk.place(qty="0.02", orderType="Market")["retCode"] == 0
+    row = desk.call("/v5/market/instruments-info", category="linear", symbol="BTCUSDT")["result"]["list"][0]
+    assert (row["status"], row["lotSizeFilter"]["qtyStep"]) == ("Trading", "0.01")
+    desk.simulator.relist(replace(perpetual, reduce_only=True), "Settling")
+    assert desk.place()["retCode"] == 110023
+    assert desk.place(qty="0.01", side="Sell", orderType="Market", reduceOnly=True)["retCode"] == 0
+    row = desk.call("/v5/market/instruments-info", category="linear", symbol="BTCUSDT")["result"]["list"][0]
+    assert row["status"] == "Settling"
+    assert desk.simulator.accounts[10_000_001].find("", "before").is_open

@@ -64,6 +64,9 @@ def told(body: EventBody) -> str:  # noqa: PLR0912 - one case for each kind of e
         case events.PositionAdjusted(instrument=instrument, quantity=quantity, reason=reason):
             changed = f"{name(instrument)} {quantity:+,f}, holds {number(body.position_quantity)}"
             return _because(changed, reason)
+        case events.InstrumentChanged(instrument=one):
+            rules = f"tick {number(one.tick_size)}, lot {number(one.lot_size)}, least {number(one.min_quantity)}"
+            return f"{name(one.name)}: {rules}{', can only be reduced' if one.reduce_only else ''}"
         case events.PortfolioSnapshotTaken():
             return (
                 f"equity {figures.money(body.equity)}, drawdown {figures.percent(body.drawdown)}, "

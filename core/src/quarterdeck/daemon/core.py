@@ -37,6 +37,7 @@ from quarterdeck.daemon.parts import Parts
 from quarterdeck.daemon.pulse import Pulse
 from quarterdeck.daemon.reconcile import Reconciler, venue_account
 from quarterdeck.daemon.records import Records
+from quarterdeck.daemon.relisting import Relisting
 from quarterdeck.daemon.resolver import Resolver
 from quarterdeck.daemon.steps import Persistently, once
 from quarterdeck.daemon.stop_waits import StopWaits
@@ -114,6 +115,7 @@ class Core:
         """The right to send."""
         self._resolver = Resolver(machine.state, parts.exchange, loop, clock, may_send=self.lease.may_send)
         self._reconciler = Reconciler(machine, parts.exchange, loop, clock, self._resolver)
+        self._relisting = Relisting(parts.exchange, loop)
         self._link = OrderLink(parts.exchange, loop, clock, self._resolver.ask, self.lease.may_send)
         kept = config.journal
         self._frames = Frames(journal, clock.now, days=kept.keep_frames_days, most=kept.keep_frames)
@@ -125,6 +127,7 @@ class Core:
             self._resolver.hear,
             self._reconciler.hear,
             waits.hear,
+            self._relisting.hear,
         ]
         loop.connect(self._held.extend, self._publish)
         loop.broken.add_done_callback(self._broke)
@@ -287,6 +290,7 @@ class Core:
         if not isinstance(self._clock, ReplayClock):
             every = interval_ns(self._config.reconcile.every) / SECOND
             self._background.append(asyncio.create_task(self._reconciler.keep(every), name="reconcile"))
+            self._background.append(asyncio.create_task(self._relisting.keep(), name="relisting"))
         self.deck.phase = Phase.RUNNING
 
     async def _begin(self) -> None:

@@ -24,7 +24,7 @@ class Instrument:
 
     `symbol` is Quarterdeck's own id (lower case letters, digits and dashes, such as `btcusdt`); `venue_symbol` is the
     exchange's spelling. Rates are fractions: 0.00055 is 0.055 %. A `max_quantity` or `min_notional` of zero means that
-    the venue states none.
+    the venue states none. With `reduce_only` what is held can be taken back and nothing added: it is being delisted.
     """
 
     symbol: str
@@ -42,6 +42,7 @@ class Instrument:
     maintenance_margin_rate: Decimal = ZERO
     maker_fee_rate: Decimal = ZERO
     taker_fee_rate: Decimal = ZERO
+    reduce_only: bool = False
 
     def __post_init__(self) -> None:
         for name in ("tick_size", "lot_size"):

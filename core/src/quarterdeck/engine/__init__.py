@@ -4,5 +4,5 @@ Owns how a wish becomes an order, how a report becomes a fact, and how facts add
 clocks, networks, protobuf, plugins' loading, the daemon.
 
 Reading order: inputs, events, effects, state, fold, stops, view, turn, pipeline, orders, reports, bots, account,
-protection, machine.
+protection, listing, machine.
 """

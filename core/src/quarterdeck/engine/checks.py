@@ -164,13 +164,18 @@ def unknown_ids(state: State) -> Iterator[str]:
 
 
 def exact_terms(state: State, instruments: Mapping[str, Instrument]) -> Finding:
-    """Quantities and prices of our orders are on the instrument's lot and tick, so the venue takes them as they are."""
+    """Quantities and prices of our orders are on the instrument's lot and tick, so the venue takes them as they are.
+
+    What was placed before the venue changed them is not judged.
+    """
     wrong = []
     for order in state.open_orders.values():
         instrument = instruments.get(order.terms.symbol)
         if instrument is None or order.role not in (OrderRole.ENTRY, OrderRole.EXIT):
             continue
         terms = order.terms
+        if order.create_time < state.instrument_times.get(terms.symbol, 0):
+            continue
         if terms.quantity % instrument.lot_size:
             wrong.append(f"{order.order_id}: quantity {_text(terms.quantity)} is off the lot {instrument.lot_size}")
         wrong += [

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from quarterdeck.domain.bot import BotSpec, BotState
+from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.ledger import Posting
 from quarterdeck.domain.market import Side
 from quarterdeck.domain.order import OrderRole, OrderState, OrderTerms
@@ -322,6 +323,13 @@ class FundingPaid:
 
 
 @dataclass(frozen=True, slots=True)
+class InstrumentChanged:
+    """The exchange trades an instrument by other rules than before: these, from now on."""
+
+    instrument: Instrument
+
+
+@dataclass(frozen=True, slots=True)
 class TradingStateChanged:
     """What the account may do has changed, by a person or by a limit.
 
@@ -380,6 +388,7 @@ Event = (
     | OrderAmendRejected
     | OrderAdopted
     | FundingPaid
+    | InstrumentChanged
     | TradingStateChanged
     | PortfolioSnapshotTaken
 )

@@ -114,6 +114,10 @@ def _bot_state_changed(state: State, event: e.BotStateChanged, recorded: e.Recor
     bot.update_time = recorded.time
 
 
+def _instrument_changed(state: State, event: e.InstrumentChanged, recorded: e.Recorded) -> None:
+    state.instrument_times[event.instrument.symbol] = recorded.time
+
+
 def _trading_state_changed(state: State, event: e.TradingStateChanged, recorded: e.Recorded) -> None:
     state.trading_state = event.state
     state.trading_reason = event.reason
@@ -477,6 +481,7 @@ _FOLDS: dict[type[Any], Callable[[State, Any, e.Recorded], None]] = {
     e.OrderAmendRejected: _nothing,
     e.OrderAdopted: _order_adopted,
     e.FundingPaid: _funding_paid,
+    e.InstrumentChanged: _instrument_changed,
     e.TradingStateChanged: _trading_state_changed,
     e.PortfolioSnapshotTaken: _snapshot_taken,
 }

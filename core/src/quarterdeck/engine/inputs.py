@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from quarterdeck.domain.bot import BotSpec
 from quarterdeck.domain.deciders import Strategy
+from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import Candle, FundingRate, Quote, Side, Ticker, Trade
 from quarterdeck.domain.order import OrderType, TimeInForce
 from quarterdeck.domain.report import Report
@@ -197,6 +198,13 @@ class Reconcile:
     adjust: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ListInstruments:
+    """What the venue lists now, and by which rules. What it lists no more can only be reduced."""
+
+    instruments: tuple[Instrument, ...]
+
+
 class Timer(StrEnum):
     """The daemon's clock moved on; nothing else happened."""
 
@@ -228,6 +236,7 @@ Notice = (
     | SetObstacle
     | ClearObstacle
     | Reconcile
+    | ListInstruments
     | Timer
 )
 

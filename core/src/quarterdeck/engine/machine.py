@@ -6,7 +6,7 @@ that come out. So a history of events rebuilds the state, and the same inputs gi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import assert_never
 
 from quarterdeck.domain.deciders import Strategy
@@ -19,6 +19,7 @@ from quarterdeck.engine import account, bots, orders
 from quarterdeck.engine import events as e
 from quarterdeck.engine import inputs as i
 from quarterdeck.engine.ids import LinkIds
+from quarterdeck.engine.listing import Refusals, list_instruments
 from quarterdeck.engine.market import Market
 from quarterdeck.engine.obstacles import Obstacles
 from quarterdeck.engine.pipeline import Deciders
@@ -31,12 +32,12 @@ from quarterdeck.engine.view import View
 
 
 class Machine:
-    """The engine of one account. `ids` mints its link ids."""
+    """The engine of one account. `ids` mints its link ids; `instruments` are its own, and follow the venue's."""
 
     def __init__(
         self,
         state: State,
-        instruments: Mapping[str, Instrument],
+        instruments: dict[str, Instrument],
         deciders: Deciders,
         ids: LinkIds,
     ) -> None:
@@ -52,6 +53,8 @@ class Machine:
         """What came of the latest look at the venue."""
         self.gaps = Gaps()
         """Positions that lack the stop they should have."""
+        self.refusals = Refusals()
+        """What the venue refused of late."""
         self._snapshot_due = account.next_snapshot_time(state.snapshot_time) if state.snapshot_time else 0
 
     def step(self, item: i.Input, time: int, request: i.Request = i.NO_REQUEST) -> Turn | None:
@@ -84,6 +87,7 @@ class Machine:
             apply_report(turn, item)
             if turn.anomalies:
                 self._beware(turn)
+            self.refusals.note(turn, self.obstacles)
             if self.gaps.open:
                 self.gaps.forget(self.state)
             if self.state.flatten and isinstance(item, Filled):  # it was on its way when everything was to be closed
@@ -209,9 +213,12 @@ class Machine:
                 self.agreement = reconcile(turn, item)
                 if turn.anomalies:
                     self._beware(turn)
+            case i.ListInstruments():
+                list_instruments(turn, item, self.instruments)
             case i.ClearObstacle():
                 self.obstacles.pop(item.name, None)
             case i.Timer():
+                self.obstacles.expire(turn.time)
                 self._snapshot_if_due(turn)
                 account.insist(turn, view)
                 protect(turn, view, self.gaps)

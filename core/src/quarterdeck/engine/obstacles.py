@@ -38,14 +38,21 @@ UNHEARD = "UNHEARD"
 #: The latest price of an instrument is too old to go by. Its name ends with the instrument's.
 STALE = "STALE"
 
+#: The venue has refused several orders of one instrument at once.
+REFUSALS = "REFUSALS"
+
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Why nothing that adds risk may leave. `name` is in capitals; with a `symbol` it is about one instrument only."""
+    """Why nothing that adds risk may leave. `name` is in capitals; with a `symbol` it is about one instrument only.
+
+    It is over by itself at `until`, in nanoseconds; 0 says that somebody has to clear it.
+    """
 
     name: str
     detail: str
     symbol: str = ""
+    until: int = 0
 
     def __str__(self) -> str:
         return f"{self.name}: {self.detail}"
@@ -56,10 +63,15 @@ class Obstacles(dict[str, Obstacle]):
 
     __slots__ = ()
 
-    def to(self, symbol: str) -> Obstacle | None:
+    def to(self, symbol: str, now: int) -> Obstacle | None:
         """What stands in the way of taking risk on an instrument; None if nothing does."""
         if self:  # hardly ever
             for obstacle in self.values():
-                if obstacle.symbol in ("", symbol):
+                if obstacle.symbol in ("", symbol) and (not obstacle.until or now < obstacle.until):
                     return obstacle
         return None
+
+    def expire(self, now: int) -> None:
+        """Forget those that are over by themselves."""
+        for name in [name for name, each in self.items() if each.until and now >= each.until]:
+            del self[name]

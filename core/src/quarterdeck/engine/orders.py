@@ -118,6 +118,9 @@ def _in_the_way(symbol: str, view: View) -> str:
         return f"trading is {view.trading_state}"
     if view.unknown_orders(symbol):
         return f"what became of another order of {symbol} is unknown"
+    instrument = view.instrument(symbol)
+    if instrument is not None and instrument.reduce_only:
+        return f"{symbol} can only be reduced"
     return str(view.obstacle(symbol) or "")
 
 

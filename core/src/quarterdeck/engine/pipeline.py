@@ -353,6 +353,8 @@ def _account_limits(
     terms = draft.terms
     if view.trading_state is not TradingState.ACTIVE:
         return Refused(CORE, f"TRADING_{view.trading_state}")
+    if instrument.reduce_only:
+        return Refused(CORE, "INSTRUMENT_REDUCE_ONLY")
     obstacle = view.obstacle(terms.symbol)
     if obstacle is not None:
         return Refused(CORE, str(obstacle)[:200])

@@ -51,7 +51,7 @@ class View:
 
     def obstacle(self, symbol: str) -> Obstacle | None:
         """Why nothing that adds risk may leave for an instrument now; None if nothing stands in the way."""
-        return self._obstacles.to(symbol)
+        return self._obstacles.to(symbol, self._now)
 
     @property
     def wallet(self) -> Decimal:

@@ -212,6 +212,14 @@ class Venue:
         book.leverage = leverage
         self._wake_all()
 
+    def relist(self, instrument: Instrument) -> None:
+        """Go by other filters from now on. What works already goes on as it was taken in.
+
+        Raises:
+            ValueError: the symbol is not traded here.
+        """
+        self._book(instrument.symbol).instrument = instrument
+
     def deposit(self, currency: str, amount: Decimal) -> None:
         """Move money in from elsewhere, or out when the amount is negative."""
         balances = self._account.balances

@@ -18,7 +18,6 @@ from quarterdeck.plugin.exchange import AmendOrder, CancelOrder, Deliver, PlaceO
 from quarterdeck.simulation.disk import Disk
 from quarterdeck.simulation.faults import Faults
 from quarterdeck.simulation.loop import SECOND, Process, VirtualLoop
-from quarterdeck.simulation.market import INSTRUMENTS
 from quarterdeck.simulation.truth import Sent
 from quarterdeck.simulation.venue import DUPLICATE, SimulatedVenue
 
@@ -254,7 +253,7 @@ class SimulatedExchange:
 
     async def instruments(self) -> Sequence[Instrument]:
         """Everything that can be traded."""
-        return INSTRUMENTS
+        return tuple(self._venue.instruments.values())
 
     async def find_order(self, link_id: str, symbol: str) -> VenueOrder | None:
         """What became of an order."""

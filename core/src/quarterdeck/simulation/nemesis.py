@@ -152,6 +152,10 @@ class Nemesis:
     async def _do_cancel_stops_by_hand(self) -> None:
         self._world.venue.cancel_stops_by_hand()
 
+    async def _do_relist(self, symbol: str, reduce_only: bool = False, **rules: str) -> None:
+        exact = {name: Decimal(value) for name, value in rules.items()}
+        self._world.venue.relist(symbol, reduce_only=reduce_only, **exact)
+
     async def _do_keep_no_stops(self, seconds: float) -> None:
         """For a while the venue ends each stop it opens, and takes in none."""
         self._world.venue.keeps_stops = False

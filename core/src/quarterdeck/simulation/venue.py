@@ -81,6 +81,8 @@ class SimulatedVenue:
         """Takes what is reported, in order."""
         self.keeps_stops = True
         """Whether stops work; else it ends those it opens, and takes in none."""
+        self.instruments = {one.symbol: one for one in INSTRUMENTS}
+        """What it lists, by rules that may change."""
         self._market = market
         self._faults = faults
         self._clock = clock
@@ -126,7 +128,7 @@ class SimulatedVenue:
             refusal = "REQUEST_EXPIRED"
         elif link in self._orders and not (self.reuses_links and self._has_ended(link)):
             refusal = DUPLICATE
-        elif link in self._refused or self._faults.strikes("refuse"):
+        elif link in self._refused or self._forbids(order.terms) or self._faults.strikes("refuse"):
             self._refused.add(link)  # a copy of the request that comes later, too
             refusal = "RATE_LIMITED"
         elif order.terms.type is OrderType.STOP and not self.keeps_stops:
@@ -268,6 +270,14 @@ class SimulatedVenue:
         if links:
             self._happened(self._venue.cancel(pick(links), self.now))
         return bool(links)
+
+    def _forbids(self, terms: OrderTerms) -> bool:
+        return self.instruments[terms.symbol].reduce_only and not terms.reduce_only
+
+    def relist(self, symbol: str, **rules: Decimal | bool) -> None:
+        """Trade an instrument by other rules from now on."""
+        self.instruments[symbol] = replace(self.instruments[symbol], **rules)  # type: ignore[arg-type]  # a scenario's
+        self._venue.relist(self.instruments[symbol])
 
     def cancel_stops_by_hand(self) -> None:
         """Somebody takes off every stop."""

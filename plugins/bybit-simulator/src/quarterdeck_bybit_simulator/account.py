@@ -43,6 +43,7 @@ from quarterdeck_bybit_simulator.refusals import (
     DUPLICATE_LINK,
     LATER,
     NO_ORDER,
+    ONLY_REDUCES,
     REJECT_REASONS,
     SPOT_DUPLICATE_LINK,
     SPOT_NO_ORDER,
@@ -142,6 +143,8 @@ class SimAccount:
 
     def _take_in(self, instrument: Instrument, terms: OrderTerms, link_id: str) -> SimOrder:
         order = self._new(instrument, terms, link_id)
+        if instrument.reduce_only and not terms.reduce_only:
+            raise Refusal(ONLY_REDUCES, "Currently you can only reduce your position on this contract.")
         self._check_counts(order)
         reports = self.venue.place(order.key, terms, self._now())
         first = reports[0]

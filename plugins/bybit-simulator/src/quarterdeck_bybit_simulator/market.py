@@ -84,6 +84,8 @@ class Market:
     """One instrument as the public sees it."""
 
     instrument: Instrument
+    status: str = "Trading"
+    """Bybit's word for whether it can be traded."""
     last: float = 0.0
     bid: float = 0.0
     ask: float = 0.0
@@ -295,7 +297,7 @@ class Market:
             "symbol": one.venue_symbol,
             "baseCoin": one.base,
             "quoteCoin": one.quote,
-            "status": "Trading",
+            "status": self.status,
             "symbolType": "",
             "priceFilter": {"tickSize": text(one.tick_size)},
         }

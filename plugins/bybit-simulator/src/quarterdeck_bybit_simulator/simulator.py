@@ -102,6 +102,14 @@ class Simulator:
         for event in events:
             markets[event.symbol].remember(event)
 
+    def relist(self, instrument: Instrument, status: str = "Trading") -> None:
+        """Trade an instrument by other filters from now on, or not any more."""
+        market = self.markets[category_of(instrument), instrument.venue_symbol]
+        market.instrument, market.status = instrument, status
+        for account in self.accounts.values():
+            account.instruments[instrument.symbol] = instrument
+            account.venue.relist(instrument)
+
     def snapshot(self, category: str, topic: str) -> dict[str, Any] | None:
         """What a new subscriber of a public topic hears first."""
         kind, _, rest = topic.partition(".")

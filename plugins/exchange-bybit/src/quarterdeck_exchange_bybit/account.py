@@ -110,6 +110,22 @@ class Account:
             ConfigError: Bybit does not list one of them, or it can't be traded now.
             Unreachable: Bybit did not say.
         """
+        found = await self._listed()
+        missing = set(self._settings.symbols) - {one.symbol for one in found}
+        if missing:
+            raise ConfigError(f"exchange: symbols: {', '.join(sorted(missing))} can't be traded at Bybit")
+        return found
+
+    async def relisted(self, known: Listing) -> Sequence[Instrument]:
+        """The same instruments as they are by now. One that can't be traded any more can still be reduced.
+
+        Raises:
+            Unreachable: Bybit did not say.
+        """
+        now = {one.symbol: one for one in await self._listed()}
+        return [now.get(one.symbol) or replace(one, reduce_only=True) for one in known]
+
+    async def _listed(self) -> Sequence[Instrument]:
         wanted = set(self._settings.symbols)
         found: list[Instrument] = []
         for category in sorted({_kind_of(symbol) for symbol in wanted}):
@@ -125,9 +141,6 @@ class Account:
                         instrument.venue_symbol, (instrument.maker_fee_rate, instrument.taker_fee_rate)
                     )
                     found.append(replace(instrument, maker_fee_rate=maker, taker_fee_rate=taker))
-        missing = wanted - {one.symbol for one in found}
-        if missing:
-            raise ConfigError(f"exchange: symbols: {', '.join(sorted(missing))} can't be traded at Bybit")
         return found
 
     async def _fees(self, category: str) -> dict[str, tuple[Decimal, Decimal]]:

@@ -142,12 +142,15 @@ class BybitExchange:
     # ------------------------------------------------------------ life
 
     async def instruments(self) -> Sequence[Instrument]:
-        """What the settings name, with Bybit's filters and the account's fees.
+        """What the settings name, with Bybit's filters and the account's fees; later on, as they are by then.
 
         Raises:
             ConfigError: the key, the account or a symbol is not as it has to be.
             Unreachable: Bybit did not say.
         """
+        if self._known is not None:
+            self._known.listing.update(await self._account.relisted(self._known.listing))
+            return tuple(self._known.listing)
         await self._account.check()
         listing = Listing(await self._account.instruments())
         await self._account.set_modes(listing)

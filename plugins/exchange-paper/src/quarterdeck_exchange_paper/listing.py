@@ -16,8 +16,8 @@ from quarterdeck.domain.instrument import Instrument, InstrumentKind
 from quarterdeck.plugin import Settings
 
 _SPOT_SUFFIX = "-spot"
-_PERPETUAL_FEES = {"maker_fee_rate": Decimal("0.0002"), "taker_fee_rate": Decimal("0.00055")}
-_SPOT_FEES = {"maker_fee_rate": Decimal("0.001"), "taker_fee_rate": Decimal("0.001")}
+_PERPETUAL_FEES = Decimal("0.0002"), Decimal("0.00055")  # maker, taker
+_SPOT_FEES = Decimal("0.001"), Decimal("0.001")
 
 Positive = Annotated[Decimal, Field(gt=0)]
 NotNegative = Annotated[Decimal, Field(ge=0)]
@@ -117,7 +117,8 @@ def _perpetual(
         min_notional=Decimal(5),
         max_leverage=max_leverage,
         maintenance_margin_rate=maintenance_margin_rate,
-        **_PERPETUAL_FEES,
+        maker_fee_rate=_PERPETUAL_FEES[0],
+        taker_fee_rate=_PERPETUAL_FEES[1],
     )
 
 
@@ -136,7 +137,8 @@ def _spot(
         min_quantity=lot_size,
         max_quantity=max_quantity,
         min_notional=Decimal(5),
-        **_SPOT_FEES,
+        maker_fee_rate=_SPOT_FEES[0],
+        taker_fee_rate=_SPOT_FEES[1],
     )
 
 

@@ -27,6 +27,7 @@ from quarterdeck.v1 import account_pb2 as quarterdeck_dot_v1_dot_account__pb2
 from quarterdeck.v1 import bot_pb2 as quarterdeck_dot_v1_dot_bot__pb2
 from quarterdeck.v1 import decimal_pb2 as quarterdeck_dot_v1_dot_decimal__pb2
 from quarterdeck.v1 import fill_pb2 as quarterdeck_dot_v1_dot_fill__pb2
+from quarterdeck.v1 import instrument_pb2 as quarterdeck_dot_v1_dot_instrument__pb2
 from quarterdeck.v1 import ledger_pb2 as quarterdeck_dot_v1_dot_ledger__pb2
 from quarterdeck.v1 import mode_pb2 as quarterdeck_dot_v1_dot_mode__pb2
 from quarterdeck.v1 import order_pb2 as quarterdeck_dot_v1_dot_order__pb2
@@ -35,75 +36,77 @@ from quarterdeck.v1 import signal_pb2 as quarterdeck_dot_v1_dot_signal__pb2
 from quarterdeck.v1 import sizing_pb2 as quarterdeck_dot_v1_dot_sizing__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aquarterdeck/v1/event.proto\x12\x0equarterdeck.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cquarterdeck/v1/account.proto\x1a\x18quarterdeck/v1/bot.proto\x1a\x1cquarterdeck/v1/decimal.proto\x1a\x19quarterdeck/v1/fill.proto\x1a\x1bquarterdeck/v1/ledger.proto\x1a\x19quarterdeck/v1/mode.proto\x1a\x1aquarterdeck/v1/order.proto\x1a\x19quarterdeck/v1/risk.proto\x1a\x1bquarterdeck/v1/signal.proto\x1a\x1bquarterdeck/v1/sizing.proto\"\xf1\x0f\n\x08\x45nvelope\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12/\n\x0brecord_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x04 \x01(\t\x12\x16\n\x0e\x63\x61use_sequence\x18\x05 \x01(\x03\x12\x11\n\tignorable\x18\x06 \x01(\x08\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x16\n\x0erequest_digest\x18\x08 \x01(\t\x12\x37\n\x0eorder_prepared\x18\x14 \x01(\x0b\x32\x1d.quarterdeck.v1.OrderPreparedH\x00\x12\x35\n\rorder_refused\x18\x15 \x01(\x0b\x32\x1c.quarterdeck.v1.OrderRefusedH\x00\x12/\n\norder_sent\x18\x16 \x01(\x0b\x32\x19.quarterdeck.v1.OrderSentH\x00\x12\x31\n\x0border_acked\x18\x17 \x01(\x0b\x32\x1a.quarterdeck.v1.OrderAckedH\x00\x12\x33\n\x0corder_opened\x18\x18 \x01(\x0b\x32\x1b.quarterdeck.v1.OrderOpenedH\x00\x12\x35\n\rorder_unknown\x18\x19 \x01(\x0b\x32\x1c.quarterdeck.v1.OrderUnknownH\x00\x12\x36\n\x0eorder_not_sent\x18\x1a \x01(\x0b\x32\x1c.quarterdeck.v1.OrderNotSentH\x00\x12\x33\n\x0corder_absent\x18\x1b \x01(\x0b\x32\x1b.quarterdeck.v1.OrderAbsentH\x00\x12\x37\n\x0eorder_rejected\x18\x1c \x01(\x0b\x32\x1d.quarterdeck.v1.OrderRejectedH\x00\x12\x39\n\x0forder_triggered\x18\x1d \x01(\x0b\x32\x1e.quarterdeck.v1.OrderTriggeredH\x00\x12\x33\n\x0corder_filled\x18\x1e \x01(\x0b\x32\x1b.quarterdeck.v1.OrderFilledH\x00\x12\x37\n\x0eorder_canceled\x18\x1f \x01(\x0b\x32\x1d.quarterdeck.v1.OrderCanceledH\x00\x12\x35\n\rorder_expired\x18  \x01(\x0b\x32\x1c.quarterdeck.v1.OrderExpiredH\x00\x12\x44\n\x15order_amend_requested\x18! \x01(\x0b\x32#.quarterdeck.v1.OrderAmendRequestedH\x00\x12\x35\n\rorder_amended\x18\" \x01(\x0b\x32\x1c.quarterdeck.v1.OrderAmendedH\x00\x12\x42\n\x14order_amend_rejected\x18# \x01(\x0b\x32\".quarterdeck.v1.OrderAmendRejectedH\x00\x12\x46\n\x16order_cancel_requested\x18$ \x01(\x0b\x32$.quarterdeck.v1.OrderCancelRequestedH\x00\x12\x44\n\x15order_cancel_rejected\x18% \x01(\x0b\x32#.quarterdeck.v1.OrderCancelRejectedH\x00\x12\x35\n\rorder_adopted\x18& \x01(\x0b\x32\x1c.quarterdeck.v1.OrderAdoptedH\x00\x12\x33\n\x0c\x66unding_paid\x18\x32 \x01(\x0b\x32\x1b.quarterdeck.v1.FundingPaidH\x00\x12;\n\x10\x62\x61lance_adjusted\x18\x33 \x01(\x0b\x32\x1f.quarterdeck.v1.BalanceAdjustedH\x00\x12J\n\x18portfolio_snapshot_taken\x18\x34 \x01(\x0b\x32&.quarterdeck.v1.PortfolioSnapshotTakenH\x00\x12\x37\n\x0e\x61\x63\x63ount_opened\x18\x35 \x01(\x0b\x32\x1d.quarterdeck.v1.AccountOpenedH\x00\x12=\n\x11position_adjusted\x18\x36 \x01(\x0b\x32 .quarterdeck.v1.PositionAdjustedH\x00\x12\x35\n\rsignal_raised\x18< \x01(\x0b\x32\x1c.quarterdeck.v1.SignalRaisedH\x00\x12\x37\n\x0esignal_dropped\x18= \x01(\x0b\x32\x1d.quarterdeck.v1.SignalDroppedH\x00\x12\x31\n\x0b\x62ot_created\x18> \x01(\x0b\x32\x1a.quarterdeck.v1.BotCreatedH\x00\x12<\n\x11\x62ot_state_changed\x18? \x01(\x0b\x32\x1f.quarterdeck.v1.BotStateChangedH\x00\x12\x44\n\x15trading_state_changed\x18\x46 \x01(\x0b\x32#.quarterdeck.v1.TradingStateChangedH\x00\x12\x37\n\x0e\x64\x61\x65mon_started\x18P \x01(\x0b\x32\x1d.quarterdeck.v1.DaemonStartedH\x00\x12\x37\n\x0e\x64\x61\x65mon_stopped\x18Q \x01(\x0b\x32\x1d.quarterdeck.v1.DaemonStoppedH\x00\x42\x07\n\x05\x65vent\"\x9e\x01\n\rOrderPrepared\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Order\x12&\n\x06sizing\x18\x02 \x01(\x0b\x32\x16.quarterdeck.v1.Sizing\x12\r\n\x05rules\x18\x03 \x03(\t\x12\x30\n\x0freference_price\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"\xa5\x01\n\x0cOrderRefused\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Order\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12&\n\x05limit\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08observed\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"+\n\tOrderSent\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"6\n\nOrderAcked\x12\r\n\x05order\x18\x01 \x01(\t\x12\x19\n\x11\x65xchange_order_id\x18\x02 \x01(\t\"7\n\x0bOrderOpened\x12\r\n\x05order\x18\x01 \x01(\t\x12\x19\n\x11\x65xchange_order_id\x18\x02 \x01(\t\"-\n\x0cOrderUnknown\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"-\n\x0cOrderNotSent\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\",\n\x0bOrderAbsent\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\".\n\rOrderRejected\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x1f\n\x0eOrderTriggered\x12\r\n\x05order\x18\x01 \x01(\t\"\xad\x02\n\x0bOrderFilled\x12\"\n\x04\x66ill\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Fill\x12\x30\n\x0border_state\x18\x02 \x01(\x0e\x32\x1b.quarterdeck.v1.Order.State\x12\x30\n\x0f\x66illed_quantity\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x32\n\x11position_quantity\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x37\n\x16position_average_price\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08postings\x18\x06 \x03(\x0b\x32\x17.quarterdeck.v1.Posting\"`\n\rOrderCanceled\x12\r\n\x05order\x18\x01 \x01(\t\x12\x30\n\x0f\x66illed_quantity\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0e\n\x06reason\x18\x03 \x01(\t\"_\n\x0cOrderExpired\x12\r\n\x05order\x18\x01 \x01(\t\x12\x30\n\x0f\x66illed_quantity\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xad\x01\n\x13OrderAmendRequested\x12\r\n\x05order\x18\x01 \x01(\t\x12)\n\x08quantity\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0blimit_price\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12.\n\rtrigger_price\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"\xa6\x01\n\x0cOrderAmended\x12\r\n\x05order\x18\x01 \x01(\t\x12)\n\x08quantity\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0blimit_price\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12.\n\rtrigger_price\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"3\n\x12OrderAmendRejected\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"%\n\x14OrderCancelRequested\x12\r\n\x05order\x18\x01 \x01(\t\"4\n\x13OrderCancelRejected\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"4\n\x0cOrderAdopted\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Order\"\xec\x01\n\x0b\x46undingPaid\x12\x12\n\ninstrument\x18\x01 \x01(\t\x12\'\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12%\n\x04rate\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x32\n\x11position_quantity\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x31\n\rexchange_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nfunding_id\x18\x06 \x01(\t\"\xb1\x01\n\x0f\x42\x61lanceAdjusted\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\'\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\'\n\x06wallet\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x15\n\radjustment_id\x18\x05 \x01(\t\x12\x13\n\x0bunexplained\x18\x06 \x01(\x08\"\x9a\x02\n\x10PositionAdjusted\x12\x15\n\radjustment_id\x18\x01 \x01(\t\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12\x0b\n\x03\x62ot\x18\x03 \x01(\t\x12)\n\x08quantity\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12&\n\x05price\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x32\n\x11position_quantity\x18\x06 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x37\n\x16position_average_price\x18\x07 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0e\n\x06reason\x18\x08 \x01(\t\"\xc1\x03\n\x16PortfolioSnapshotTaken\x12\'\n\x06\x65quity\x18\x01 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12/\n\x0ewallet_balance\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12/\n\x0eunrealized_pnl\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12-\n\x0crealized_pnl\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12%\n\x04\x66\x65\x65s\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12(\n\x07\x66unding\x18\x06 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08\x64rawdown\x18\x07 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0bpeak_equity\x18\x08 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x16\n\x0eopen_positions\x18\t \x01(\x05\x12+\n\nrisk_ratio\x18\n \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"\x7f\n\rAccountOpened\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\"\n\x04mode\x18\x02 \x01(\x0e\x32\x14.quarterdeck.v1.Mode\x12)\n\x08\x62\x61lances\x18\x03 \x03(\x0b\x32\x17.quarterdeck.v1.Balance\x12\x0e\n\x06settle\x18\x04 \x01(\t\"\xc8\x01\n\x0cSignalRaised\x12\x0b\n\x03\x62ot\x18\x01 \x01(\t\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12,\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x1c.quarterdeck.v1.SignalAction\x12+\n\nstop_price\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0btake_profit\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0e\n\x06reason\x18\x06 \x01(\t\"n\n\rSignalDropped\x12\x0b\n\x03\x62ot\x18\x01 \x01(\t\x12,\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x1c.quarterdeck.v1.SignalAction\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\ninstrument\x18\x04 \x01(\t\".\n\nBotCreated\x12 \n\x03\x62ot\x18\x01 \x01(\x0b\x32\x13.quarterdeck.v1.Bot\"Y\n\x0f\x42otStateChanged\x12\x0b\n\x03\x62ot\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.quarterdeck.v1.Bot.State\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\"v\n\x13TradingStateChanged\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.quarterdeck.v1.TradingState\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\tautomatic\x18\x03 \x01(\x08\x12\x0f\n\x07\x66latten\x18\x04 \x01(\x08\"d\n\rDaemonStarted\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\"\n\x04mode\x18\x02 \x01(\x0e\x32\x14.quarterdeck.v1.Mode\x12\x0f\n\x07plugins\x18\x03 \x03(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\"\x1f\n\rDaemonStopped\x12\x0e\n\x06reason\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aquarterdeck/v1/event.proto\x12\x0equarterdeck.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cquarterdeck/v1/account.proto\x1a\x18quarterdeck/v1/bot.proto\x1a\x1cquarterdeck/v1/decimal.proto\x1a\x19quarterdeck/v1/fill.proto\x1a\x1fquarterdeck/v1/instrument.proto\x1a\x1bquarterdeck/v1/ledger.proto\x1a\x19quarterdeck/v1/mode.proto\x1a\x1aquarterdeck/v1/order.proto\x1a\x19quarterdeck/v1/risk.proto\x1a\x1bquarterdeck/v1/signal.proto\x1a\x1bquarterdeck/v1/sizing.proto\"\xb2\x10\n\x08\x45nvelope\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12/\n\x0brecord_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x04 \x01(\t\x12\x16\n\x0e\x63\x61use_sequence\x18\x05 \x01(\x03\x12\x11\n\tignorable\x18\x06 \x01(\x08\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x16\n\x0erequest_digest\x18\x08 \x01(\t\x12\x37\n\x0eorder_prepared\x18\x14 \x01(\x0b\x32\x1d.quarterdeck.v1.OrderPreparedH\x00\x12\x35\n\rorder_refused\x18\x15 \x01(\x0b\x32\x1c.quarterdeck.v1.OrderRefusedH\x00\x12/\n\norder_sent\x18\x16 \x01(\x0b\x32\x19.quarterdeck.v1.OrderSentH\x00\x12\x31\n\x0border_acked\x18\x17 \x01(\x0b\x32\x1a.quarterdeck.v1.OrderAckedH\x00\x12\x33\n\x0corder_opened\x18\x18 \x01(\x0b\x32\x1b.quarterdeck.v1.OrderOpenedH\x00\x12\x35\n\rorder_unknown\x18\x19 \x01(\x0b\x32\x1c.quarterdeck.v1.OrderUnknownH\x00\x12\x36\n\x0eorder_not_sent\x18\x1a \x01(\x0b\x32\x1c.quarterdeck.v1.OrderNotSentH\x00\x12\x33\n\x0corder_absent\x18\x1b \x01(\x0b\x32\x1b.quarterdeck.v1.OrderAbsentH\x00\x12\x37\n\x0eorder_rejected\x18\x1c \x01(\x0b\x32\x1d.quarterdeck.v1.OrderRejectedH\x00\x12\x39\n\x0forder_triggered\x18\x1d \x01(\x0b\x32\x1e.quarterdeck.v1.OrderTriggeredH\x00\x12\x33\n\x0corder_filled\x18\x1e \x01(\x0b\x32\x1b.quarterdeck.v1.OrderFilledH\x00\x12\x37\n\x0eorder_canceled\x18\x1f \x01(\x0b\x32\x1d.quarterdeck.v1.OrderCanceledH\x00\x12\x35\n\rorder_expired\x18  \x01(\x0b\x32\x1c.quarterdeck.v1.OrderExpiredH\x00\x12\x44\n\x15order_amend_requested\x18! \x01(\x0b\x32#.quarterdeck.v1.OrderAmendRequestedH\x00\x12\x35\n\rorder_amended\x18\" \x01(\x0b\x32\x1c.quarterdeck.v1.OrderAmendedH\x00\x12\x42\n\x14order_amend_rejected\x18# \x01(\x0b\x32\".quarterdeck.v1.OrderAmendRejectedH\x00\x12\x46\n\x16order_cancel_requested\x18$ \x01(\x0b\x32$.quarterdeck.v1.OrderCancelRequestedH\x00\x12\x44\n\x15order_cancel_rejected\x18% \x01(\x0b\x32#.quarterdeck.v1.OrderCancelRejectedH\x00\x12\x35\n\rorder_adopted\x18& \x01(\x0b\x32\x1c.quarterdeck.v1.OrderAdoptedH\x00\x12\x33\n\x0c\x66unding_paid\x18\x32 \x01(\x0b\x32\x1b.quarterdeck.v1.FundingPaidH\x00\x12;\n\x10\x62\x61lance_adjusted\x18\x33 \x01(\x0b\x32\x1f.quarterdeck.v1.BalanceAdjustedH\x00\x12J\n\x18portfolio_snapshot_taken\x18\x34 \x01(\x0b\x32&.quarterdeck.v1.PortfolioSnapshotTakenH\x00\x12\x37\n\x0e\x61\x63\x63ount_opened\x18\x35 \x01(\x0b\x32\x1d.quarterdeck.v1.AccountOpenedH\x00\x12=\n\x11position_adjusted\x18\x36 \x01(\x0b\x32 .quarterdeck.v1.PositionAdjustedH\x00\x12?\n\x12instrument_changed\x18\x37 \x01(\x0b\x32!.quarterdeck.v1.InstrumentChangedH\x00\x12\x35\n\rsignal_raised\x18< \x01(\x0b\x32\x1c.quarterdeck.v1.SignalRaisedH\x00\x12\x37\n\x0esignal_dropped\x18= \x01(\x0b\x32\x1d.quarterdeck.v1.SignalDroppedH\x00\x12\x31\n\x0b\x62ot_created\x18> \x01(\x0b\x32\x1a.quarterdeck.v1.BotCreatedH\x00\x12<\n\x11\x62ot_state_changed\x18? \x01(\x0b\x32\x1f.quarterdeck.v1.BotStateChangedH\x00\x12\x44\n\x15trading_state_changed\x18\x46 \x01(\x0b\x32#.quarterdeck.v1.TradingStateChangedH\x00\x12\x37\n\x0e\x64\x61\x65mon_started\x18P \x01(\x0b\x32\x1d.quarterdeck.v1.DaemonStartedH\x00\x12\x37\n\x0e\x64\x61\x65mon_stopped\x18Q \x01(\x0b\x32\x1d.quarterdeck.v1.DaemonStoppedH\x00\x42\x07\n\x05\x65vent\"\x9e\x01\n\rOrderPrepared\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Order\x12&\n\x06sizing\x18\x02 \x01(\x0b\x32\x16.quarterdeck.v1.Sizing\x12\r\n\x05rules\x18\x03 \x03(\t\x12\x30\n\x0freference_price\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"\xa5\x01\n\x0cOrderRefused\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Order\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12&\n\x05limit\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08observed\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"+\n\tOrderSent\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"6\n\nOrderAcked\x12\r\n\x05order\x18\x01 \x01(\t\x12\x19\n\x11\x65xchange_order_id\x18\x02 \x01(\t\"7\n\x0bOrderOpened\x12\r\n\x05order\x18\x01 \x01(\t\x12\x19\n\x11\x65xchange_order_id\x18\x02 \x01(\t\"-\n\x0cOrderUnknown\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"-\n\x0cOrderNotSent\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\",\n\x0bOrderAbsent\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\".\n\rOrderRejected\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x1f\n\x0eOrderTriggered\x12\r\n\x05order\x18\x01 \x01(\t\"\xad\x02\n\x0bOrderFilled\x12\"\n\x04\x66ill\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Fill\x12\x30\n\x0border_state\x18\x02 \x01(\x0e\x32\x1b.quarterdeck.v1.Order.State\x12\x30\n\x0f\x66illed_quantity\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x32\n\x11position_quantity\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x37\n\x16position_average_price\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08postings\x18\x06 \x03(\x0b\x32\x17.quarterdeck.v1.Posting\"`\n\rOrderCanceled\x12\r\n\x05order\x18\x01 \x01(\t\x12\x30\n\x0f\x66illed_quantity\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0e\n\x06reason\x18\x03 \x01(\t\"_\n\x0cOrderExpired\x12\r\n\x05order\x18\x01 \x01(\t\x12\x30\n\x0f\x66illed_quantity\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xad\x01\n\x13OrderAmendRequested\x12\r\n\x05order\x18\x01 \x01(\t\x12)\n\x08quantity\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0blimit_price\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12.\n\rtrigger_price\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"\xa6\x01\n\x0cOrderAmended\x12\r\n\x05order\x18\x01 \x01(\t\x12)\n\x08quantity\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0blimit_price\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12.\n\rtrigger_price\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"3\n\x12OrderAmendRejected\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"%\n\x14OrderCancelRequested\x12\r\n\x05order\x18\x01 \x01(\t\"4\n\x13OrderCancelRejected\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"4\n\x0cOrderAdopted\x12$\n\x05order\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Order\"\xec\x01\n\x0b\x46undingPaid\x12\x12\n\ninstrument\x18\x01 \x01(\t\x12\'\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12%\n\x04rate\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x32\n\x11position_quantity\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x31\n\rexchange_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nfunding_id\x18\x06 \x01(\t\"\xb1\x01\n\x0f\x42\x61lanceAdjusted\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\'\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\'\n\x06wallet\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x15\n\radjustment_id\x18\x05 \x01(\t\x12\x13\n\x0bunexplained\x18\x06 \x01(\x08\"\x9a\x02\n\x10PositionAdjusted\x12\x15\n\radjustment_id\x18\x01 \x01(\t\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12\x0b\n\x03\x62ot\x18\x03 \x01(\t\x12)\n\x08quantity\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12&\n\x05price\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x32\n\x11position_quantity\x18\x06 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x37\n\x16position_average_price\x18\x07 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0e\n\x06reason\x18\x08 \x01(\t\"\xc1\x03\n\x16PortfolioSnapshotTaken\x12\'\n\x06\x65quity\x18\x01 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12/\n\x0ewallet_balance\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12/\n\x0eunrealized_pnl\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12-\n\x0crealized_pnl\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12%\n\x04\x66\x65\x65s\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12(\n\x07\x66unding\x18\x06 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08\x64rawdown\x18\x07 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0bpeak_equity\x18\x08 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x16\n\x0eopen_positions\x18\t \x01(\x05\x12+\n\nrisk_ratio\x18\n \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"\x7f\n\rAccountOpened\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\"\n\x04mode\x18\x02 \x01(\x0e\x32\x14.quarterdeck.v1.Mode\x12)\n\x08\x62\x61lances\x18\x03 \x03(\x0b\x32\x17.quarterdeck.v1.Balance\x12\x0e\n\x06settle\x18\x04 \x01(\t\"\xc8\x01\n\x0cSignalRaised\x12\x0b\n\x03\x62ot\x18\x01 \x01(\t\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12,\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x1c.quarterdeck.v1.SignalAction\x12+\n\nstop_price\x18\x04 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12,\n\x0btake_profit\x18\x05 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x0e\n\x06reason\x18\x06 \x01(\t\"n\n\rSignalDropped\x12\x0b\n\x03\x62ot\x18\x01 \x01(\t\x12,\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x1c.quarterdeck.v1.SignalAction\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\ninstrument\x18\x04 \x01(\t\".\n\nBotCreated\x12 \n\x03\x62ot\x18\x01 \x01(\x0b\x32\x13.quarterdeck.v1.Bot\"Y\n\x0f\x42otStateChanged\x12\x0b\n\x03\x62ot\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.quarterdeck.v1.Bot.State\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\"C\n\x11InstrumentChanged\x12.\n\ninstrument\x18\x01 \x01(\x0b\x32\x1a.quarterdeck.v1.Instrument\"v\n\x13TradingStateChanged\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.quarterdeck.v1.TradingState\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\tautomatic\x18\x03 \x01(\x08\x12\x0f\n\x07\x66latten\x18\x04 \x01(\x08\"d\n\rDaemonStarted\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\"\n\x04mode\x18\x02 \x01(\x0e\x32\x14.quarterdeck.v1.Mode\x12\x0f\n\x07plugins\x18\x03 \x03(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\"\x1f\n\rDaemonStopped\x12\x0e\n\x06reason\x18\x01 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quarterdeck.v1.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENVELOPE']._serialized_start=362
-  _globals['_ENVELOPE']._serialized_end=2395
-  _globals['_ORDERPREPARED']._serialized_start=2398
-  _globals['_ORDERPREPARED']._serialized_end=2556
-  _globals['_ORDERREFUSED']._serialized_start=2559
-  _globals['_ORDERREFUSED']._serialized_end=2724
-  _globals['_ORDERSENT']._serialized_start=2726
-  _globals['_ORDERSENT']._serialized_end=2769
-  _globals['_ORDERACKED']._serialized_start=2771
-  _globals['_ORDERACKED']._serialized_end=2825
-  _globals['_ORDEROPENED']._serialized_start=2827
-  _globals['_ORDEROPENED']._serialized_end=2882
-  _globals['_ORDERUNKNOWN']._serialized_start=2884
-  _globals['_ORDERUNKNOWN']._serialized_end=2929
-  _globals['_ORDERNOTSENT']._serialized_start=2931
-  _globals['_ORDERNOTSENT']._serialized_end=2976
-  _globals['_ORDERABSENT']._serialized_start=2978
-  _globals['_ORDERABSENT']._serialized_end=3022
-  _globals['_ORDERREJECTED']._serialized_start=3024
-  _globals['_ORDERREJECTED']._serialized_end=3070
-  _globals['_ORDERTRIGGERED']._serialized_start=3072
-  _globals['_ORDERTRIGGERED']._serialized_end=3103
-  _globals['_ORDERFILLED']._serialized_start=3106
-  _globals['_ORDERFILLED']._serialized_end=3407
-  _globals['_ORDERCANCELED']._serialized_start=3409
-  _globals['_ORDERCANCELED']._serialized_end=3505
-  _globals['_ORDEREXPIRED']._serialized_start=3507
-  _globals['_ORDEREXPIRED']._serialized_end=3602
-  _globals['_ORDERAMENDREQUESTED']._serialized_start=3605
-  _globals['_ORDERAMENDREQUESTED']._serialized_end=3778
-  _globals['_ORDERAMENDED']._serialized_start=3781
-  _globals['_ORDERAMENDED']._serialized_end=3947
-  _globals['_ORDERAMENDREJECTED']._serialized_start=3949
-  _globals['_ORDERAMENDREJECTED']._serialized_end=4000
-  _globals['_ORDERCANCELREQUESTED']._serialized_start=4002
-  _globals['_ORDERCANCELREQUESTED']._serialized_end=4039
-  _globals['_ORDERCANCELREJECTED']._serialized_start=4041
-  _globals['_ORDERCANCELREJECTED']._serialized_end=4093
-  _globals['_ORDERADOPTED']._serialized_start=4095
-  _globals['_ORDERADOPTED']._serialized_end=4147
-  _globals['_FUNDINGPAID']._serialized_start=4150
-  _globals['_FUNDINGPAID']._serialized_end=4386
-  _globals['_BALANCEADJUSTED']._serialized_start=4389
-  _globals['_BALANCEADJUSTED']._serialized_end=4566
-  _globals['_POSITIONADJUSTED']._serialized_start=4569
-  _globals['_POSITIONADJUSTED']._serialized_end=4851
-  _globals['_PORTFOLIOSNAPSHOTTAKEN']._serialized_start=4854
-  _globals['_PORTFOLIOSNAPSHOTTAKEN']._serialized_end=5303
-  _globals['_ACCOUNTOPENED']._serialized_start=5305
-  _globals['_ACCOUNTOPENED']._serialized_end=5432
-  _globals['_SIGNALRAISED']._serialized_start=5435
-  _globals['_SIGNALRAISED']._serialized_end=5635
-  _globals['_SIGNALDROPPED']._serialized_start=5637
-  _globals['_SIGNALDROPPED']._serialized_end=5747
-  _globals['_BOTCREATED']._serialized_start=5749
-  _globals['_BOTCREATED']._serialized_end=5795
-  _globals['_BOTSTATECHANGED']._serialized_start=5797
-  _globals['_BOTSTATECHANGED']._serialized_end=5886
-  _globals['_TRADINGSTATECHANGED']._serialized_start=5888
-  _globals['_TRADINGSTATECHANGED']._serialized_end=6006
-  _globals['_DAEMONSTARTED']._serialized_start=6008
-  _globals['_DAEMONSTARTED']._serialized_end=6108
-  _globals['_DAEMONSTOPPED']._serialized_start=6110
-  _globals['_DAEMONSTOPPED']._serialized_end=6141
+  _globals['_ENVELOPE']._serialized_start=395
+  _globals['_ENVELOPE']._serialized_end=2493
+  _globals['_ORDERPREPARED']._serialized_start=2496
+  _globals['_ORDERPREPARED']._serialized_end=2654
+  _globals['_ORDERREFUSED']._serialized_start=2657
+  _globals['_ORDERREFUSED']._serialized_end=2822
+  _globals['_ORDERSENT']._serialized_start=2824
+  _globals['_ORDERSENT']._serialized_end=2867
+  _globals['_ORDERACKED']._serialized_start=2869
+  _globals['_ORDERACKED']._serialized_end=2923
+  _globals['_ORDEROPENED']._serialized_start=2925
+  _globals['_ORDEROPENED']._serialized_end=2980
+  _globals['_ORDERUNKNOWN']._serialized_start=2982
+  _globals['_ORDERUNKNOWN']._serialized_end=3027
+  _globals['_ORDERNOTSENT']._serialized_start=3029
+  _globals['_ORDERNOTSENT']._serialized_end=3074
+  _globals['_ORDERABSENT']._serialized_start=3076
+  _globals['_ORDERABSENT']._serialized_end=3120
+  _globals['_ORDERREJECTED']._serialized_start=3122
+  _globals['_ORDERREJECTED']._serialized_end=3168
+  _globals['_ORDERTRIGGERED']._serialized_start=3170
+  _globals['_ORDERTRIGGERED']._serialized_end=3201
+  _globals['_ORDERFILLED']._serialized_start=3204
+  _globals['_ORDERFILLED']._serialized_end=3505
+  _globals['_ORDERCANCELED']._serialized_start=3507
+  _globals['_ORDERCANCELED']._serialized_end=3603
+  _globals['_ORDEREXPIRED']._serialized_start=3605
+  _globals['_ORDEREXPIRED']._serialized_end=3700
+  _globals['_ORDERAMENDREQUESTED']._serialized_start=3703
+  _globals['_ORDERAMENDREQUESTED']._serialized_end=3876
+  _globals['_ORDERAMENDED']._serialized_start=3879
+  _globals['_ORDERAMENDED']._serialized_end=4045
+  _globals['_ORDERAMENDREJECTED']._serialized_start=4047
+  _globals['_ORDERAMENDREJECTED']._serialized_end=4098
+  _globals['_ORDERCANCELREQUESTED']._serialized_start=4100
+  _globals['_ORDERCANCELREQUESTED']._serialized_end=4137
+  _globals['_ORDERCANCELREJECTED']._serialized_start=4139
+  _globals['_ORDERCANCELREJECTED']._serialized_end=4191
+  _globals['_ORDERADOPTED']._serialized_start=4193
+  _globals['_ORDERADOPTED']._serialized_end=4245
+  _globals['_FUNDINGPAID']._serialized_start=4248
+  _globals['_FUNDINGPAID']._serialized_end=4484
+  _globals['_BALANCEADJUSTED']._serialized_start=4487
+  _globals['_BALANCEADJUSTED']._serialized_end=4664
+  _globals['_POSITIONADJUSTED']._serialized_start=4667
+  _globals['_POSITIONADJUSTED']._serialized_end=4949
+  _globals['_PORTFOLIOSNAPSHOTTAKEN']._serialized_start=4952
+  _globals['_PORTFOLIOSNAPSHOTTAKEN']._serialized_end=5401
+  _globals['_ACCOUNTOPENED']._serialized_start=5403
+  _globals['_ACCOUNTOPENED']._serialized_end=5530
+  _globals['_SIGNALRAISED']._serialized_start=5533
+  _globals['_SIGNALRAISED']._serialized_end=5733
+  _globals['_SIGNALDROPPED']._serialized_start=5735
+  _globals['_SIGNALDROPPED']._serialized_end=5845
+  _globals['_BOTCREATED']._serialized_start=5847
+  _globals['_BOTCREATED']._serialized_end=5893
+  _globals['_BOTSTATECHANGED']._serialized_start=5895
+  _globals['_BOTSTATECHANGED']._serialized_end=5984
+  _globals['_INSTRUMENTCHANGED']._serialized_start=5986
+  _globals['_INSTRUMENTCHANGED']._serialized_end=6053
+  _globals['_TRADINGSTATECHANGED']._serialized_start=6055
+  _globals['_TRADINGSTATECHANGED']._serialized_end=6173
+  _globals['_DAEMONSTARTED']._serialized_start=6175
+  _globals['_DAEMONSTARTED']._serialized_end=6275
+  _globals['_DAEMONSTOPPED']._serialized_start=6277
+  _globals['_DAEMONSTOPPED']._serialized_end=6308
 # @@protoc_insertion_point(module_scope)

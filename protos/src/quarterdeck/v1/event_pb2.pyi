@@ -12,6 +12,7 @@ from quarterdeck.v1 import account_pb2 as _account_pb2
 from quarterdeck.v1 import bot_pb2 as _bot_pb2
 from quarterdeck.v1 import decimal_pb2 as _decimal_pb2
 from quarterdeck.v1 import fill_pb2 as _fill_pb2
+from quarterdeck.v1 import instrument_pb2 as _instrument_pb2
 from quarterdeck.v1 import ledger_pb2 as _ledger_pb2
 from quarterdeck.v1 import mode_pb2 as _mode_pb2
 from quarterdeck.v1 import order_pb2 as _order_pb2
@@ -67,6 +68,7 @@ class Envelope(_message.Message):
     PORTFOLIO_SNAPSHOT_TAKEN_FIELD_NUMBER: _builtins.int
     ACCOUNT_OPENED_FIELD_NUMBER: _builtins.int
     POSITION_ADJUSTED_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_CHANGED_FIELD_NUMBER: _builtins.int
     SIGNAL_RAISED_FIELD_NUMBER: _builtins.int
     SIGNAL_DROPPED_FIELD_NUMBER: _builtins.int
     BOT_CREATED_FIELD_NUMBER: _builtins.int
@@ -189,6 +191,10 @@ class Envelope(_message.Message):
         """The exchange holds another position than its trades explain."""
 
     @_builtins.property
+    def instrument_changed(self) -> Global___InstrumentChanged:
+        """The exchange changed its rules for an instrument."""
+
+    @_builtins.property
     def signal_raised(self) -> Global___SignalRaised:
         """A strategy wants something."""
 
@@ -251,6 +257,7 @@ class Envelope(_message.Message):
         portfolio_snapshot_taken: Global___PortfolioSnapshotTaken | None = ...,
         account_opened: Global___AccountOpened | None = ...,
         position_adjusted: Global___PositionAdjusted | None = ...,
+        instrument_changed: Global___InstrumentChanged | None = ...,
         signal_raised: Global___SignalRaised | None = ...,
         signal_dropped: Global___SignalDropped | None = ...,
         bot_created: Global___BotCreated | None = ...,
@@ -259,11 +266,11 @@ class Envelope(_message.Message):
         daemon_started: Global___DaemonStarted | None = ...,
         daemon_stopped: Global___DaemonStopped | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account_opened", b"account_opened", "balance_adjusted", b"balance_adjusted", "bot_created", b"bot_created", "bot_state_changed", b"bot_state_changed", "daemon_started", b"daemon_started", "daemon_stopped", b"daemon_stopped", "event", b"event", "funding_paid", b"funding_paid", "order_absent", b"order_absent", "order_acked", b"order_acked", "order_adopted", b"order_adopted", "order_amend_rejected", b"order_amend_rejected", "order_amend_requested", b"order_amend_requested", "order_amended", b"order_amended", "order_cancel_rejected", b"order_cancel_rejected", "order_cancel_requested", b"order_cancel_requested", "order_canceled", b"order_canceled", "order_expired", b"order_expired", "order_filled", b"order_filled", "order_not_sent", b"order_not_sent", "order_opened", b"order_opened", "order_prepared", b"order_prepared", "order_refused", b"order_refused", "order_rejected", b"order_rejected", "order_sent", b"order_sent", "order_triggered", b"order_triggered", "order_unknown", b"order_unknown", "portfolio_snapshot_taken", b"portfolio_snapshot_taken", "position_adjusted", b"position_adjusted", "record_time", b"record_time", "signal_dropped", b"signal_dropped", "signal_raised", b"signal_raised", "trading_state_changed", b"trading_state_changed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account_opened", b"account_opened", "balance_adjusted", b"balance_adjusted", "bot_created", b"bot_created", "bot_state_changed", b"bot_state_changed", "daemon_started", b"daemon_started", "daemon_stopped", b"daemon_stopped", "event", b"event", "funding_paid", b"funding_paid", "instrument_changed", b"instrument_changed", "order_absent", b"order_absent", "order_acked", b"order_acked", "order_adopted", b"order_adopted", "order_amend_rejected", b"order_amend_rejected", "order_amend_requested", b"order_amend_requested", "order_amended", b"order_amended", "order_cancel_rejected", b"order_cancel_rejected", "order_cancel_requested", b"order_cancel_requested", "order_canceled", b"order_canceled", "order_expired", b"order_expired", "order_filled", b"order_filled", "order_not_sent", b"order_not_sent", "order_opened", b"order_opened", "order_prepared", b"order_prepared", "order_refused", b"order_refused", "order_rejected", b"order_rejected", "order_sent", b"order_sent", "order_triggered", b"order_triggered", "order_unknown", b"order_unknown", "portfolio_snapshot_taken", b"portfolio_snapshot_taken", "position_adjusted", b"position_adjusted", "record_time", b"record_time", "signal_dropped", b"signal_dropped", "signal_raised", b"signal_raised", "trading_state_changed", b"trading_state_changed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "account_opened", b"account_opened", "balance_adjusted", b"balance_adjusted", "bot_created", b"bot_created", "bot_state_changed", b"bot_state_changed", "cause_sequence", b"cause_sequence", "correlation_id", b"correlation_id", "daemon_started", b"daemon_started", "daemon_stopped", b"daemon_stopped", "event", b"event", "funding_paid", b"funding_paid", "ignorable", b"ignorable", "order_absent", b"order_absent", "order_acked", b"order_acked", "order_adopted", b"order_adopted", "order_amend_rejected", b"order_amend_rejected", "order_amend_requested", b"order_amend_requested", "order_amended", b"order_amended", "order_cancel_rejected", b"order_cancel_rejected", "order_cancel_requested", b"order_cancel_requested", "order_canceled", b"order_canceled", "order_expired", b"order_expired", "order_filled", b"order_filled", "order_not_sent", b"order_not_sent", "order_opened", b"order_opened", "order_prepared", b"order_prepared", "order_refused", b"order_refused", "order_rejected", b"order_rejected", "order_sent", b"order_sent", "order_triggered", b"order_triggered", "order_unknown", b"order_unknown", "portfolio_snapshot_taken", b"portfolio_snapshot_taken", "position_adjusted", b"position_adjusted", "record_time", b"record_time", "request_digest", b"request_digest", "request_id", b"request_id", "sequence", b"sequence", "signal_dropped", b"signal_dropped", "signal_raised", b"signal_raised", "trading_state_changed", b"trading_state_changed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "account_opened", b"account_opened", "balance_adjusted", b"balance_adjusted", "bot_created", b"bot_created", "bot_state_changed", b"bot_state_changed", "cause_sequence", b"cause_sequence", "correlation_id", b"correlation_id", "daemon_started", b"daemon_started", "daemon_stopped", b"daemon_stopped", "event", b"event", "funding_paid", b"funding_paid", "ignorable", b"ignorable", "instrument_changed", b"instrument_changed", "order_absent", b"order_absent", "order_acked", b"order_acked", "order_adopted", b"order_adopted", "order_amend_rejected", b"order_amend_rejected", "order_amend_requested", b"order_amend_requested", "order_amended", b"order_amended", "order_cancel_rejected", b"order_cancel_rejected", "order_cancel_requested", b"order_cancel_requested", "order_canceled", b"order_canceled", "order_expired", b"order_expired", "order_filled", b"order_filled", "order_not_sent", b"order_not_sent", "order_opened", b"order_opened", "order_prepared", b"order_prepared", "order_refused", b"order_refused", "order_rejected", b"order_rejected", "order_sent", b"order_sent", "order_triggered", b"order_triggered", "order_unknown", b"order_unknown", "portfolio_snapshot_taken", b"portfolio_snapshot_taken", "position_adjusted", b"position_adjusted", "record_time", b"record_time", "request_digest", b"request_digest", "request_id", b"request_id", "sequence", b"sequence", "signal_dropped", b"signal_dropped", "signal_raised", b"signal_raised", "trading_state_changed", b"trading_state_changed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["order_prepared", "order_refused", "order_sent", "order_acked", "order_opened", "order_unknown", "order_not_sent", "order_absent", "order_rejected", "order_triggered", "order_filled", "order_canceled", "order_expired", "order_amend_requested", "order_amended", "order_amend_rejected", "order_cancel_requested", "order_cancel_rejected", "order_adopted", "funding_paid", "balance_adjusted", "portfolio_snapshot_taken", "account_opened", "position_adjusted", "signal_raised", "signal_dropped", "bot_created", "bot_state_changed", "trading_state_changed", "daemon_started", "daemon_stopped"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["order_prepared", "order_refused", "order_sent", "order_acked", "order_opened", "order_unknown", "order_not_sent", "order_absent", "order_rejected", "order_triggered", "order_filled", "order_canceled", "order_expired", "order_amend_requested", "order_amended", "order_amend_rejected", "order_cancel_requested", "order_cancel_rejected", "order_adopted", "funding_paid", "balance_adjusted", "portfolio_snapshot_taken", "account_opened", "position_adjusted", "instrument_changed", "signal_raised", "signal_dropped", "bot_created", "bot_state_changed", "trading_state_changed", "daemon_started", "daemon_stopped"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -1252,6 +1259,30 @@ class BotStateChanged(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BotStateChanged: _TypeAlias = BotStateChanged  # noqa: Y015
+
+@_typing.final
+class InstrumentChanged(_message.Message):
+    """The exchange changed its rules for an instrument."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def instrument(self) -> _instrument_pb2.Instrument:
+        """The instrument by its rules from now on."""
+
+    def __init__(
+        self,
+        *,
+        instrument: _instrument_pb2.Instrument | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["instrument", b"instrument"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument", b"instrument"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InstrumentChanged: _TypeAlias = InstrumentChanged  # noqa: Y015
 
 @_typing.final
 class TradingStateChanged(_message.Message):

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from quarterdeck.v1 import decimal_pb2 as quarterdeck_dot_v1_dot_decimal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fquarterdeck/v1/instrument.proto\x12\x0equarterdeck.v1\x1a\x1cquarterdeck/v1/decimal.proto\"\xf9\x04\n\nInstrument\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cvenue_symbol\x18\x02 \x01(\t\x12-\n\x04kind\x18\x03 \x01(\x0e\x32\x1f.quarterdeck.v1.Instrument.Kind\x12\x0c\n\x04\x62\x61se\x18\x04 \x01(\t\x12\r\n\x05quote\x18\x05 \x01(\t\x12\x0e\n\x06settle\x18\x06 \x01(\t\x12*\n\ttick_size\x18\x07 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08lot_size\x18\x08 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12-\n\x0cmin_quantity\x18\t \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12-\n\x0cmax_quantity\x18\n \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12-\n\x0cmin_notional\x18\x0b \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12-\n\x0cmax_leverage\x18\x0c \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x38\n\x17maintenance_margin_rate\x18\r \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12/\n\x0emaker_fee_rate\x18\x0e \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12/\n\x0etaker_fee_rate\x18\x0f \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\"<\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\r\n\tKIND_SPOT\x10\x01\x12\x0f\n\x0bKIND_LINEAR\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fquarterdeck/v1/instrument.proto\x12\x0equarterdeck.v1\x1a\x1cquarterdeck/v1/decimal.proto\"\x8e\x05\n\nInstrument\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cvenue_symbol\x18\x02 \x01(\t\x12-\n\x04kind\x18\x03 \x01(\x0e\x32\x1f.quarterdeck.v1.Instrument.Kind\x12\x0c\n\x04\x62\x61se\x18\x04 \x01(\t\x12\r\n\x05quote\x18\x05 \x01(\t\x12\x0e\n\x06settle\x18\x06 \x01(\t\x12*\n\ttick_size\x18\x07 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12)\n\x08lot_size\x18\x08 \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12-\n\x0cmin_quantity\x18\t \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12-\n\x0cmax_quantity\x18\n \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12-\n\x0cmin_notional\x18\x0b \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12-\n\x0cmax_leverage\x18\x0c \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x38\n\x17maintenance_margin_rate\x18\r \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12/\n\x0emaker_fee_rate\x18\x0e \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12/\n\x0etaker_fee_rate\x18\x0f \x01(\x0b\x32\x17.quarterdeck.v1.Decimal\x12\x13\n\x0breduce_only\x18\x10 \x01(\x08\"<\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\r\n\tKIND_SPOT\x10\x01\x12\x0f\n\x0bKIND_LINEAR\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quarterdeck.v1.instrument_p
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_INSTRUMENT']._serialized_start=82
-  _globals['_INSTRUMENT']._serialized_end=715
-  _globals['_INSTRUMENT_KIND']._serialized_start=655
-  _globals['_INSTRUMENT_KIND']._serialized_end=715
+  _globals['_INSTRUMENT']._serialized_end=736
+  _globals['_INSTRUMENT_KIND']._serialized_start=676
+  _globals['_INSTRUMENT_KIND']._serialized_end=736
 # @@protoc_insertion_point(module_scope)

@@ -62,6 +62,7 @@ class Instrument(_message.Message):
     MAINTENANCE_MARGIN_RATE_FIELD_NUMBER: _builtins.int
     MAKER_FEE_RATE_FIELD_NUMBER: _builtins.int
     TAKER_FEE_RATE_FIELD_NUMBER: _builtins.int
+    REDUCE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`instruments/{instrument}`. Example: `instruments/btcusdt`."""
     venue_symbol: _builtins.str
@@ -74,6 +75,8 @@ class Instrument(_message.Message):
     """The currency prices are counted in."""
     settle: _builtins.str
     """The currency profits and fees are paid in."""
+    reduce_only: _builtins.bool
+    """What is held can be taken back and nothing added: the venue is about to delist it."""
     @_builtins.property
     def tick_size(self) -> _decimal_pb2.Decimal:
         """Every price is a multiple of this."""
@@ -128,10 +131,11 @@ class Instrument(_message.Message):
         maintenance_margin_rate: _decimal_pb2.Decimal | None = ...,
         maker_fee_rate: _decimal_pb2.Decimal | None = ...,
         taker_fee_rate: _decimal_pb2.Decimal | None = ...,
+        reduce_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lot_size", b"lot_size", "maintenance_margin_rate", b"maintenance_margin_rate", "maker_fee_rate", b"maker_fee_rate", "max_leverage", b"max_leverage", "max_quantity", b"max_quantity", "min_notional", b"min_notional", "min_quantity", b"min_quantity", "taker_fee_rate", b"taker_fee_rate", "tick_size", b"tick_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "kind", b"kind", "lot_size", b"lot_size", "maintenance_margin_rate", b"maintenance_margin_rate", "maker_fee_rate", b"maker_fee_rate", "max_leverage", b"max_leverage", "max_quantity", b"max_quantity", "min_notional", b"min_notional", "min_quantity", b"min_quantity", "name", b"name", "quote", b"quote", "settle", b"settle", "taker_fee_rate", b"taker_fee_rate", "tick_size", b"tick_size", "venue_symbol", b"venue_symbol"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "kind", b"kind", "lot_size", b"lot_size", "maintenance_margin_rate", b"maintenance_margin_rate", "maker_fee_rate", b"maker_fee_rate", "max_leverage", b"max_leverage", "max_quantity", b"max_quantity", "min_notional", b"min_notional", "min_quantity", b"min_quantity", "name", b"name", "quote", b"quote", "reduce_only", b"reduce_only", "settle", b"settle", "taker_fee_rate", b"taker_fee_rate", "tick_size", b"tick_size", "venue_symbol", b"venue_symbol"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

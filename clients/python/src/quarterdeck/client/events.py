@@ -19,7 +19,7 @@ from typing import get_args
 
 from quarterdeck.client.convert import decode
 from quarterdeck.client.errors import UnknownEvent
-from quarterdeck.client.resources import Balance, NewBot, NewOrder, OrderTerms, Sizing, Trade
+from quarterdeck.client.resources import Balance, Instrument, NewBot, NewOrder, OrderTerms, Sizing, Trade
 from quarterdeck.client.words import BotState, LedgerBook, Mode, OrderState, SignalAction, TradingState
 from quarterdeck.v1 import event_pb2
 
@@ -234,6 +234,13 @@ class BalanceAdjusted:
 
 
 @dataclass(frozen=True, slots=True)
+class InstrumentChanged:
+    """The exchange trades an instrument by other rules than before: these, from now on."""
+
+    instrument: Instrument
+
+
+@dataclass(frozen=True, slots=True)
 class PositionAdjusted:
     """The exchange was found to hold another quantity than its trades explain; `quantity` is the change."""
 
@@ -372,6 +379,7 @@ EventBody = (
     | FundingPaid
     | BalanceAdjusted
     | PositionAdjusted
+    | InstrumentChanged
     | PortfolioSnapshotTaken
     | AccountOpened
     | TradingStateChanged

@@ -106,7 +106,10 @@ class AccountOverview:
 
 @dataclass(frozen=True, slots=True)
 class Instrument(Named):
-    """Something that can be traded, and the venue's rules for it. Fee rates are parts of the notional."""
+    """Something that can be traded, and the venue's rules for it. Fee rates are parts of the notional.
+
+    What is `reduce_only` can be taken back and not added to: it is being delisted.
+    """
 
     name: str
     venue_symbol: str
@@ -123,6 +126,7 @@ class Instrument(Named):
     maintenance_margin_rate: Decimal
     maker_fee_rate: Decimal
     taker_fee_rate: Decimal
+    reduce_only: bool
 
 
 @dataclass(frozen=True, slots=True)

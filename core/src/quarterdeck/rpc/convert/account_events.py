@@ -14,6 +14,7 @@ from quarterdeck.domain.signal import Action
 from quarterdeck.engine import events as e
 from quarterdeck.rpc import names
 from quarterdeck.rpc.convert.bots import BOT_STATE_OF, BOT_STATES, read_spec, write_spec
+from quarterdeck.rpc.convert.market import instrument_message, read_instrument
 from quarterdeck.rpc.convert.order_events import Codec
 from quarterdeck.rpc.convert.values import (
     choices,
@@ -97,6 +98,14 @@ def _read_position_adjusted(message: event_pb2.PositionAdjusted) -> e.PositionAd
         read_amount(message.position_average_price),
         message.reason,
     )
+
+
+def _write_instrument(message: event_pb2.InstrumentChanged, event: e.InstrumentChanged, _account: str) -> None:
+    message.instrument.CopyFrom(instrument_message(event.instrument))
+
+
+def _read_instrument(message: event_pb2.InstrumentChanged) -> e.InstrumentChanged:
+    return e.InstrumentChanged(read_instrument(message.instrument))
 
 
 def _write_funding_paid(message: event_pb2.FundingPaid, event: e.FundingPaid, _account: str) -> None:
@@ -237,6 +246,7 @@ ACCOUNT_EVENTS: Sequence[Codec] = (
     Codec(e.AccountOpened, "account_opened", _write_account_opened, _read_account_opened),
     Codec(e.BalanceAdjusted, "balance_adjusted", _write_balance_adjusted, _read_balance_adjusted),
     Codec(e.PositionAdjusted, "position_adjusted", _write_position_adjusted, _read_position_adjusted),
+    Codec(e.InstrumentChanged, "instrument_changed", _write_instrument, _read_instrument),
     Codec(e.FundingPaid, "funding_paid", _write_funding_paid, _read_funding_paid),
     Codec(e.PortfolioSnapshotTaken, "portfolio_snapshot_taken", _write_snapshot, _read_snapshot),
     Codec(e.TradingStateChanged, "trading_state_changed", _write_trading_state, _read_trading_state),

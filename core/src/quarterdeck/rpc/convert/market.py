@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+from quarterdeck.domain.amounts import ZERO
 from quarterdeck.domain.instrument import Instrument, InstrumentKind
 from quarterdeck.domain.market import Candle, OrderBook, Quote, Ticker
 from quarterdeck.rpc import names
-from quarterdeck.rpc.convert.values import numbers, set_span, set_time, text
+from quarterdeck.rpc.convert.values import choices, numbers, read_amount, set_span, set_time, text
 from quarterdeck.v1 import instrument_pb2, market_pb2
 
 KINDS = numbers(InstrumentKind, instrument_pb2.Instrument.Kind, "KIND")
+KIND_OF = choices(KINDS)
 
 
 def instrument_message(instrument: Instrument) -> instrument_pb2.Instrument:
@@ -32,7 +36,30 @@ def instrument_message(instrument: Instrument) -> instrument_pb2.Instrument:
     message.maintenance_margin_rate.value = text(instrument.maintenance_margin_rate)
     message.maker_fee_rate.value = text(instrument.maker_fee_rate)
     message.taker_fee_rate.value = text(instrument.taker_fee_rate)
+    message.reduce_only = instrument.reduce_only
     return message
+
+
+def read_instrument(message: instrument_pb2.Instrument) -> Instrument:
+    """What `instrument_message` wrote."""
+    return Instrument(
+        names.symbol_of(message.name),
+        message.venue_symbol,
+        KIND_OF[message.kind],
+        message.base,
+        message.quote,
+        message.settle,
+        Decimal(message.tick_size.value),
+        Decimal(message.lot_size.value),
+        Decimal(message.min_quantity.value),
+        read_amount(message.max_quantity) or ZERO,
+        read_amount(message.min_notional) or ZERO,
+        Decimal(message.max_leverage.value),
+        Decimal(message.maintenance_margin_rate.value),
+        Decimal(message.maker_fee_rate.value),
+        Decimal(message.taker_fee_rate.value),
+        message.reduce_only,
+    )
 
 
 def candle_message(candle: Candle) -> market_pb2.Candle:

@@ -48,8 +48,14 @@ class Listing:
     """What can be traded, found by either name."""
 
     def __init__(self, instruments: Iterable[Instrument]) -> None:
-        self._by_symbol = {one.symbol: one for one in instruments}
-        self._by_venue = {(category_of(one.kind), one.venue_symbol): one for one in self._by_symbol.values()}
+        self._by_symbol: dict[str, Instrument] = {}
+        self._by_venue: dict[tuple[str, str], Instrument] = {}
+        self.update(instruments)
+
+    def update(self, instruments: Iterable[Instrument]) -> None:
+        """Know these by other rules than before."""
+        for one in instruments:
+            self._by_symbol[one.symbol] = self._by_venue[category_of(one.kind), one.venue_symbol] = one
 
     def __iter__(self) -> Iterator[Instrument]:
         return iter(self._by_symbol.values())
