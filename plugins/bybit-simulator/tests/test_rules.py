@@ -353,3 +353,28 @@ def test_filters_change_and_an_instrument_is_delisted(desk: Any) -> None:
     row = desk.call("/v5/market/instruments-info", category="linear", symbol="BTCUSDT")["result"]["list"][0]
     assert row["status"] == "Settling"
     assert desk.simulator.accounts[10_000_001].find("", "before").is_open
+
+
+def test_bybit_takes_over_a_part_of_a_position(desk: Any) -> None:
+    desk.place(orderType="Market", orderLinkId="a")
+    account = desk.simulator.accounts[10_000_001]
+    account.take_over(account.instruments["btcusdt"], Decimal("-0.04"), "AdlTrade", "CreateByAdl_PassThrough")
+    desk.quote(50_000.0)
+    taken = desk.rows("execution")[-1]
+    assert (taken["execType"], taken["orderLinkId"], taken["side"], taken["execQty"]) == (
+        "AdlTrade",
+        "",
+        "Sell",
+        "0.04",
+    )
+    assert taken["createType"] == "CreateByAdl_PassThrough"
+    assert desk.rows("position")[-1]["size"] == "0.06"
+
+
+def test_pages_may_be_smaller_than_asked_for(desk: Any) -> None:
+    for number in range(3):
+        desk.place(orderLinkId=f"p{number}")
+    desk.simulator.settings.largest_page = 2
+    page = desk.call("/v5/order/realtime", category="linear", symbol="BTCUSDT", limit=50)["result"]
+    assert len(page["list"]) == 2
+    assert page["nextPageCursor"]

@@ -164,6 +164,14 @@ class SimAccount:
         """What closes positions when the price goes against them, as long as it waits to."""
         return [each for each in self.open_orders() if each.terms.type is OrderType.STOP and each.terms.reduce_only]
 
+    def take_over(self, instrument: Instrument, quantity: Decimal, execution_type: str, create_type: str) -> None:
+        """Let Bybit itself trade a signed quantity on the position at the next price: ADL, settlement, delivery."""
+        side = Side.BUY if quantity > 0 else Side.SELL
+        order = self._new(instrument, OrderTerms(instrument.symbol, side, OrderType.MARKET, abs(quantity)), "")
+        order.execution_type, order.create_type = execution_type, create_type
+        self.orders[order.key] = order
+        self._hear(self.venue.place(order.key, order.terms, self._now()))
+
     def book_late(self, order: SimOrder, quantity: Decimal) -> None:
         """Let an order trade once more that has ended; it does so at the next price."""
         self._number += 1

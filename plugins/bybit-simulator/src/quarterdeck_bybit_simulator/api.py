@@ -211,7 +211,7 @@ class Api:
         return self._page(rows, params, default=50, most=100)
 
     def _page(self, rows: Sequence[Result], params: Params, *, default: int, most: int) -> Result:
-        limit = min(int(params.get("limit") or default), most)
+        limit = min(int(params.get("limit") or default), most, self._settings.largest_page)
         if limit < 1:
             raise Refusal(PARAMETER, "params error: limit")
         start = cursor_in(params)

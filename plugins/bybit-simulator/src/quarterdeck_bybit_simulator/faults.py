@@ -45,9 +45,11 @@ class Do(StrEnum):
     DELAY = "delay"
     """Every message is sent `ms` later."""
     CLOSE = "close"
-    """The socket is closed instead of sending the message."""
+    """The socket is closed instead of sending the message; on the path `connect`, as soon as it is open."""
     FREEZE = "freeze"
     """From then on the socket neither sends nor reads, and stays open. On the path `ping:KIND`, too."""
+    REPLACE = "replace"
+    """The text in `body` is sent in place of the message."""
     CORRUPT = "corrupt"
     """The message is sent with `field` set to `value`, or without it where there is no value."""
 

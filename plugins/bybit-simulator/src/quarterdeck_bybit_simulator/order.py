@@ -73,6 +73,8 @@ class SimOrder:
     reject_reason: str = "EC_NoError"
     cancel_type: str = "UNKNOWN"
     was_triggered: bool = False
+    execution_type: str = "Trade"
+    """Bybit's word for what its trades are."""
     seen: list[dict[str, Any]] = field(default_factory=list)
     """Every row as it was, for reads that lag behind."""
 

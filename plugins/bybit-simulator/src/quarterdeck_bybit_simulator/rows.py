@@ -38,7 +38,7 @@ def execution_row(order: SimOrder, user_id: int, fill: Filled, sequence: int) ->
         "execId": str(uuid.uuid5(NAMESPACE, f"{user_id}/{fill.trade_id}")),
         "execPrice": text(fill.price),
         "execQty": text(fill.quantity),
-        "execType": "BustTrade" if forced else "Trade",
+        "execType": "BustTrade" if forced else order.execution_type,
         "execValue": text(notional),
         "execTime": str(fill.time // MILLISECOND),
         "isMaker": fill.liquidity is Liquidity.MAKER,

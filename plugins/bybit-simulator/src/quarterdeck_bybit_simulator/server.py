@@ -146,6 +146,8 @@ class SimulatorServer:
         self._live[socket] = live
         self._sockets.open.add(socket)
         self.simulator.truth.note("socket", of=socket.kind, id=socket.connection_id, open=True)
+        if self.simulator.faults.of_request("connect", "") is not None:
+            self._cut(socket)
         writer = asyncio.create_task(_write(live, outgoing))
         self._tasks.add(writer)
         try:

@@ -45,6 +45,8 @@ class SimulatorSettings:
     """How long queries do not find a new order."""
     read_lag: int = 0
     """How far behind the present queries of orders and executions are."""
+    largest_page: int = 1_000
+    """The most rows that a page of a listing has, whatever was asked for."""
     clock_offset: int = 0
     """What the server's clock is ahead of this machine's."""
     limits_apply: bool = True

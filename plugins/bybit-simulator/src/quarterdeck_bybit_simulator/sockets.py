@@ -263,6 +263,8 @@ class Sockets:
                     self._later(delay, lambda: socket.say(message))
             case "delay":
                 self._later(rule.ms / 1000, lambda: socket.say(message))
+            case "replace":
+                socket.send(rule.body)
             case "corrupt":
                 socket.say(message | {"data": _corrupted(message.get("data"), rule.field, rule.value)})
             case _:
