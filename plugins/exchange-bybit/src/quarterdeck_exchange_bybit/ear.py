@@ -56,8 +56,12 @@ class Ear:
     # ------------------------------------------------------------ rows
 
     def is_ours(self, row: Row, category: str) -> bool:
-        """Whether a row is about an instrument that is traded here."""
-        return self._listing.find(category, row.text_or("symbol")) is not None
+        """Whether a row is about an instrument that is traded here.
+
+        Raises:
+            Malformed: it does not say what it is about.
+        """
+        return self._listing.find(category, row.text("symbol")) is not None
 
     def order(self, row: Row, category: str) -> OrderRow:
         """An order, under the name it has here."""
