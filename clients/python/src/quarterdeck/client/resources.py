@@ -106,10 +106,7 @@ class AccountOverview:
 
 @dataclass(frozen=True, slots=True)
 class Instrument(Named):
-    """Something that can be traded, and the venue's rules for it. Fee rates are parts of the notional.
-
-    What is `reduce_only` can be taken back and not added to: it is being delisted.
-    """
+    """What can be traded, and by which rules. Fee rates are parts of the notional; what is `reduce_only` takes no more."""
 
     name: str
     venue_symbol: str
