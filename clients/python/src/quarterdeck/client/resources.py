@@ -106,7 +106,7 @@ class AccountOverview:
 
 @dataclass(frozen=True, slots=True)
 class Instrument(Named):
-    """What can be traded, and by which rules. Fee rates are parts of the notional; what is `reduce_only` takes no more."""
+    """What can be traded, and by which rules. Fee rates are parts of the notional; what is `reduce_only` is ending."""
 
     name: str
     venue_symbol: str
