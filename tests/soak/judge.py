@@ -166,7 +166,8 @@ def _compared(order: Order, there: SimOrder) -> Violations:
         if there.is_open != order.is_open:
             yield f"{order.order_id} is {order.state}, {there.status} at Bybit"
         return  # its quantity is what was left of it when it was first seen
-    if order.state not in _STATES[there.status]:
+    was_cut = there.terms.quantity < order.terms.quantity and there.terms.reduce_only  # to what was held
+    if order.state not in _STATES[there.status] and not (was_cut and order.state is OrderState.CANCELED):
         yield f"{order.order_id} ({order.link_id}) is {order.state}, {there.status} at Bybit"
     if order.filled_quantity != there.filled:
         yield f"{order.order_id} ({order.link_id}) has {order.filled_quantity} filled, {there.filled} at Bybit"
