@@ -7,9 +7,11 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 
 from quarterdeck_bybit_simulator.order import category_of
+from quarterdeck_bybit_simulator.refusals import Refusal
 from tests.soak import protection
 from tests.soak.plan import Act
 from tests.soak.stage import USER, Stage
@@ -106,7 +108,8 @@ class Nemesis:
         heapq.heappush(self._ends, (at, next(self._numbers), end))
 
     def _trade_by_hand(self, symbol: str, side: str, quantity: Decimal) -> None:
-        self._stage.simulator.trade_elsewhere(USER, symbol, side, quantity)
+        with suppress(Refusal):  # there may be nothing to sell
+            self._stage.simulator.trade_elsewhere(USER, symbol, side, quantity)
 
     def _remove_stop(self) -> None:
         """The account's owner takes a stop off in Bybit's own app."""
