@@ -47,6 +47,7 @@ symbols = {symbols}
 credentials = "env:SIMULATED"
 receive_window = 1500
 read_timeout = 1.0
+{more}
 [exchange.settings.simulator]
 rest = "{rest}"
 private = "{socket}"
@@ -246,10 +247,11 @@ def sail(
     *,
     largest: Mapping[str, Decimal] = {},
     venue: VenueSettings | None = None,
+    more: str = "",
 ) -> Iterator[Ship]:
     """A simulated Bybit whose market moves, and a daemon beside it that has not been started.
 
-    `largest` is the most that one order may be of some instruments.
+    `largest` is the most that one order may be of some instruments; `more` are settings of its exchange.
     """
     use_money_context()
     settings = SimulatorSettings(members=(Member("key-of-tests", "secret-of-tests", USER),))
@@ -260,7 +262,9 @@ def sail(
     ]
     with RunningSimulator(Simulator(listed, settings)) as running:
         site = {"rest": running.server.rest_url, "socket": running.server.socket_url}
-        ship = Ship(running, DaemonProcess(folder, CONFIG.format(symbols=json.dumps(symbols), **site)), symbols)
+        ship = Ship(
+            running, DaemonProcess(folder, CONFIG.format(symbols=json.dumps(symbols), more=more, **site)), symbols
+        )
         now = time.time_ns()
         first = now - now % MINUTE - 10 * MINUTE
 

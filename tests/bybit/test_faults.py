@@ -136,17 +136,25 @@ def test_executions_told_many_times_and_in_any_order(ship: Ship, client: SyncCli
 
 
 def test_bybit_turns_our_address_away(ship: Ship, client: SyncClient, wait: Wait) -> None:
-    """F34: nothing more leaves, and what protects a position stays where it is."""
+    """F34: no entry leaves, what protects a position stays, and cancels and exits take the trade socket."""
     order = buy(client, stop_loss=Decimal(49_000))
-    wait(lambda: state(client, order) == "FILLED")
+    resting = buy(client, "0.01", type="LIMIT", limit_price=Decimal(48_000))
+    wait(lambda: state(client, order) == "FILLED" and state(client, resting) == "OPEN")
     ship.fault(match={"path": CREATE}, do="http", status=403, count=1)
     refused = buy(client)
     wait(lambda: state(client, refused) in ("REJECTED", "NOT_SENT"))
     other = buy(client)
     wait(lambda: state(client, other) == "NOT_SENT")
-    assert len(ship.creates()) == 1
+    assert len(ship.creates()) == 2
     stops = [one for one in client.orders.list() if one.role == "STOP_LOSS"]
     assert [stop.state for stop in stops] == ["OPEN"]
+    assert any("turns this address away" in remark for remark in client.system.status().exchange_remarks)
+    client.orders.cancel(resting)
+    wait(lambda: state(client, resting) == "CANCELED")
+    client.positions.close("btcusdt")
+    wait(lambda: ship.position() == 0)
+    operations = ship.running.call(lambda: [one.data["op"] for one in ship.simulator.truth.of("operation")])
+    assert operations == ["order.cancel", "order.create-batch"]
 
 
 def test_maintenance(ship: Ship, client: SyncClient, wait: Wait) -> None:

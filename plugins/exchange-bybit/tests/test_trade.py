@@ -43,15 +43,10 @@ def came_by(desk: Any, of: str) -> list[str]:
 _CHANGES = {f"/v5/order/{verb}{batch}" for verb in ("create", "amend", "cancel") for batch in ("", "-batch")}
 
 
-def cut_trade_sockets(desk: Any) -> None:
-    server = desk.running.server
-    desk.running.call(lambda: [server._cut(each) for each in list(server._live) if each.kind is Kind.TRADE])
-
-
 async def close_the_socket(desk: Any, wait: Any) -> None:
     """It ends and is not let in again."""
     desk.fault(match={"path": "auth"}, do="code", code=10003)
-    cut_trade_sockets(desk)
+    desk.running.call(lambda: desk.running.server.drop_all(Kind.TRADE))
     await wait(lambda: not desk.exchange._trade.is_up)
 
 
@@ -126,6 +121,13 @@ class TestFirstWay(ByWebSocket):
         await desk.exchange.cancel(CancelOrder("a1-y", "btcusdt"))
         await wait(lambda: desk.of(Filled, "a1-z") and desk.of(Canceled, "a1-y"))
         assert came_by(desk, "request") == ["create-batch", "cancel"]
+
+    async def test_an_entry_does_not_leave_while_nothing_can_be_asked(self, desk: Any) -> None:
+        desk.fault(match={"path": "/v5/order/realtime"}, do="http", status=403, count=1)
+        with pytest.raises(Exception, match="refuses this address"):
+            await desk.exchange.open_orders()
+        assert isinstance(await desk.place("a1-x"), NotSent)
+        assert came_by(desk, "operation") == []
 
     async def test_a_service_that_restarts_is_left(self, desk: Any, wait: Any) -> None:
         desk.running.call(desk.running.server.restart_trade_service)

@@ -79,10 +79,11 @@ class SimulatorServer:
             await self._runner.cleanup()
         self.simulator.truth.close()
 
-    def drop_all(self) -> None:
-        """Cut every socket, as a restart of Bybit's gateway does."""
+    def drop_all(self, kind: Kind | None = None) -> None:
+        """Cut every socket, or all of a kind, as a restart of Bybit's gateway does."""
         for socket in list(self._live):
-            self._cut(socket)
+            if kind in (None, socket.kind):
+                self._cut(socket)
 
     def restart_trade_service(self) -> None:
         """Have the trade sockets that are open turned away when they ask for something."""

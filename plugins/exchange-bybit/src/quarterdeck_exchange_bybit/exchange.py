@@ -77,7 +77,7 @@ class BybitExchange:
         self._settings = settings
         self._credentials = load_credentials(settings.credentials)
         self._clock = ServerClock()
-        self._budget = budget = Budget()
+        budget = Budget()
         self._can_order = asyncio.Event()
         if settings.orders is Way.REST:
             self._can_order.set()
@@ -131,8 +131,8 @@ class BybitExchange:
     def remarks(self) -> Sequence[str]:
         """What is down, and how disconnection protection is. Implements `quarterdeck.plugin.Remarking`."""
         found: list[str] = []
-        if self._budget.banned_for:
-            found.append(f"Bybit turns this address away for another {self._budget.banned_for:.0f} s")
+        if self._rest.banned_for:
+            found.append(f"Bybit turns this address away for another {self._rest.banned_for:.0f} s")
         if self._trade is not None and self._tasks and not self._trade.is_up:
             found.append("the trade socket is down")
         if self._protection is not None:

@@ -91,6 +91,11 @@ class Rest:
         self._normal = ThreadPoolExecutor(_WORKERS, "bybit")
         self._emergency = ThreadPoolExecutor(_EMERGENCY_WORKERS, "bybit-emergency")
 
+    @property
+    def banned_for(self) -> float:
+        """Seconds for which nothing may leave this way; 0 when it may."""
+        return self.budget.banned_for
+
     def close(self) -> None:
         """Let the threads go; a request under way is not waited for."""
         self._normal.shutdown(wait=False, cancel_futures=True)

@@ -15,7 +15,7 @@ from quarterdeck_exchange_bybit.codec.codes import FORBIDDEN, Verdict
 from quarterdeck_exchange_bybit.rest import Rest
 from quarterdeck_exchange_bybit.settings import Way
 from quarterdeck_exchange_bybit.trade import OPERATIONS, TradeSocket
-from quarterdeck_exchange_bybit.written import Written
+from quarterdeck_exchange_bybit.written import Written, not_sent
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +41,8 @@ class Ways:
 
         `reduces` says that it takes risk away: it then goes first, may wait longer, and has a second way.
         """
+        if not reduces and self._rest.banned_for:  # what became of it could not be asked
+            return not_sent(f"Bybit refuses this address for another {self._rest.banned_for:.0f} s")
         first, second = self._of(method)
         written = await first.write(method, params, reduces=reduces)
         if second is None or not reduces or not _may_go_again(method, written):
