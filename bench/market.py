@@ -19,13 +19,17 @@ from typing import Any
 
 from pybit._websocket_stream import _V5WebSocketManager
 
-from bench.bybit import LIMITS
+from bench.kill import CONFIG, KEYS
 from bench.load import cpu_of
-from bench.processes import simulated_bybit, start_daemon
+from bench.processes import start_daemon
 from quarterdeck.client import SyncClient
 from quarterdeck.domain.instrument import Instrument, InstrumentKind
+from quarterdeck.domain.market import Quote
+from quarterdeck_bybit_simulator import Member, Simulator, SimulatorSettings
+from quarterdeck_bybit_simulator.threaded import RunningSimulator
 from quarterdeck_exchange_bybit.codec.frames import Topic, read_frame
 from quarterdeck_exchange_bybit.codec.orderbook import LiveBook
+from quarterdeck_exchange_bybit.codec.row import Row
 from quarterdeck_exchange_bybit.market.listener import Listener, Market
 from quarterdeck_exchange_bybit.market.outbox import Outbox
 from quarterdeck_exchange_bybit.market.quarantine import Quarantine
@@ -38,8 +42,9 @@ DEPTHS = (1, 50, 200)
 #: Levels that change in one update.
 CHANGES = 8
 
-#: Prices a second of the simulator; each changes the book twice.
-SPEEDS = (50, 200, 800)
+#: Updates a second that the simulated Bybit tells of 50 levels; much more it can't send.
+RATES = (100, 1_000, 3_000)
+DEPTH, TOPIC = 50, "orderbook.50.BTCUSDT"
 SECONDS = 8.0
 
 BTC = Instrument(
@@ -61,10 +66,7 @@ def run(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     for depth in DEPTHS:
         say(f"market: {UPDATES} updates of {depth} levels")
         figures |= {f"{name}_{depth}": value for name, value in _costs(list(messages(depth))).items()}
-    for speed in SPEEDS:
-        say(f"market: a simulated Bybit at {speed} prices a second, to a client")
-        figures |= {f"{name}_at_{speed}": value for name, value in _lag(folder / str(speed), speed).items()}
-    return figures
+    return figures | _ages(folder, say)
 
 
 # ---------------------------------------------------------------- costs
@@ -176,37 +178,104 @@ def _feed(texts: list[str]) -> float:
 # ---------------------------------------------------------------- ages
 
 
-def _lag(folder: Path, speed: int) -> dict[str, float]:
-    folder.mkdir(parents=True)
-    with simulated_bybit("--speed", str(speed), "--truth", str(folder / "truth.jsonl")) as site:
-        os.environ |= {"BYBIT_API_KEY": site["api_key"], "BYBIT_API_SECRET": site["api_secret"]}
-        config = (
-            site["config"].replace(', "btcusdt-spot"', "").replace("[feed.settings]", "[feed.settings]\ndepth = 50")
-        )
-        daemon = start_daemon(folder / "daemon", config + LIMITS)
+class Teller:
+    """Has a simulated Bybit tell order books: the same messages again and again, numbered and timed anew."""
+
+    def __init__(self, running: RunningSimulator) -> None:
+        self.update_id = 0
+        self._running = running
+        self._rows = [json.loads(text) for text in messages(DEPTH)]
+        self._at = 0
+        self._task: asyncio.Task[None] | None = None
+        whole = running.simulator.snapshot
+
+        def snapshot(category: str, topic: str) -> dict[str, Any] | None:
+            """What a new reader hears first: the book of this moment."""
+            return self._whole() if topic == TOPIC else whole(category, topic)
+
+        running.simulator.snapshot = snapshot  # type: ignore[method-assign]  # it has no market of its own here
+
+    def _whole(self) -> dict[str, Any]:
+        book = LiveBook("btcusdt", DEPTH)
+        for row in self._rows[: self._at + 1]:
+            book.take(Row(row, "row"))
+        shown = book.book()
+        sides = {name: [[f"{price:.2f}", f"{size:.3f}"] for price, size in levels]
+                 for name, levels in (("b", shown.bids), ("a", shown.asks))}  # fmt: skip
+        return self._stamped("snapshot", {"s": "BTCUSDT", **sides})
+
+    def _stamped(self, kind: str, data: dict[str, Any]) -> dict[str, Any]:
+        now = time.time_ns() // 1_000_000
+        numbers = {"u": self.update_id + 1_000, "seq": self.update_id}
+        return {"topic": TOPIC, "type": kind, "ts": now, "data": data | numbers, "cts": now}
+
+    async def tell(self, rate: float) -> None:
+        """Tell so many a second until cancelled."""
+        told, begin = 0, time.monotonic()
+        while True:
+            due = int((time.monotonic() - begin) * rate)
+            for _ in range(due - told):
+                self._at = (self._at + 1) % len(self._rows)
+                self.update_id += 1
+                row = self._rows[self._at]
+                self._running.simulator.publish(f"linear:{TOPIC}", self._stamped(row["type"], row["data"]), None)
+            told = due
+            await asyncio.sleep(0.005)
+
+    def begin(self, rate: float) -> None:
+        """Begin to tell, from now on so many a second."""
+
+        def start() -> None:
+            self._task = asyncio.get_running_loop().create_task(self.tell(rate))
+
+        self.end()
+        self._running.call(start)
+
+    def end(self) -> None:
+        """Tell no more."""
+        if self._task is not None:
+            self._running.call(self._task.cancel)
+
+
+def _ages(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    os.environ |= KEYS
+    member = Member(KEYS["BENCH_API_KEY"], KEYS["BENCH_API_SECRET"])
+    figures: dict[str, Any] = {}
+    with RunningSimulator(Simulator([BTC], SimulatorSettings(members=(member,)))) as running:
+        running.call(lambda: running.simulator.show(Quote("btcusdt", time.time_ns(), 50_000.0, 1.0, 50_000.1, 1.0)))
+        teller = Teller(running)
+        site = {"rest": running.server.rest_url, "socket": running.server.socket_url}
+        config = CONFIG.format(symbols='["btcusdt"]', **site).replace("history = 10", "history = 10\ndepth = 50")
+        daemon = start_daemon(folder, config)
         try:
             with SyncClient.connect(daemon.address) as client:
-                return _watched(client, daemon.process.pid)
+                for rate in RATES:
+                    say(f"market: {rate} updates a second by a simulated Bybit, to a client")
+                    teller.begin(rate)
+                    found = _watched(client, daemon.process.pid, teller)
+                    figures |= {f"{name}_at_{rate}": value for name, value in found.items()}
+                    teller.end()
         finally:
             daemon.stop()
+    return figures
 
 
-def _watched(client: SyncClient, pid: int) -> dict[str, float]:
+def _watched(client: SyncClient, pid: int, teller: Teller) -> dict[str, float]:
     ages: list[float] = []
-    updates: list[int] = []
-    stream = client.market.stream_order_books(["btcusdt"], depth=50)
+    stream = client.market.stream_order_books(["btcusdt"], depth=DEPTH)
     threading.Timer(SECONDS, stream.close).start()
-    begin, used = time.monotonic(), cpu_of(pid)
+    begin, used, first, behind = time.monotonic(), cpu_of(pid), teller.update_id, 0
     for book in stream:
         if book.usable:
             ages.append(time.time() - book.book_time.timestamp())
-            updates.append(book.update_id)
+            behind = teller.update_id + 1_000 - book.update_id
     took = time.monotonic() - begin
     ages.sort()
     return {
-        "updates_per_second": round((updates[-1] - updates[0]) / took),
-        "books_per_second": round(len(updates) / took, 1),
+        "updates_per_second": round((teller.update_id - first) / took),
+        "books_per_second": round(len(ages) / took, 1),
         "age_p50_ms": round(ages[len(ages) // 2] * 1e3, 1),
         "age_p99_ms": round(ages[int(len(ages) * 0.99)] * 1e3, 1),
+        "behind_at_the_end": behind,
         "daemon_cpu_part": round((cpu_of(pid) - used) / took, 2),
     }
