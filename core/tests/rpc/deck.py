@@ -230,7 +230,7 @@ class FakeDeck:
 
     account_id: str = "main"
     journal_id: str = "6a5c2c1e-0000-4000-8000-000000000001"
-    instruments: Mapping[str, Instrument] = field(
+    instruments: dict[str, Instrument] = field(
         default_factory=lambda: {"btcusdt": BTCUSDT, "ethusdt": ETHUSDT},
     )
     failure: Exception | None = None
