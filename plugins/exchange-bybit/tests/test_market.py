@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quarterdeck.domain.market import MINUTE, SECOND, Candle, Quote, Side, Trade
+from quarterdeck.domain.market import MINUTE, SECOND, Candle, Quote, Side, Ticker, Trade
 from quarterdeck_bybit_simulator.catalog import BTC
+from quarterdeck_exchange_bybit.codec.frames import Topic
+from quarterdeck_exchange_bybit.codec.orderbook import LiveBook
+from quarterdeck_exchange_bybit.codec.row import Row
+from quarterdeck_exchange_bybit.market.listener import Listener, Market
 from quarterdeck_exchange_bybit.market.outbox import BACKLOG, Outbox
 from quarterdeck_exchange_bybit.market.quarantine import KEPT_AT_ONCE, QUIET, Quarantine
 from quarterdeck_exchange_bybit.market.series import Place, Series
@@ -267,6 +272,75 @@ def test_no_tape_that_tells_its_trades_is_taken_for_mute(steps: list[tuple[float
         now += wait
         tape.counted("1", 0, volume, now)
         assert not tape.is_mute
+
+
+# ---------------------------------------------------------------- whatever comes
+
+_NUMBERS = st.sampled_from(["50000", "50000.1", "0", "-1", "", "1e9", "nan", "9" * 70]) | st.integers(-5, 10**15)
+_ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.text(max_size=5) | _NUMBERS, lambda x: st.lists(x, max_size=4), max_leaves=8
+)
+_FIELDS = ["u", "seq", "s", "start", "open", "high", "low", "close", "volume", "confirm", "markPrice", "lastPrice",
+           "fundingRate", "nextFundingTime", "openInterest", "T", "p", "v", "S", "i", "BT"]  # fmt: skip
+_ROW = st.dictionaries(st.sampled_from(_FIELDS), _ANYTHING) | st.fixed_dictionaries(
+    dict.fromkeys(("u", "seq", "start", "open", "high", "low", "close", "volume", "T", "p", "v"), _NUMBERS)
+)
+_LEVELS = st.lists(st.lists(_NUMBERS, max_size=3), max_size=3) | _ANYTHING
+_BOOK = st.builds(lambda row, b, a: row | {"b": b, "a": a}, _ROW, _LEVELS, _LEVELS)
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["orderbook.1", "orderbook.50", "kline.1", "tickers", "publicTrade", "liquidation"]),
+            st.sampled_from(["snapshot", "delta"]) | _ANYTHING,
+            st.integers(1, 2_000_000_000_000) | _ANYTHING,
+            _ROW | _BOOK | st.lists(_ROW, max_size=3) | _ANYTHING,
+        ),
+        max_size=12,
+    )
+)
+def test_whatever_a_topic_says_is_told_or_held_back(told: list[tuple[str, object, object, object]]) -> None:
+    """And what is told can be: prices above zero, books that do not cross."""
+    books = {1: LiveBook("btcusdt", 1), 50: LiveBook("btcusdt", 50)}
+    market = Market(BTC, Sieve(BTC, 0.1), Sieve(BTC, 0.1), {"1": Series(MINUTE, [], 10)}, books, 0.0)
+    outbox, quarantine, repairs = Outbox(), Quarantine(), list[str]()
+    listener = Listener(
+        {"BTCUSDT": market}.get, outbox, quarantine, Watch({"orderbook.1.BTCUSDT": 8.0}),
+        lambda _, word: repairs.append(word), lambda: (1.0, 1_700_000_000 * SECOND),
+    )  # fmt: skip
+    for name, kind, time, data in told:
+        topic = f"{name}.BTCUSDT"
+        fields = {"topic": topic, "type": kind, "ts": time, "data": data}
+        listener.keep("", repr(fields).encode())
+        listener.hear(Topic(topic, Row(fields, topic)))
+    for event in drained(outbox):
+        match event:
+            case Quote(bid=bid, ask=ask):
+                assert 0 < bid < ask
+            case Candle(low=low, high=high):
+                assert 0 < low <= high
+            case Trade(price=price):
+                assert price > 0
+            case Ticker(mark=mark, funding_rate=rate):
+                assert mark is None or mark > 0
+                assert abs(rate or 0.0) < 1
+            case _:
+                pass
+
+
+def drained(outbox: Outbox) -> list[object]:
+    """All that waits."""
+
+    async def drain() -> list[object]:
+        found: list[object] = []
+        with suppress(TimeoutError):
+            while True:
+                found.append(await asyncio.wait_for(outbox.get(), 0.001))
+        return found
+
+    return asyncio.run(drain())
 
 
 # ---------------------------------------------------------------- what goes on

@@ -67,7 +67,9 @@ def read_ticker(row: Row, symbol: str, time: int, before: Ticker | None = None) 
 
     was = before or Ticker(symbol, time)
     due = row.number_or("nextFundingTime")
-    interest = row.number_or("openInterest")
+    interest, rate = row.number_or("openInterest"), row.number_or("fundingRate")
+    if rate is not None and abs(rate) >= 1:
+        raise Malformed(f"{row.where}.fundingRate", row.raw("fundingRate"), "a part of the notional")
     if interest is not None and interest < 0:
         raise Malformed(f"{row.where}.openInterest", row.raw("openInterest"), "a size")
     return Ticker(
@@ -76,7 +78,7 @@ def read_ticker(row: Row, symbol: str, time: int, before: Ticker | None = None) 
         value(row.price_or("lastPrice"), was.last),
         value(row.price_or("markPrice"), was.mark),
         value(row.price_or("indexPrice"), was.index),
-        value(row.number_or("fundingRate"), was.funding_rate),
+        value(rate, was.funding_rate),
         int(due) * MILLISECOND if due else was.next_funding_time,
         value(interest, was.open_interest),
     )
