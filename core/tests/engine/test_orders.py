@@ -448,6 +448,24 @@ def test_while_halted_a_refused_cancel_is_asked_for_again_after_a_while(desk: De
     assert desk.take(i.Timer.TICK) == []
 
 
+def test_while_halted_a_cancel_that_got_lost_is_asked_for_again_and_again(desk: Desk) -> None:
+    entry = desk.work(desk.submit("0.1", **LIMIT))
+    queued = desk.submit("0.2", **LIMIT)
+    desk.take(i.EngageKillSwitch("enough"))
+    desk.took_effects()
+    for _ in range(3):
+        desk.now += 5_000 * MILLISECOND
+        assert desk.take(i.Timer.TICK) == [], "the wish is recorded already"
+        assert desk.took_effects() == [CancelAtVenue(entry.link_id, "btcusdt")]
+        desk.take(i.Timer.TICK)
+        assert desk.took_effects() == []
+    assert queued.state is OrderState.PREPARED
+    desk.take(i.ReleaseKillSwitch("looked"))
+    desk.now += 5_000 * MILLISECOND
+    desk.take(i.Timer.TICK)
+    assert desk.took_effects() == []
+
+
 def test_a_book_is_emptied_when_all_that_may_rest_in_it_was_asked_to_end(desk: Desk) -> None:
     desk.protect(desk.hold("0.1", stop_loss="49000"))
     entry = desk.work(desk.submit("0.1", **LIMIT))

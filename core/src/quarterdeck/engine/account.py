@@ -8,18 +8,18 @@ from quarterdeck.domain.amounts import ZERO, settle
 from quarterdeck.domain.deciders import Sizer
 from quarterdeck.domain.instrument import InstrumentKind
 from quarterdeck.domain.market import HOUR, SECOND, Side
-from quarterdeck.domain.order import Order, OrderRole
+from quarterdeck.domain.order import Order, OrderRole, OrderState
 from quarterdeck.domain.risk import TradingState
 from quarterdeck.engine import events as e
 from quarterdeck.engine.inputs import EngageKillSwitch, OpenAccount, ReleaseKillSwitch
-from quarterdeck.engine.orders import flatten_all, request_cancel
+from quarterdeck.engine.orders import cancel_at_venue, flatten_all, request_cancel
 from quarterdeck.engine.turn import Turn
 from quarterdeck.engine.view import View
 
 #: How often the account is valued. Snapshots fall on whole hours, so the first of a UTC day is at its start.
 SNAPSHOT_EVERY = HOUR
 
-#: An entry whose cancel was refused is asked to end again after this, while trading is halted.
+#: While trading is halted, what works on though it was to end is asked for again this often.
 INSIST_AFTER = 5 * SECOND
 
 
@@ -57,18 +57,18 @@ def end_late(turn: Turn, link_id: str) -> None:
         _end_entry(turn, order)
 
 
-def insist(turn: Turn, view: View) -> None:
-    """While trading is halted no entry stays whose cancel was refused, and no position if everything is to be closed.
+def insist(turn: Turn) -> None:
+    """While trading is halted, ask again for whatever was to end and works on: its cancel was refused, or got lost.
 
     What others placed since is theirs to decide on.
     """
-    state = turn.state
-    if state.trading_state is TradingState.HALTED:
-        for order in list(state.orders_of()):
-            if order.update_time + INSIST_AFTER <= turn.time:
-                _end_entry(turn, order)
-    if state.flatten:
-        flatten_all(turn, view)
+    for order in list(turn.state.orders_of()):
+        if order.update_time + INSIST_AFTER > turn.time:
+            continue
+        if not order.cancel_requested:
+            _end_entry(turn, order)
+        elif order.state is not OrderState.PREPARED:
+            turn.effects.append(cancel_at_venue(order))
 
 
 def _end_entry(turn: Turn, order: Order) -> None:

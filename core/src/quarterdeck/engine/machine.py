@@ -56,6 +56,7 @@ class Machine:
         self.refusals = Refusals()
         """What the venue refused of late."""
         self._snapshot_due = account.next_snapshot_time(state.snapshot_time) if state.snapshot_time else 0
+        self._insist_due = 0
 
     def step(self, item: i.Input, time: int, request: i.Request = i.NO_REQUEST) -> Turn | None:
         """Take one input; `time` is when it is taken, in nanoseconds.
@@ -220,7 +221,9 @@ class Machine:
             case i.Timer():
                 self.obstacles.expire(turn.time)
                 self._snapshot_if_due(turn)
-                account.insist(turn, view)
+                self._insist_if_due(turn)
+                if self.state.flatten:
+                    orders.flatten_all(turn, view)
                 protect(turn, view, self.gaps)
             case _:
                 assert_never(item)
@@ -243,6 +246,11 @@ class Machine:
         if turn.time >= self._snapshot_due and not self.state.is_new:
             account.take_snapshot(turn, self.view, self.deciders.sizer)
             self._snapshot_due = account.next_snapshot_time(turn.time)
+
+    def _insist_if_due(self, turn: Turn) -> None:
+        if self.state.trading_state is TradingState.HALTED and turn.time >= self._insist_due:
+            account.insist(turn)
+            self._insist_due = turn.time + account.INSIST_AFTER
 
     def _turn(self, time: int, request: i.Request = i.NO_REQUEST) -> Turn:
         self.view.at(time)
