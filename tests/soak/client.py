@@ -36,6 +36,8 @@ class Client:
         self._resting: list[str] = []
         self._sides = dict.fromkeys(SYMBOLS, order_pb2.Order.SIDE_BUY)
         """Which way it mostly trades now: what would be against a position can't carry a stop."""
+        self._channel = grpc.insecure_channel(stage.lives.daemon.address, options=IMPATIENT)
+        self._stubs = Stubs(self._channel)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="client", daemon=True)
         self.wishes: list[Wish] = []
@@ -50,6 +52,10 @@ class Client:
         """Wish for nothing more, once the last wish has its answer."""
         self._over.set()
         self._thread.join()
+
+    def hang_up(self) -> None:
+        """Ask nothing any more."""
+        self._channel.close()
 
     def tidy(self) -> None:
         """Everything asked again, and then nothing left: trading released, orders canceled, positions closed."""
@@ -83,17 +89,16 @@ class Client:
     def _ask(self, wish: Wish) -> Answer | None:
         deadline = time.monotonic() + LOST
         while time.monotonic() < deadline:
-            with grpc.insecure_channel(self._stage.lives.daemon.address, options=IMPATIENT) as channel:
-                try:
-                    response = wish.method(Stubs(channel))(wish.request, timeout=PATIENCE)
-                except grpc.RpcError as error:
-                    answer = refusal(error)
-                    if answer is None:
-                        time.sleep(0.05)
-                        continue
-                else:
-                    name = response.order.name if hasattr(response, "order") else ""
-                    answer = Answer("OK", response.sequence, name, response)
+            try:
+                response = wish.method(self._stubs)(wish.request, timeout=PATIENCE)
+            except grpc.RpcError as error:
+                answer = refusal(error)
+                if answer is None:
+                    time.sleep(0.05)
+                    continue
+            else:
+                name = response.order.name if hasattr(response, "order") else ""
+                answer = Answer("OK", response.sequence, name, response)
             wish.answers.append(answer)
             return answer
         self.failure = f"{type(wish.request).__name__} was not answered within {LOST:g} s"

@@ -123,6 +123,7 @@ def _play(stage: Stage, seed: int, seconds: float, nemesis: Nemesis, outcome: Ou
         found.append(f"not settled: {str(error)[-2_000:]}")
     finally:
         reader.close()
+        client.hang_up()
     found += lives.problems
     outcome.ends, outcome.answers, outcome.wishes = dict(lives.ends), dict(client.answers), len(client.wishes)
     outcome.errors = dict(_errors(lives.daemon.log))
