@@ -19,6 +19,7 @@ from quarterdeck_bybit_simulator import LinkIds
 from tests.bybit.conftest import Ship, assert_agrees, sail, until
 
 CREATE, CANCEL, AMEND = "/v5/order/create", "/v5/order/cancel", "/v5/order/amend"
+CREATE_BATCH, CANCEL_BATCH = "/v5/order/create-batch", "/v5/order/cancel-batch"
 D = Decimal
 PATIENT = Options(timeout=60, attempt_timeout=60)
 
@@ -36,21 +37,8 @@ AMBIGUOUS: list[dict[str, Any]] = [
 ]
 LOST = [f"lost{number}usdt" for number in range(len(AMBIGUOUS))]
 TAKEN = [f"taken{number}usdt" for number in range(len(AMBIGUOUS))]
-OTHERS = [
-    "twice",
-    "again",
-    "raced",
-    "late",
-    "grown",
-    "cut",
-    "half",
-    "thin",
-    "large",
-    "nameless",
-    "stale",
-    "phantom",
-    "asked",
-]
+OTHERS = ["twice", "again", "raced", "late", "grown", "cut", "half", "thin", "large", "nameless", "stale", "phantom",
+          "asked", "legged"]  # fmt: skip
 
 
 @dataclass
@@ -206,8 +194,9 @@ def test_a_doubtful_answer_to_a_change_and_to_a_cancel(desk: Desk, rule: dict[st
     """F12: what came of it is what the stream tells, and the wish may be told again."""
     order = desk.rest("askedusdt", "0.1")
     desk.ship.fault(match={"path": AMEND}, after=taken, count=1, **rule)
+    used = desk.ship.simulator.faults.used
     desk.client.orders.amend(order, limit_price=D(49_800))
-    until(lambda: desk.ship.simulator.faults.used)
+    until(lambda: desk.ship.simulator.faults.used > used)
     desk.agree()
     assert desk.client.orders.get(order).limit_price == D(49_800 if taken else 49_900)
     desk.ship.fault(match={"path": CANCEL}, after=taken, count=1, **rule)
@@ -269,6 +258,19 @@ def test_one_order_that_becomes_three(desk: Desk, symbol: str, keeps_link: bool)
     assert desk.client.positions.get(symbol).quantity == 0
 
 
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_close_in_doubt(desk: Desk, taken: bool) -> None:
+    """F18: a close is a batch of one; that it went through as a whole says nothing of what is in it."""
+    desk.until(desk.order("leggedusdt", "0.1"), lambda state: state == "FILLED")
+    desk.ship.fault(match={"path": CREATE_BATCH, "leg": 1}, do="code", code=10016, after=taken, count=1)
+    (order,) = desk.client.positions.close("leggedusdt").orders
+    desk.until(order.id, lambda state: state == ("FILLED" if taken else "UNKNOWN"))
+    if not taken:
+        return  # it is proved absent with the others, below
+    desk.agree()
+    assert desk.ship.position("leggedusdt") == 0
+
+
 def test_lists_that_are_behind(desk: Desk) -> None:
     """F16: what they still show works no more, what they do not show yet does, and no second stop is placed for it."""
     desk.ship.simulator.settings.read_lag = 3_000_000_000
@@ -294,6 +296,23 @@ def test_orders_that_were_never_taken_are_proved_absent(lost: dict[str, str], de
         assert set(still.values()) == {"UNKNOWN"}, still
         assert time.monotonic() < end, still
         time.sleep(0.2)
+    until(lambda: not desk.client.system.status().unknown_orders)
+    desk.agree()
+
+
+def test_a_batch_of_which_some_fail(desk: Desk) -> None:
+    """F18: each order has its own outcome: two are in doubt, of which one was canceled; one is refused and works on."""
+    orders = [desk.rest(symbol, "0.01") for symbol in TAKEN[:12]]
+    for leg, code, done in ((1, 10016, False), (2, 10016, True), (3, 110001, False)):
+        desk.ship.fault(match={"path": CANCEL_BATCH, "leg": leg}, do="code", code=code, after=done, count=1)
+    used = desk.ship.simulator.faults.used
+    desk.client.orders.cancel_all()
+    until(lambda: [desk.state(order) for order in orders].count("CANCELED") == 11)
+    assert desk.ship.simulator.faults.used == used + 3
+    desk.agree()
+    (refused,) = [order for order in orders if desk.state(order) == "OPEN"]
+    desk.client.orders.cancel(refused)
+    desk.until(refused, lambda state: state == "CANCELED")
     desk.agree()
 
 
