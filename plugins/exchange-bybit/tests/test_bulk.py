@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from quarterdeck.domain.market import Side
-from quarterdeck.domain.order import OrderType
+from quarterdeck.domain.amounts import use_money_context
+from quarterdeck.domain.market import Quote, Side
+from quarterdeck.domain.order import OrderTerms, OrderType
 from quarterdeck.domain.report import Acked, Canceled, CancelRejected, ChildOpened, Filled, Opened, Rejected, Unknown
-from quarterdeck.plugin import BulkCancel, CancelOrder
+from quarterdeck.plugin import BulkCancel, CancelOrder, PlaceOrder
+from quarterdeck_bybit_simulator import Member, Simulator, SimulatorSettings
+from quarterdeck_bybit_simulator.catalog import BTC, BTC_SPOT
+from quarterdeck_bybit_simulator.fixtures import API_KEY, API_SECRET
+from quarterdeck_bybit_simulator.threaded import RunningSimulator
+from quarterdeck_exchange_bybit import BybitSettings
 from quarterdeck_exchange_bybit.codec.codes import Verdict
 from quarterdeck_exchange_bybit.codec.row import Row
 from quarterdeck_exchange_bybit.legs import outcomes_of
@@ -174,3 +182,42 @@ async def test_a_close_has_three_outcomes_too(full: Any) -> None:
     full.fault(match={"path": CLOSE}, do="accept_then_drop", count=1)
     assert isinstance(await full.place("a1-c", **wanted), Unknown)
     assert [row["orderLinkId"] for row in full.creates()].count("a1-c") == 1
+
+
+class TestPairs:
+    """On spot, which has no batches in the demo, so that none are used."""
+
+    @pytest.fixture
+    def running(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSimulator]:
+        use_money_context()
+        monkeypatch.setenv("SIMULATED_API_KEY", API_KEY)
+        monkeypatch.setenv("SIMULATED_API_SECRET", API_SECRET)
+        member = Member(API_KEY, API_SECRET, balances=(("USDT", Decimal(100_000)), ("BTC", Decimal(1))))
+        with RunningSimulator(Simulator([BTC, BTC_SPOT], SimulatorSettings(members=(member,)))) as running:
+            yield running
+
+    @pytest.fixture
+    def settings(self, settings: BybitSettings) -> BybitSettings:
+        return BybitSettings.model_validate(settings.model_dump() | {"symbols": ["btcusdt", "btcusdt-spot"]})
+
+    async def test_a_book_is_emptied_and_what_waits_for_its_trigger_stays(self, desk: Any, wait: Any) -> None:
+        quote = Quote("btcusdt-spot", time.time_ns(), 50_000.0, 1e6, 50_000.1, 1e6)
+        desk.running.call(lambda: desk.running.simulator.show(quote))
+
+        async def place(link: str, kind: OrderType = OrderType.LIMIT, **terms: Any) -> None:
+            wanted = OrderTerms("btcusdt-spot", terms.pop("side", Side.BUY), kind, Decimal("0.01"), **terms)
+            assert isinstance(await desk.exchange.place(PlaceOrder(link, wanted)), Acked)
+
+        for number in range(5):
+            await place(f"a1-{number}", limit_price=Decimal(40_000))
+        await place("a1-stop", OrderType.STOP, side=Side.SELL, trigger_price=Decimal(48_000))
+        await wait(lambda: len(desk.of(Opened)) >= 6)
+        named = [CancelOrder(link, "btcusdt-spot") for link in ("a1-3", "a1-4")]
+        assert await desk.exchange.cancel_many(named, set()) == []
+        await wait(lambda: len(desk.of(Canceled)) == 2)
+        assert (len(asked(desk, CANCEL)), len(asked(desk, BATCH))) == (2, 0)
+        rest = [CancelOrder(f"a1-{number}", "btcusdt-spot") for number in range(3)]
+        assert await desk.exchange.cancel_many(rest, {"btcusdt-spot"}) == []
+        await wait(lambda: len(desk.of(Canceled)) == 5)
+        assert asked(desk, SWEEP) == [{"category": "spot", "symbol": "BTCUSDT", "orderFilter": "Order"}]
+        assert working(desk) == {"a1-stop"}
