@@ -63,6 +63,8 @@ class Account:
             await self.sample_clock()
         if not self._clock.is_trusted:
             raise Unreachable("the time of Bybit's server can't be told: answers take too long")
+        if self._clock.problem:
+            raise Unreachable(self._clock.problem)
         try:
             key = read_key_info(await self._rest.read("get_api_key_information"))
         except Malformed as error:

@@ -94,6 +94,8 @@ class BybitExchange:
         self._protection: dcp.Protection | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._was_up = False
+        self._is_off = False
+        """This machine's clock is too far from Bybit's."""
         self._up_since = 0
         """Bybit's time from which on the stream has to have told everything."""
         self._up = asyncio.Event()
@@ -272,9 +274,18 @@ class BybitExchange:
         self._desk.ear.forget_expectations()
         self._up_since = self._clock.now()
         self._up.set()
-        if self._was_up:
+        if self._was_up and not self._is_off:
             self._deliver(StreamUp(self._clock.now()))
         self._was_up = True
+
+    def _compare_clocks(self) -> None:
+        """What can't be asked for by its time is as good as not heard."""
+        problem, was_off = self._clock.problem, self._is_off
+        self._is_off = bool(problem)
+        if problem and not was_off:
+            self._deliver(StreamDown(problem, self._clock.now()))
+        elif was_off and not problem and self.is_live:
+            self._deliver(StreamUp(self._clock.now()))
 
     def _went_down(self, reason: str) -> None:
         self._up.clear()
@@ -286,6 +297,7 @@ class BybitExchange:
             await asyncio.sleep(CANARY_SECONDS)
             try:
                 await self._account.sample_clock()
+                self._compare_clocks()
                 if self._line is not None and self._line.is_up:
                     await self._listen_for_silence()
             except (Unreachable, Malformed) as error:

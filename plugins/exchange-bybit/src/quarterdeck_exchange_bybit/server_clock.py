@@ -9,9 +9,13 @@ import time
 from collections.abc import Callable
 
 MILLISECOND = 1_000_000
+SECOND = 1_000 * MILLISECOND
 
 #: A stamp may be less than a second ahead; with this much doubt nothing is signed.
 MOST_DOUBT = 700 * MILLISECOND
+
+#: How far this machine's clock may be from the server's. What happened is asked for by time, with a margin of minutes.
+FARTHEST = 10 * SECOND
 
 #: How far wall clock and monotonic clock may part between two samples before the wall clock has been set.
 STEP = 500 * MILLISECOND
@@ -33,8 +37,10 @@ class ServerClock:
             return
         doubt = (received - sent) // 2 + MILLISECOND  # the server counts in milliseconds
         middle = (sent + received) // 2
-        if self._doubt is not None and doubt > 2 * self._doubt and not self.has_stepped:
-            return  # a slow answer says less than what is known
+        offset = server - (middle + self._apart)
+        is_possible = self._doubt is not None and abs(offset - self._offset) <= doubt + self._doubt
+        if self._doubt is not None and doubt > 2 * self._doubt and is_possible and not self.has_stepped:
+            return  # a slow answer says less than what is known, unless it refutes it
         self._apart = self._wall() - self._steady()
         self._offset = server - (middle + self._apart)
         self._doubt = doubt
@@ -53,6 +59,15 @@ class ServerClock:
     def offset(self) -> int:
         """What the server's clock is ahead of ours."""
         return self._offset
+
+    @property
+    def problem(self) -> str:
+        """Why this machine's clock won't do, in words; empty if it will."""
+        if abs(self._offset) <= FARTHEST:
+            return ""
+        return (
+            f"this machine's clock is {abs(self._offset) / SECOND:,.0f} s {'behind' if self._offset > 0 else 'ahead'}"
+        )
 
     def now(self) -> int:
         """The server's time in nanoseconds since the epoch."""
