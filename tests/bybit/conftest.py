@@ -314,6 +314,7 @@ def helm(afloat: Ship) -> Iterator[SyncClient]:
         yield client
         afloat.mend()
         afloat.price = USUAL
+        afloat.simulator.settings.clock_offset = 0
         client.risk.release_kill_switch("the test is over")
         assert_agrees(afloat, client, 60)
         client.orders.cancel_all()

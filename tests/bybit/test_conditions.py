@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -18,11 +19,14 @@ from tests.bybit.test_faults import buy, state
 Wait = Callable[..., None]
 SECOND = 1_000_000_000
 
+#: What Bybit answers to a key that is wrong, or may not, or not from here, or has expired.
+DEAD = (10003, 10004, 10005, 10010, 33004)
+
 #: Seconds after which Bybit has been asked for its time again.
 ADJUSTED = 6.0
 
 
-def asked(ship: Ship, path: str = "") -> list[dict[str, object]]:
+def asked(ship: Ship, path: str = "") -> list[Mapping[str, Any]]:
     """The requests that reached Bybit, those it turned away included."""
     found = ship.running.call(lambda: ship.simulator.truth.of("request") + ship.simulator.truth.of("fault"))
     return [entry.data for entry in found if path in str(entry.data["path"])]
@@ -54,7 +58,7 @@ def test_a_storm_of_refusals_for_rate_while_the_kill_switch_is_pulled(
 def test_bybits_clock_is_another(afloat: Ship, helm: SyncClient, wait: Wait) -> None:
     """F35: what was signed by the old time is refused and not tried again; within seconds the new time is known."""
     settings = afloat.simulator.settings
-    for seconds in (2, -6, 0):
+    for seconds in (2, -6):
         settings.clock_offset = seconds * SECOND
         assert outcome(helm, wait) in ("FILLED", "REJECTED")
         time.sleep(ADJUSTED)
@@ -65,7 +69,9 @@ def test_bybits_clock_is_another(afloat: Ship, helm: SyncClient, wait: Wait) -> 
 def test_bybits_clock_drifts_and_jumps_by_an_hour(afloat: Ship, helm: SyncClient, wait: Wait) -> None:
     """F35: 200 ms a second are followed; an hour is not, since what happened could not be asked for by its time."""
     settings = afloat.simulator.settings
-    for _ in range(4):
+    settings.clock_offset = 0
+    time.sleep(ADJUSTED)
+    for _ in range(3):
         settings.clock_offset += SECOND // 5
         time.sleep(1)
         assert outcome(helm, wait) == "FILLED"
@@ -108,15 +114,16 @@ def test_a_daemon_that_is_frozen_and_wakes(afloat: Ship, helm: SyncClient, wait:
     assert len(asked(afloat, "/order/create")) == before
 
 
-@pytest.mark.parametrize("code", [10003, 10005, 10010, 33004])
-def test_the_key_dies(afloat: Ship, helm: SyncClient, wait: Wait, code: int) -> None:
+def test_the_key_dies(afloat: Ship, helm: SyncClient, wait: Wait) -> None:
     """F38: SAFE, with the reason, within a few questions; the position keeps its stop."""
     paths = ("order/create", "order/cancel", "order/realtime", "order/history", "execution/list", "position/list",
              "account/wallet-balance", "account/transaction-log", "account/fee-rate")  # fmt: skip
-    for path in paths:
-        afloat.fault(match={"path": f"/v5/{path}"}, do="code", code=code)
+    for number, path in enumerate(paths):
+        afloat.fault(match={"path": f"/v5/{path}"}, do="code", code=DEAD[number % len(DEAD)])
     wait(lambda: helm.system.status().state == "SAFE", 60)
-    assert any(str(code) in reason for reason in helm.system.status().reasons), helm.system.status().reasons
+    assert any(str(code) in reason for code in DEAD for reason in helm.system.status().reasons), (
+        helm.system.status().reasons
+    )
     before, began = len(asked(afloat)), time.monotonic()
     time.sleep(3)
     assert (len(asked(afloat)) - before) / (time.monotonic() - began) < 8

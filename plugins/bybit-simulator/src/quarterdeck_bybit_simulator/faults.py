@@ -57,7 +57,7 @@ class Do(StrEnum):
 class Match(BaseModel):
     """What a rule is about. What is not named matches everything; `nth` counts the matching ones from 1.
 
-    `contains` is a text that the request's body has in it.
+    `contains` is a text that the request's body has in it, or its query.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -94,7 +94,9 @@ class SimulatorServer:
 
     async def _request(self, request: web.Request) -> web.StreamResponse:
         body = await request.text()
-        rule = self.simulator.faults.of_request(request.path, _symbol(request, body), body)
+        rule = self.simulator.faults.of_request(
+            request.path, _symbol(request, body), body or request.rel_url.raw_query_string
+        )
         if rule is not None and not rule.after and rule.do in (Do.DROP_REQUEST, Do.HTTP, Do.CODE):
             return self._unserved(request, rule)
         if rule is not None and rule.do in (Do.DELAY_ACCEPT, Do.TOO_LATE):
