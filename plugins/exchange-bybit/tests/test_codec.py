@@ -216,6 +216,7 @@ def test_a_conditional_order_that_has_started_to_work() -> None:
     (opened,) = reports(orderStatus="Untriggered", **changes)
     assert isinstance(opened, Opened)
     assert [type(each) for each in reports(orderStatus="New", **changes)] == [Opened, Triggered]
+    assert [type(each) for each in reports(orderStatus="Deactivated", **changes)] == [Canceled]  # it never did
 
 
 def test_protection_is_named_after_the_order_it_protects() -> None:

@@ -160,7 +160,7 @@ def read_order(row: Row, listing: Listing, category: str = "") -> OrderRow:
         role = OrderRole.LIQUIDATION
     parent = row.text_or("parentOrderLinkId")
     terms = _terms(row, instrument, stop_type)
-    trigger_seen = terms.trigger_price is not None and status != words.UNTRIGGERED
+    trigger_seen = terms.trigger_price is not None and status not in words.UNTRIGGERED
     order = VenueOrder(
         link_id=_link(row.text_or("orderLinkId"), parent, role, order_id),
         exchange_order_id=order_id,

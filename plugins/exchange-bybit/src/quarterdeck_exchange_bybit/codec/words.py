@@ -36,7 +36,8 @@ STATES = {
     "Rejected": OrderState.REJECTED,
 }
 
-UNTRIGGERED = "Untriggered"
+#: A conditional order that waits for its trigger, or was canceled while it did.
+UNTRIGGERED = frozenset({"Untriggered", "Deactivated"})
 TRIGGERED = "Triggered"
 
 #: What protects a position, by `stopOrderType`.
