@@ -72,6 +72,12 @@ class Desk:
         """Wait for an order's state."""
         until(lambda: holds(self.state(order)))
 
+    def arrive(self, request: Callable[[], object]) -> None:
+        """Ask for something, and wait until Bybit has it and the fault that is in force has met it."""
+        used = self.ship.simulator.faults.used
+        request()
+        until(lambda: self.ship.simulator.faults.used > used)
+
     def agree(self) -> None:
         assert_agrees(self.ship, self.client)
 
@@ -136,8 +142,8 @@ def test_a_request_that_arrives_twice_finds_its_id_taken(desk: Desk) -> None:
 def test_a_fill_before_the_cancel(desk: Desk) -> None:
     """F15: the cancel finds nothing; the order was filled, once."""
     order = desk.rest("racedusdt", "0.1")
-    desk.ship.fault(match={"path": CANCEL}, do="delay_accept", ms=500, count=1)
-    desk.client.orders.cancel(order)
+    desk.ship.fault(match={"path": CANCEL}, do="delay_accept", ms=800, count=1)
+    desk.arrive(lambda: desk.client.orders.cancel(order))
     desk.ship.dip("racedusdt", 49_900, 1.0)
     desk.until(order, lambda state: state == "FILLED")
     until(lambda: [entry for entry in desk.ship.simulator.truth.of("request") if entry.data["code"] == 110001])
@@ -148,8 +154,8 @@ def test_a_fill_before_the_cancel(desk: Desk) -> None:
 def test_a_cancel_that_is_granted_and_came_too_late(desk: Desk) -> None:
     """F15: told as filled twice, the second time as canceled by its user."""
     order = desk.rest("lateusdt", "0.1")
-    desk.ship.fault(match={"path": CANCEL}, do="too_late", ms=300, count=1)
-    desk.client.orders.cancel(order)
+    desk.ship.fault(match={"path": CANCEL}, do="too_late", ms=800, count=1)
+    desk.arrive(lambda: desk.client.orders.cancel(order))
     desk.ship.dip("lateusdt", 49_900, 1.0)
     desk.until(order, lambda state: state == "FILLED")
     desk.agree()
@@ -160,8 +166,8 @@ def test_a_cancel_that_is_granted_and_came_too_late(desk: Desk) -> None:
 def test_a_fill_while_it_is_amended(desk: Desk) -> None:
     """F17: what is left is the new quantity less what was filled."""
     order = desk.rest("grownusdt", "1.0")
-    desk.ship.fault(match={"path": AMEND}, do="delay_accept", ms=500, count=1)
-    desk.client.orders.amend(order, quantity=D("0.6"))
+    desk.ship.fault(match={"path": AMEND}, do="delay_accept", ms=800, count=1)
+    desk.arrive(lambda: desk.client.orders.amend(order, quantity=D("0.6")))
     desk.ship.dip("grownusdt", 49_900, 0.4)
     until(lambda: desk.client.orders.get(order).quantity == D("0.6"))
     assert desk.client.orders.get(order).filled_quantity == D("0.4")
@@ -175,8 +181,8 @@ def test_a_fill_while_it_is_amended(desk: Desk) -> None:
 def test_an_amendment_to_less_than_was_filled_meanwhile(desk: Desk) -> None:
     """F17: refused (110064); the order goes on as it was."""
     order = desk.rest("cutusdt", "1.0")
-    desk.ship.fault(match={"path": AMEND}, do="delay_accept", ms=500, count=1)
-    desk.client.orders.amend(order, quantity=D("0.3"))
+    desk.ship.fault(match={"path": AMEND}, do="delay_accept", ms=800, count=1)
+    desk.arrive(lambda: desk.client.orders.amend(order, quantity=D("0.3")))
     desk.ship.dip("cutusdt", 49_900, 0.4)
     until(lambda: [entry for entry in desk.ship.simulator.truth.of("request") if entry.data["code"] == 110064])
     desk.until(order, lambda state: state == "PARTIALLY_FILLED")
@@ -194,15 +200,11 @@ def test_a_doubtful_answer_to_a_change_and_to_a_cancel(desk: Desk, rule: dict[st
     """F12: what came of it is what the stream tells, and the wish may be told again."""
     order = desk.rest("askedusdt", "0.1")
     desk.ship.fault(match={"path": AMEND}, after=taken, count=1, **rule)
-    used = desk.ship.simulator.faults.used
-    desk.client.orders.amend(order, limit_price=D(49_800))
-    until(lambda: desk.ship.simulator.faults.used > used)
+    desk.arrive(lambda: desk.client.orders.amend(order, limit_price=D(49_800)))
     desk.agree()
     assert desk.client.orders.get(order).limit_price == D(49_800 if taken else 49_900)
     desk.ship.fault(match={"path": CANCEL}, after=taken, count=1, **rule)
-    used = desk.ship.simulator.faults.used
-    desk.client.orders.cancel(order)
-    until(lambda: desk.ship.simulator.faults.used > used)
+    desk.arrive(lambda: desk.client.orders.cancel(order))
     desk.agree()
     if desk.state(order) != "CANCELED":
         assert not taken
