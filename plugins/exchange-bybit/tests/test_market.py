@@ -62,6 +62,7 @@ def test_a_price_off_the_grid_is_held_back_until_it_is_the_grid_that_has_changed
     assert sieve.trade(50_000.15) == OFF_GRID
     assert sieve.trade(50_000.2) == ""
     assert [sieve.trade(50_000.15) for _ in range(5)] == [OFF_GRID] * (CONFIRMED - 1) + [""] * 3
+    assert [sieve.trade(price) for price in (50_000.1, 50_000.11, 50_000.2, 50_000.21)] == [""] * 4
     assert sieve.price(50_000.123) == ""  # a mark price has no grid
 
 

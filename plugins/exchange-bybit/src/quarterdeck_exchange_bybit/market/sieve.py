@@ -67,7 +67,9 @@ class Sieve:
             if count < CONFIRMED:
                 self._doubted[reason] = (count, level)
                 return reason
-            self._doubted[reason] = (CONFIRMED - 1, level)
+            self._doubted.pop(reason, None)
+            if reason == OFF_GRID:
+                self._tick = 0.0  # the tick is another now; nobody knows which until the next start
         self._last = level
         return ""
 
@@ -83,7 +85,7 @@ class Sieve:
 
     def _fits(self, prices: Iterable[float]) -> bool:
         tick = self._tick
-        return all(abs(price / tick - round(price / tick)) < _GRID for price in prices)
+        return not tick or all(abs(price / tick - round(price / tick)) < _GRID for price in prices)
 
 
 def is_bad_print(candle: Candle, before: float | None, band: float) -> bool:
