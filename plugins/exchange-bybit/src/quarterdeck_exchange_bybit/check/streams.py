@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from secrets import token_hex
 
+from quarterdeck_exchange_bybit.budget import Budget
 from quarterdeck_exchange_bybit.check.desk import Desk
 from quarterdeck_exchange_bybit.check.report import Answer, Question, different, settled, unknown
-from quarterdeck_exchange_bybit.codec.codes import Verdict
+from quarterdeck_exchange_bybit.codec.codes import NO_SUCH_ORDER, Verdict
 from quarterdeck_exchange_bybit.codec.frames import Topic
 from quarterdeck_exchange_bybit.codec.listing import LINEAR
 from quarterdeck_exchange_bybit.codec.orderbook import LiveBook, OutOfStep
 from quarterdeck_exchange_bybit.codec.row import Malformed
 from quarterdeck_exchange_bybit.line import Line
+from quarterdeck_exchange_bybit.trade import TradeSocket
 
 #: Levels of the book that are listened to, and for how long: level 1 is told again after three seconds.
 TOP, DEEP = 1, 50
@@ -86,10 +89,34 @@ async def _book(desk: Desk) -> Answer:
     return settled(seen[TOP] > 1, text if seen[TOP] > 1 else f"{text}: level {TOP} was not told again")
 
 
+async def _trade_socket(desk: Desk) -> Answer:
+    if not desk.settings.has_trade_socket:
+        return unknown("the demo has none")
+    up = asyncio.Event()
+    socket = TradeSocket(desk.settings, desk.credentials, desk.clock, Budget(), up=up.set)
+    running = asyncio.create_task(socket.line.run())
+    try:
+        async with asyncio.timeout(15):
+            await up.wait()
+        absent = {
+            "category": desk.category,
+            "symbol": desk.instrument.venue_symbol,
+            "orderLinkId": f"chk-{token_hex(8)}",
+        }
+        written = await socket.write("cancel_order", absent, reduces=True)
+    except TimeoutError:
+        return different("it did not come up")
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    return settled(written.code in NO_SUCH_ORDER, f"a cancel of nothing: {written.code} {written.text}")
+
+
 QUESTIONS = (
     Question("book", "The book's update ids rise by one, and its best level is told again when it is quiet", _book),
     Question("stream", "The private topics can be subscribed to", _stream),
-    Question("dcp-off", "Disconnection protection is off: the plugin neither needs nor sets it", _dcp_is_off),
+    Question("trade-socket", "The trade socket lets the key in and refuses with REST's codes", _trade_socket),
+    Question("dcp-off", "Disconnection protection is off: nothing relies on it", _dcp_is_off),
     Question(
         "dcp-stops", "Disconnection protection leaves conditional orders", _dcp_keeps_stops, needs="dcp", of=LINEAR
     ),
