@@ -16,6 +16,7 @@ from quarterdeck.daemon.journal.database import Database
 from quarterdeck.daemon.loop import Loop
 from quarterdeck.domain import report as r
 from quarterdeck.domain.order import OrderState
+from quarterdeck.domain.risk import Approved, Refused
 from quarterdeck.engine import fold, ids, orders, pipeline, reports
 from quarterdeck.engine import reconcile as engine_reconcile
 from quarterdeck.engine.effects import CancelAtVenue
@@ -366,6 +367,20 @@ def _cut_astray() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _silence_is_consent() -> Iterator[None]:
+    """A rule that fails has not said no."""
+    real = pipeline.check
+
+    def check(draft: Any, view: Any, rules: Any) -> Any:
+        verdict = real(draft, view, rules)
+        failed = isinstance(verdict, Refused) and verdict.reason.startswith("RULE_FAILED")
+        return Approved(draft, ()) if failed else verdict
+
+    with patch.object(pipeline, "check", check):
+        yield
+
+
 MUTANTS = {
     "resend": Mutant("an order whose outcome is unknown is sent again without asking", _resends, "I03"),
     "fill-twice": Mutant("a fill that is reported twice is booked twice", _fill_twice, "I04 I05"),
@@ -428,4 +443,5 @@ MUTANTS = {
         "requests are forgotten with the entries that are compacted", _compaction_forgets, "I11 I25", "log-growth"
     ),
     "cut-astray": Mutant("a slow reader is told of another position than its last", _cut_astray, "I22", "slow-readers"),
+    "silence-consents": Mutant("a risk rule that fails has agreed", _silence_is_consent, "I15", "plugins-fail"),
 }

@@ -144,7 +144,9 @@ class Machine:
         for bot, strategy in listeners:
             try:
                 wishes = bots.wishes_of(strategy, bot, candle)
-            except Exception as error:  # noqa: BLE001 - whatever a strategy raises, only its bot fails
+            except KeyboardInterrupt:  # somebody's at the terminal, no plugin's
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever a strategy raises, only its bot fails
                 failed.append((bot, f"{type(error).__name__}: {error}"[:500]))
                 continue
             if not wishes:

@@ -115,7 +115,9 @@ def check(draft: OrderDraft, view: View, rules: Sequence[RiskRule]) -> Approved[
     for rule in rules:
         try:
             refusal = rule.check(draft, view)
-        except Exception as error:  # noqa: BLE001 - whatever a plugin raises, the answer is no
+        except KeyboardInterrupt:  # somebody's at the terminal, no plugin's
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a plugin raises, even SystemExit, the answer is no
             return Refused(rule.name, f"RULE_FAILED: {type(error).__name__}: {error}"[:200])
         if refusal is not None:
             if not isinstance(refusal, Refused):
@@ -296,7 +298,9 @@ def _size(
             lots = floor_to(quantity, instrument.lot_size)
     except SizingRefused as refused:
         return Refused(SIZING, f"{refused.reason}: {refused}"[:200])
-    except Exception as error:  # noqa: BLE001 - whatever a plugin raises, there is no size
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever a plugin raises, there is no size
         return Refused(SIZING, f"{asked}: {type(error).__name__}: {error}"[:200])
     steps.append(SizingStep("round down to lot", quantity, lots, (("lot_size", instrument.lot_size),)))
     if instrument.max_quantity and lots > instrument.max_quantity:

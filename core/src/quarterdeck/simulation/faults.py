@@ -56,6 +56,8 @@ FAULTS: Mapping[str, Fault] = {
     "transfer": Fault("money is put in or taken out", 0.4, timed=True),
     "funding": Fault("funding is paid", 1.0, timed=True),
     "jump": Fault("the price jumps", 0.5, timed=True),
+    # the plugins
+    "plugin-fails": Fault("a risk rule or a strategy raises, or answers nonsense", 0.2),
     # the market data
     "lose-candle": Fault("a candle never comes", 0.03),
     "late-candle": Fault("a candle comes seconds late", 0.05),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 
 from quarterdeck.daemon.journal.snapshots import dump_state
+from quarterdeck.domain.bot import BotState
 from quarterdeck.domain.order import OrderRole, OrderState, OrderTerms
 from quarterdeck.domain.report import Filled
 from quarterdeck.domain.risk import TradingState
@@ -248,6 +249,21 @@ def i12_single_writer(case: Case) -> Violations:
             latest, sender = max(epoch, latest), sent.process
 
 
+def i15_plugin_containment(case: Case) -> Violations:
+    """A verdict that is missing is a refusal, and a strategy that fails takes nobody with it but its bot."""
+    prepared = {(r.time, r.event.terms) for r in case.events if isinstance(r.event, e.OrderPrepared)}
+    for one in case.truth.misjudged:
+        if (one.time, one.terms) in prepared:
+            yield f"an order was prepared at {one.time} though a rule failed: {one.terms}"
+    symbols = {r.event.spec.bot_id: r.event.spec.symbol for r in case.events if isinstance(r.event, e.BotCreated)}
+    for recorded in case.events:
+        event = recorded.event
+        if not isinstance(event, e.BotStateChanged) or event.state is not BotState.FAILED:
+            continue
+        if symbols[event.bot_id] not in case.truth.failed:
+            yield f"bot {event.bot_id} failed at {recorded.sequence}, and its strategy did not"
+
+
 def i16_exact_numbers(case: Case) -> Violations:
     """What was sent is on the tick and the lot."""
     by_symbol = {one.symbol: one for one in INSTRUMENTS}
@@ -353,6 +369,7 @@ INVARIANTS: tuple[Callable[[Case], Violations], ...] = (
     i10_durable_before_visible,
     i11_command_once,
     i12_single_writer,
+    i15_plugin_containment,
     i16_exact_numbers,
     i19_audit_chain,
     i21_recovery_again,

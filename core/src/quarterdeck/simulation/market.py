@@ -51,6 +51,7 @@ class _Walk:
     def __init__(self, instrument: Instrument, dice: Random) -> None:
         self.instrument = instrument
         self.price = _START[instrument.symbol]
+        self.ask = self.price + float(instrument.tick_size)
         self.volatility = 0.0003 + 0.0012 * dice.random()
         """Standard deviation of a step, as a part of the price."""
         self.dice = dice
@@ -62,7 +63,8 @@ class _Walk:
 
     def note(self) -> None:
         """Have the price in the running candle, on the tick."""
-        self.price = float(nearest_to(from_observation(self.price), self.instrument.tick_size))
+        exact = nearest_to(from_observation(self.price), self.instrument.tick_size)
+        self.price, self.ask = float(exact), float(exact + self.instrument.tick_size)
         self.seen.append(self.price)
 
     def candle(self, open_time: int) -> Candle:
@@ -103,9 +105,7 @@ class Market:
     def quote(self, symbol: str, time: int) -> Quote:
         """Bid and ask now, one tick apart."""
         walk = self._walks[symbol]
-        tick = float(walk.instrument.tick_size)
-        ask = float(nearest_to(from_observation(walk.price + tick), walk.instrument.tick_size))
-        return Quote(symbol, time, walk.price, 1000.0, ask, 1000.0)
+        return Quote(symbol, time, walk.price, 1000.0, walk.ask, 1000.0)
 
 
 class SimulatedFeed:

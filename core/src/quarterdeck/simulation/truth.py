@@ -42,6 +42,14 @@ class Moved:
     what: Filled | FundingSettled | BalanceChanged
 
 
+@dataclass(frozen=True, slots=True)
+class Misjudged:
+    """A risk rule failed when it was asked about an order."""
+
+    time: int
+    terms: OrderTerms
+
+
 @dataclass(slots=True)
 class Attention:
     """When the daemon could know: it was up and ran, and the venue was there and heard."""
@@ -73,6 +81,9 @@ class Truth:
     sent: list[Sent] = field(default_factory=list)
     taken: list[Taken] = field(default_factory=list)
     moved: list[Moved] = field(default_factory=list)
+    misjudged: list[Misjudged] = field(default_factory=list)
+    failed: set[str] = field(default_factory=set, repr=False)
+    """Instruments whose strategies have failed."""
     attention: Attention = field(default_factory=Attention)
 
     @property

@@ -33,6 +33,7 @@ from quarterdeck.simulation.faults import Faults
 from quarterdeck.simulation.loop import SECOND, Process, VirtualLoop
 from quarterdeck.simulation.market import EPOCH, INSTRUMENTS, STEPS, Market, SimulatedFeed
 from quarterdeck.simulation.plan import Plan
+from quarterdeck.simulation.plugins import with_moods
 from quarterdeck.simulation.readers import Reader, Streams
 from quarterdeck.simulation.strangers import Stranger
 from quarterdeck.simulation.truth import Truth
@@ -84,7 +85,7 @@ class Node:
     async def main(self) -> None:
         """Run until it can't."""
         world = self._world
-        parts = _parts(self._exchange, self.feed)
+        parts = _parts(self._exchange, self.feed, world)
         self.core = core = await Core.open(world.config, parts, clock=world, journal=self._journal)
         core.tick_seconds = core.pulse.every = 120.0
         core.lease.ttl = world.plan.lease
@@ -406,11 +407,13 @@ def _plugins() -> Plugins:
     return load()
 
 
-def _parts(exchange: SimulatedExchange, feed: SimulatedFeed) -> Parts:
+def _parts(exchange: SimulatedExchange, feed: SimulatedFeed, world: World) -> Parts:
     plugins = _plugins()
     sizer = choose(plugins.sizers, CONFIG.sizing.plugin, "sizer")
     limits = choose(plugins.risk_rules, "limits", "risk rule")
     rules = build(limits, {"max_daily_loss": "0.9", "max_drawdown": "0.9", "price_band": "0.2"}, "risk")
+    if "plugin-fails" in world.plan.rates:
+        plugins, rules = with_moods(plugins, rules, world.faults, world.venue.truth)
     deciders = Deciders(build(sizer, {}, "sizing"), rules=list(rules), limits=HardLimits(), venue=exchange.capabilities)
     return Parts(plugins, exchange, feed, deciders, ())
 

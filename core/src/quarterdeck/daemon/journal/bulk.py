@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnClause, Connection, Dialect, Insert, LargeBinary, Text
+from sqlalchemy.exc import DBAPIError
 
 #: Rows of one statement on SQLite.
 _ROWS = 100
@@ -52,7 +54,7 @@ class Bulk:
         for start in range(0, len(rows), _ROWS):
             some = rows[start : start + _ROWS]
             statement = self._before + ", ".join([self._row] * len(some)) + self._after
-            connection.exec_driver_sql(statement, tuple(chain.from_iterable(self._bound(some))))
+            _run(connection, statement, tuple(chain.from_iterable(self._bound(some))))
 
     def columnwise(self, where: str = "") -> str:
         """PostgreSQL's statement for any number of rows, under a condition on none of them; it takes their columns."""
@@ -69,6 +71,16 @@ class Bulk:
         for at, bind in self._binders:
             columns[at] = map(bind, columns[at])
         return zip(*columns, strict=True)
+
+
+def _run(connection: Connection, statement: str, values: tuple[Any, ...]) -> None:
+    """Past SQLAlchemy, whose own work around each statement of a small commit is more than SQLite's."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection), "the dialect says so"
+    try:
+        driver.execute(statement, values)
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(statement, None, error, sqlite3.Error) from error
 
 
 def _placeholder(column: ColumnClause[Any]) -> str:
