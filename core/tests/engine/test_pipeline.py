@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -290,6 +291,7 @@ def test_every_rule_must_agree_and_those_that_did_are_named(desk: Desk) -> None:
     ("answer", "reason"),
     [
         (lambda draft, view: 1 / 0, "RULE_FAILED: ZeroDivisionError: division by zero"),
+        (lambda draft, view: sys.exit(3), "RULE_FAILED: SystemExit: 3"),
         (lambda draft, view: True, "RULE_FAILED: answered bool"),
         (lambda draft, view: 0, "RULE_FAILED: answered int"),
         (lambda draft, view: "no", "RULE_FAILED: answered str"),
