@@ -209,6 +209,15 @@ def test_a_process_that_stood_still_tries_before_it_gives_up(desk: Desk) -> None
     assert placed(tick(desk)) == [(OrderRole.STOP_LOSS, d("0.1"), d(49_000))]
 
 
+def test_a_process_that_stood_still_gives_the_answer_its_time(desk: Desk) -> None:
+    lose(desk, held(desk))
+    tick(desk, 2)
+    desk.send(stop_of(desk))
+    desk.now += 600 * SECOND
+    assert tick(desk, 3) == []
+    assert placed(tick(desk, 15)) == [(OrderRole.EXIT, d("0.1"), None)]
+
+
 def test_a_stand_in_goes_when_the_stop_works_after_all(desk: Desk) -> None:
     """Word of what the venue opened was lost, and found later: both would close too much of a shared position."""
     entry = desk.hold("0.1", stop_loss="49000")
