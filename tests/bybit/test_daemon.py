@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 
-from tests.bybit.conftest import Ship
+from tests.bybit.conftest import KEYS, Ship
 
 Wait = Callable[..., None]
 
@@ -21,4 +22,10 @@ def test_an_order_is_filled_protected_and_agreed_upon(ship: Ship, wait: Wait) ->
         assert [stop.state for stop in stops] == ["OPEN"]
         wait(lambda: ship.agrees(client))
         assert ship.position() == Decimal("0.1")
+    command = Path(f"/proc/{ship.daemon.process.pid}/cmdline").read_bytes()
     assert ship.daemon.stop() == 0
+    files = {path.name: path.read_bytes() for path in ship.daemon.log.parent.rglob("*") if path.is_file()}
+    secret = KEYS["SIMULATED_API_SECRET"].encode()
+    assert [name for name, body in files.items() if b"btcusdt" in body] != [], "this looks at what was written"
+    assert [name for name, body in files.items() if secret in body] == [], "I17: the secret was written down"
+    assert secret not in command
