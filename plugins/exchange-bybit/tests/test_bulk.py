@@ -97,12 +97,15 @@ async def test_a_book_is_emptied_by_one_request_that_names_no_stop(full: Any, wa
 
 
 async def test_what_is_to_stay_in_the_book_stays(full: Any, wait: Any) -> None:
-    """By name then: in a batch, and one by one beside it."""
-    assert await full.exchange.cancel_many(ends(*RESTING[1:]), set()) == []
-    await wait(lambda: len(full.of(Canceled)) == 3)
+    """By name then: in batches, and the last few one by one."""
+    assert await full.exchange.cancel_many(ends(*RESTING[1:], "a1-stop"), set()) == []
+    await wait(lambda: len(full.of(Canceled)) == 4)
     assert asked(full, SWEEP) == []
-    assert len(asked(full, BATCH, CANCEL)) == 1
-    assert working(full) == {"PartialStopLoss", "a1-0", "a1-stop"}
+    assert [len(each["request"]) for each in asked(full, BATCH)] == [4]
+    assert working(full) == {"PartialStopLoss", "a1-0"}
+    assert await full.exchange.cancel_many(ends("a1-0"), set()) == []
+    await wait(lambda: len(full.of(Canceled)) == 5)
+    assert [each["orderLinkId"] for each in asked(full, CANCEL)] == ["a1-0"]
 
 
 @pytest.mark.parametrize(

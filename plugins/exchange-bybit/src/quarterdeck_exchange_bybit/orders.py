@@ -165,14 +165,14 @@ class Orders:
         work: list[Coroutine[Any, Any, None]] = []
         for category in self._listing.categories:
             left = deque(each for each in orders if category_of(self._listing[each.symbol].kind) == category)
-            if category == LINEAR and len(left) > 1:
+            if category == LINEAR:
                 work.append(self._cancel_in_batches(left, doubts))
             work += [self._cancel_singly(left, doubts) for _ in range(min(SINGLES, len(left)))]
         await asyncio.gather(*work)
         return doubts
 
     async def _cancel_in_batches(self, left: deque[CancelOrder], doubts: list[CancelOrder]) -> None:
-        while left:
+        while len(left) > SINGLES:  # the last few are off sooner than another batch has room
             orders = [left.popleft() for _ in range(min(BATCH, len(left)))]
             batch, sent = batch_of(LINEAR, [self._named(order) for order in orders]), time.monotonic()
             written = await self._ways.write("cancel_batch_order", batch, reduces=True)
