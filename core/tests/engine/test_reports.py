@@ -296,6 +296,19 @@ def test_a_trade_of_what_the_venue_opened_for_us_is_known_by_the_venues_id(desk:
     assert desk.state.positions["btcusdt"].quantity == 0
 
 
+def test_each_trade_of_protection_that_nobody_told_of_is_an_order_of_its_own(desk: Desk) -> None:
+    entry = desk.hold("0.3", stop_loss="49000")
+    taker = r.Liquidity.TAKER
+    for number, quantity in enumerate(("0.1", "0.2")):
+        link, trade = f"{entry.link_id}-sl", f"t-{number}"
+        filled = r.Filled(link, trade, "btcusdt", Side.SELL, d(quantity), d(49_000), d(1), "USDT", taker, 0)
+        assert names(desk.take(replace(filled, exchange_order_id="77"))) == ["OrderAdopted", "OrderFilled"]
+        booked = desk.order(desk.last(e.OrderAdopted).order_id)
+        assert (booked.role, booked.parent_id, booked.state) == (OrderRole.STOP_LOSS, entry.order_id, OrderState.FILLED)
+    assert desk.anomalies == []
+    assert desk.state.positions["btcusdt"].quantity == 0
+
+
 # ---------------------------------------------------------------- fills
 
 

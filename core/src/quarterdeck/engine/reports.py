@@ -29,6 +29,9 @@ from quarterdeck.engine.orders import STEM_LENGTH, WITHOUT_LINK, request_cancel
 from quarterdeck.engine.state import BY_HAND, State
 from quarterdeck.engine.turn import Turn
 
+#: What orders are called that are one trade each.
+_OF_TRADES = f"{WITHOUT_LINK}trade-"
+
 
 def apply_report(turn: Turn, report: r.Report) -> None:
     """Turn one report into events."""
@@ -215,13 +218,19 @@ def order_link(link_id: str, exchange_order_id: str) -> str:
 
 def trade_link(report: r.Filled) -> str:
     """What we call the order of a trade that came before any word of its order."""
-    return f"{WITHOUT_LINK}trade-{report.symbol}-{report.trade_id}"
+    return f"{_OF_TRADES}{report.symbol}-{report.trade_id}"
 
 
 def _by_venue_id(state: State, report: r.Filled) -> Order | None:
-    """The order of a trade that does not come under our id of it: somebody else's, or what the venue opened for us."""
+    """The order of a trade that does not come under our id of it: somebody else's, or what the venue opened for us.
+
+    An order that was made of one trade of it has no room for another.
+    """
     venue_id = report.exchange_order_id
-    return (state.order_by_link(order_link("", venue_id)) or state.order_at_venue(venue_id)) if venue_id else None
+    if not venue_id:
+        return None
+    whole = (each for each in state.orders_at_venue(venue_id) if not each.link_id.startswith(_OF_TRADES))
+    return state.order_by_link(order_link("", venue_id)) or next(whole, None)
 
 
 def _adopt_trade(turn: Turn, report: r.Filled) -> Order:

@@ -139,10 +139,10 @@ class State:
         order_id = self.links.get(link_id)
         return None if order_id is None else self.order(order_id)
 
-    def order_at_venue(self, exchange_order_id: str) -> Order | None:
-        """An order by the venue's own id of it. Looks through all of them."""
+    def orders_at_venue(self, exchange_order_id: str) -> Iterator[Order]:
+        """Orders by the venue's own id: one, or several that are a trade of it each. Looks through all there are."""
         orders = chain(self.open_orders.values(), self.closed_orders.values())
-        return next((each for each in orders if each.exchange_order_id == exchange_order_id), None)
+        return (each for each in orders if each.exchange_order_id == exchange_order_id)
 
     @property
     def venue_ids(self) -> dict[str, str]:
