@@ -10,6 +10,7 @@ from core.tests.engine.desk import Desk, d
 from quarterdeck.daemon.stop_waits import StopWaits
 from quarterdeck.domain import report as r
 from quarterdeck.domain.market import SECOND, Side
+from quarterdeck.domain.order import OrderRole
 from quarterdeck.engine.checks import Verdict
 
 STOP: dict[str, Any] = {"stop_loss": "49000"}
@@ -75,6 +76,16 @@ def test_what_is_flat_waits_no_more(desk: Desk) -> None:
     taker = r.Liquidity.TAKER
     desk.take(r.Filled("theirs", "t-x", "btcusdt", Side.SELL, d("0.1"), d(50_000), d(0), "USDT", taker, desk.now))
     assert watched.hear().counts == [0, 0, 0, 0, 1, 0, 0]
+
+
+def test_a_target_that_traded_ends_the_wait_for_a_stop_nobody_heard_of(desk: Desk) -> None:
+    watched = Watched(desk)
+    entry = desk.hold("0.1", take_profit="51000", **STOP)
+    desk.hold("0.1")  # so that something is held without a stop yet
+    target = desk.protect(entry, OrderRole.TAKE_PROFIT)
+    assert watched.hear().finding(desk.now).data["waiting"] == "1"
+    desk.fill(target)
+    assert watched.hear().finding(desk.now).data["waiting"] == "0"
 
 
 def test_an_order_that_carries_no_stop_waits_for_none(desk: Desk) -> None:

@@ -47,6 +47,7 @@ class StopWaits:
                     has_moved = True
                     if fill.filled_quantity == fill.quantity:  # its first
                         self._first_traded(fill.order_id, recorded.time)
+                    self._protection_traded(fill.order_id, recorded.time)
                 case e.OrderAdopted() | e.PositionAdjusted():
                     has_moved = True
                 case _:
@@ -62,6 +63,12 @@ class StopWaits:
         if order_id in self._early:
             self._early.discard(order_id)
             self._end(order_id, time)
+
+    def _protection_traded(self, order_id: str, time: int) -> None:
+        """What protects an order closes its position, whether its stop was ever heard of or not."""
+        order = self._state.order(order_id)
+        if order is not None and order.parent_id in self._since:
+            self._end(order.parent_id, time)
 
     def _stop_works(self, parent: str, time: int) -> None:
         order = self._state.order(parent)
