@@ -14,7 +14,7 @@ from quarterdeck.daemon.resolver import APART, MARGIN, TOO_LONG, Resolver
 from quarterdeck.domain.capabilities import Capabilities
 from quarterdeck.domain.market import SECOND
 from quarterdeck.domain.order import Order, OrderState
-from quarterdeck.domain.report import Canceled, Filled, Opened, Unknown
+from quarterdeck.domain.report import Canceled, CancelRejected, Filled, Opened, Unknown
 from quarterdeck.engine.inputs import CancelOrder as Cancel
 from quarterdeck.plugin import VenueOrder
 
@@ -108,6 +108,20 @@ async def test_f09_accepted_and_the_answer_lost(bridge: Bridge, time: Time) -> N
     await done(resolver)
     assert (order.state, order.filled_quantity, order.exchange_order_id) == (OrderState.FILLED, Decimal("0.1"), "x9")
     assert (venue.placed, bridge.state.fill_count) == ([], 1)
+
+
+async def test_one_that_cannot_be_cancelled_may_have_ended(bridge: Bridge, time: Time) -> None:
+    venue = Scripted(time, {})
+    resolver = start(bridge, venue, time)
+    order = await placed(bridge, "gone")
+    bridge.loop.post(Opened(order.link_id, "x9", bridge.clock.now()))
+    venue.script = {0: shown(order, OrderState.FILLED, "0.1")}
+    venue.told = {0: [traded(order, bridge)]}
+    await bridge.loop.ask(Cancel("gone"))
+    bridge.loop.post(CancelRejected(order.link_id, "ORDER_CLOSED", bridge.clock.now()))
+    await bridge.loop.idle()
+    await done(resolver)
+    assert order.state is OrderState.FILLED
 
 
 async def test_f10_never_arrived(bridge: Bridge, time: Time) -> None:

@@ -32,7 +32,7 @@ from quarterdeck.domain.report import (
     Unknown,
 )
 from quarterdeck.domain.venue import VenueOrder
-from quarterdeck.engine.events import OrderUnknown, Recorded
+from quarterdeck.engine.events import OrderCancelRejected, OrderUnknown, Recorded
 from quarterdeck.engine.inputs import ClearObstacle, SetObstacle
 from quarterdeck.engine.obstacles import Obstacle
 from quarterdeck.engine.orders import WITHOUT_LINK
@@ -90,11 +90,12 @@ class Resolver:
                 self.ask(order.link_id)
 
     def hear(self, events: Sequence[Recorded]) -> None:
-        """Ask about every order whose answer is lost from now on."""
+        """Ask about every order whose answer is lost from now on, or that can't be cancelled: it may have ended."""
         for recorded in events:
-            if type(recorded.event) is OrderUnknown:
-                order = self._state.order(recorded.event.order_id)
-                if order is not None:
+            event = recorded.event
+            if type(event) is OrderUnknown or type(event) is OrderCancelRejected:
+                order = self._state.order(event.order_id)
+                if order is not None and order.is_open:
                     self.ask(order.link_id)
 
     def ask(self, link_id: str) -> None:

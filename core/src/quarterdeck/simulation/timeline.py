@@ -31,6 +31,9 @@ UNTOLD = frozenset({"lose-report", "cut-stream", "outage"})
 #: Seconds between two looks, and for one that has to be taken several times.
 LOOK, LOOKING = 300.0, 300.0
 
+#: Nanoseconds until the next look has told of what nobody else does.
+AT_NEXT_LOOK = round((LOOK + LOOKING) * SECOND)
+
 #: Faults by which many looks may fail, and how many seconds they add.
 BLURRED, BLUR = frozenset({"lose-query", "fail-query", "stale-query", "hide-order"}), 600.0
 
@@ -98,7 +101,9 @@ def mistaken(
             continue
         there = worked.get(link, ())
         for begin, until in _less(timeline.works.get(link, ()), there, end):
-            if (lasted := truth.attention.within(begin, until)) > most:
+            was_over = all(ended and ended < begin for _, ended in there)  # when it was heard of: the next look tells
+            limit = max(most, AT_NEXT_LOOK) if was_over else most
+            if (lasted := truth.attention.within(begin, until)) > limit:
                 yield f"order {link} worked here and not at the venue from {begin} on, for {lasted / SECOND:.1f} s"
         for begin, until in _less(there, timeline.open.get(link, ()), end):
             if (lasted := truth.attention.within(begin, until)) > most:
