@@ -8,7 +8,7 @@ of other people, and the truth.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from operator import itemgetter
@@ -23,7 +23,6 @@ from quarterdeck.domain.report import (
     Canceled,
     CancelRejected,
     ChildOpened,
-    Expired,
     Filled,
     FundingSettled,
     Rejected,
@@ -55,6 +54,7 @@ class Whole:
 
     terms: OrderTerms
     parts: list[str] = field(default_factory=list)
+    has_ended: bool = False
 
 
 class SimulatedVenue:
@@ -189,16 +189,23 @@ class SimulatedVenue:
         return VenueOrder(link, exchange_order_id(link), whole.terms, state, filled, update_time=self.now)
 
     def _as_one(self, report: Report) -> Report | None:
-        """What is told of one of several orders that were made of one: trades, and the end of the last of them."""
+        """What is told of one of several orders that were made of one: its trades, as the one's."""
         part = getattr(report, "link_id", "")
         link = part.partition(PART)[0]
         if link == part:
             return report
         if isinstance(report, Filled):
             return replace(report, link_id=link, exchange_order_id=exchange_order_id(part))
-        if isinstance(report, Canceled | Expired) and self._has_ended(link):
-            return Canceled(link, report.reason, report.time)
         return None
+
+    def _ended(self) -> Iterator[Report]:
+        """Word of those of which several were made, once, when the last of them has ended before all was traded."""
+        for link, whole in self._wholes.items():
+            if not whole.has_ended and self._has_ended(link):
+                whole.has_ended = True
+                found = self._look(link)
+                if found is not None and found.state is OrderState.CANCELED:
+                    yield Canceled(link, "REDUCE_ONLY", self.now)
 
     def _split(self, terms: OrderTerms) -> Sequence[OrderTerms]:
         """Two or three orders with the quantity of one."""
@@ -353,7 +360,7 @@ class SimulatedVenue:
         now = self.now
         moved = False
         if self._wholes:
-            reports = [one for report in reports if (one := self._as_one(report)) is not None]
+            reports = [*(one for report in reports if (one := self._as_one(report)) is not None), *self._ended()]
         for report in reports:
             link = getattr(report, "link_id", "")
             if isinstance(report, ChildOpened | Filled) or link:
