@@ -257,7 +257,13 @@ def sail(
     settings = SimulatorSettings(members=(Member("key-of-tests", "secret-of-tests", USER),))
     settings.venue = venue or settings.venue
     listed = [
-        replace(PERPETUAL, symbol=each, venue_symbol=each.upper(), max_quantity=largest.get(each, Decimal(1190)))
+        replace(
+            PERPETUAL,
+            symbol=each,
+            venue_symbol=each.removesuffix("-spot").upper(),
+            kind=InstrumentKind.SPOT if each.endswith("-spot") else InstrumentKind.LINEAR,
+            max_quantity=largest.get(each, Decimal(1190)),
+        )
         for each in symbols
     ]
     with RunningSimulator(Simulator(listed, settings)) as running:

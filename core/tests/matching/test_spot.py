@@ -8,6 +8,7 @@ import pytest
 
 from core.tests.matching.desk import BTC, BTC_SPOT, BUY, LIMIT, SELL, Desk, kinds, reason, trades
 from quarterdeck.domain.market import FundingRate
+from quarterdeck.domain.report import Filled
 
 SPOT = "btcusdt-spot"
 
@@ -24,6 +25,21 @@ def test_a_buy_moves_both_balances(spot: Desk) -> None:
     spot.candle(101, 101, 101, 101, symbol=SPOT)
     assert spot.balance("BTC") == 5
     assert spot.balance("USDT") == 1000 - 303 - Decimal("0.16665")  # 303 * 0.00055
+
+
+def test_a_fee_in_kind_is_kept_of_what_is_bought() -> None:
+    spot = Desk(BTC_SPOT, balances={"USDT": 1000, "BTC": 0}, fees_in_kind=True)
+    spot.candle(100, 100, 100, 100, symbol=SPOT)
+    spot.place("a", BUY, 2, symbol=SPOT)
+    (bought,) = [each for each in spot.candle(100, 100, 100, 100, symbol=SPOT) if isinstance(each, Filled)]
+    assert (bought.fee, bought.fee_currency) == (Decimal("0.0011"), "BTC")  # 2 * 0.00055
+    assert (spot.balance("BTC"), spot.balance("USDT")) == (Decimal("1.9989"), Decimal(800))
+    assert [each.quantity for each in spot.venue.positions()] == [Decimal("1.9989")]
+    spot.place("b", SELL, "1.99", symbol=SPOT)
+    (sold,) = [each for each in spot.candle(100, 100, 100, 100, symbol=SPOT) if isinstance(each, Filled)]
+    assert (sold.fee, sold.fee_currency) == (Decimal("0.10945"), "USDT")
+    assert (spot.balance("BTC"), spot.balance("USDT")) == (Decimal("0.0089"), 999 - Decimal("0.10945"))
+    assert list(spot.venue.positions()) == []  # it is less than a lot
 
 
 def test_a_sale_moves_them_back(spot: Desk) -> None:

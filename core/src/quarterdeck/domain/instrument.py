@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from quarterdeck.domain.amounts import ZERO
+from quarterdeck.domain.amounts import ZERO, floor_to
 
 
 class InstrumentKind(StrEnum):
@@ -48,3 +48,15 @@ class Instrument:
         for name in ("tick_size", "lot_size"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{self.symbol}: {name} must be above zero, was {getattr(self, name)}")
+
+    def takes_in_kind(self, currency: str) -> bool:
+        """Whether a fee in this currency comes out of what is traded itself."""
+        return self.kind is InstrumentKind.SPOT and currency == self.base
+
+    def closable(self, held: Decimal) -> Decimal:
+        """How much of a holding an order can close. Of a pair, whose fees leave crumbs, whole lots; maybe none."""
+        quantity = abs(held)
+        if self.kind is not InstrumentKind.SPOT:
+            return quantity
+        lots = floor_to(quantity, self.lot_size)
+        return lots if lots >= self.min_quantity else ZERO

@@ -15,7 +15,7 @@ from quarterdeck.domain.order import OrderRole, OrderType
 from quarterdeck.domain.signal import Action, Signal
 from quarterdeck.engine import events as e
 from quarterdeck.engine.inputs import CreateBot, FailBot, PauseBot, StartBot, StopBot, SubmitOrder
-from quarterdeck.engine.orders import close_share, next_order_id, record, request_cancel
+from quarterdeck.engine.orders import closable, close_share, next_order_id, record, request_cancel
 from quarterdeck.engine.pipeline import Deciders, evaluate
 from quarterdeck.engine.state import BotRecord, State
 from quarterdeck.engine.turn import Turn
@@ -193,7 +193,7 @@ def signal(turn: Turn, bot: BotRecord, wish: Signal, view: View, deciders: Decid
     def drop(reason: str) -> None:
         turn.emit(e.SignalDropped(spec.bot_id, spec.symbol, wish.action, reason), order_id, raised.sequence)
 
-    dropped = _drop_reason(bot, wish, share.quantity)
+    dropped = _drop_reason(bot, wish, closable(turn, share))
     if dropped:
         drop(dropped)
         return

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from quarterdeck.domain.amounts import ZERO
 from quarterdeck.domain.bot import BotSpec, BotState
 from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.ledger import Posting
@@ -213,7 +214,8 @@ class OrderFilled:
 
     `postings` is the money it moved, double entry. The four before say how order and account position stand after it,
     for readers who keep no state of their own. `bot_id` is whose order it was; empty for no bot's, and in journals of
-    version 0.1.
+    version 0.1. `fee_quantity` is the fee again where the venue took it in kind, as of what is bought of a pair; below
+    zero for a rebate.
     """
 
     order_id: str
@@ -234,6 +236,17 @@ class OrderFilled:
     position_average_price: Decimal | None
     postings: tuple[Posting, ...]
     bot_id: str = ""
+    fee_quantity: Decimal = ZERO
+
+    @property
+    def held_quantity(self) -> Decimal:
+        """By how much the trade changed what is held: a fee in kind is never held, a rebate in kind is."""
+        return self.quantity - self.fee_quantity if self.side is Side.BUY else self.quantity + self.fee_quantity
+
+    @property
+    def fee_value(self) -> Decimal:
+        """The fee in the currency of the price."""
+        return self.fee_quantity * self.price if self.fee_quantity else self.fee
 
 
 @dataclass(frozen=True, slots=True)

@@ -278,9 +278,9 @@ def _order_filled(state: State, event: e.OrderFilled, recorded: e.Recorded) -> N
         raise ValueError(f"fill {event.trade_id} of an order that is not in memory: {event.order_id}")
     _fill_order(state, order, event, recorded)
     state.realized_pnl += _fill_positions(state, order, event, recorded.time)
-    stops.after_fill(state, order, event.quantity if event.side is _BUY else -event.quantity)
+    stops.after_fill(state, order, event.held_quantity if event.side is _BUY else -event.held_quantity)
     state.ledger.post(event.postings)
-    state.fees += event.fee
+    state.fees += event.fee_value
     state.fill_count += 1
     state.moves += 1
     state.activity_time = max(state.activity_time, event.exchange_time)
@@ -299,7 +299,7 @@ def _fill_order(state: State, order: Order, event: e.OrderFilled, recorded: e.Re
         _reweigh(state, order, -1)
     order.filled_quantity += event.quantity
     order.cost += event.quantity * event.price
-    order.fees += event.fee
+    order.fees += event.fee_value
     if order.state is _UNKNOWN:
         state.exposures[order.terms.symbol].unknown -= 1
     order.state = wanted
@@ -313,9 +313,9 @@ def _fill_order(state: State, order: Order, event: e.OrderFilled, recorded: e.Re
 def _fill_positions(state: State, order: Order, event: e.OrderFilled, time: int) -> Decimal:
     """Returns the profit the account realised, as the venue counts it: against the entry price of all shares."""
     position, share = _holding_of(state, event.symbol, order.bot_id)
-    own, whole = changes_by_fill(share, position, event.side, event.quantity, event.price)
-    share.become(own, event.fee, time)
-    position.become(whole, event.fee, time)
+    own, whole = changes_by_fill(share, position, event.side, event.held_quantity, event.price)
+    share.become(own, event.fee_value, time)
+    position.become(whole, event.fee_value, time)
     return whole.realized_pnl
 
 

@@ -238,7 +238,7 @@ def close_position(turn: Turn, command: ClosePosition, view: View) -> None:
     held = {
         owner: share
         for owner, share in turn.state.shares.get(command.symbol, {}).items()
-        if share.quantity and command.bot_id in (None, owner)
+        if closable(turn, share) and command.bot_id in (None, owner)
     }
     if not held:
         raise RefusedByState("NO_POSITION", f"nothing of {command.symbol} is held", {"name": command.symbol})
@@ -251,8 +251,11 @@ def close_share(
 ) -> bool:
     """Send the order that closes an owner's share, or as much of it as is given, unless one is on its way.
 
-    Returns whether it was sent.
+    Returns whether it was sent: of less than a lot nothing can be.
     """
+    closed = closable(turn, share) if quantity is None else quantity
+    if not closed:
+        return False
     working = turn.state.orders_of(share.symbol, bot_id)
     if any(order.role is OrderRole.EXIT and order.terms.type is OrderType.MARKET for order in working):
         return False
@@ -260,12 +263,18 @@ def close_share(
         share.symbol,
         Side.SELL if share.quantity > 0 else Side.BUY,
         OrderType.MARKET,
-        abs(share.quantity) if quantity is None else quantity,
+        closed,
         reduce_only=True,
     )
     reference = view.mark(share.symbol) or settle(abs(share.cost / share.quantity))  # a mean price has no end
     draft = OrderDraft(terms, OrderRole.EXIT, bot_id, reference)
     return record(turn, order_id, draft, None, Approved(draft, ()), view)
+
+
+def closable(turn: Turn, share: Position) -> Decimal:
+    """How much of a share an order can close."""
+    instrument = turn.instruments.get(share.symbol)
+    return instrument.closable(share.quantity) if instrument else abs(share.quantity)
 
 
 def flatten_all(turn: Turn, view: View) -> None:

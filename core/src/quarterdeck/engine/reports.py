@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from quarterdeck.domain import report as r
+from quarterdeck.domain.amounts import ZERO, plain
+from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.ledger import fill_postings
 from quarterdeck.domain.market import MINUTE, Side
 from quarterdeck.domain.order import (
@@ -22,7 +24,7 @@ from quarterdeck.domain.order import (
     OrderType,
     state_after_fill,
 )
-from quarterdeck.domain.position import Position, changes_by_fill
+from quarterdeck.domain.position import Position, changes_by_fill, position_adjusted
 from quarterdeck.domain.venue import unnamed_link
 from quarterdeck.engine import events as e
 from quarterdeck.engine.orders import STEM_LENGTH, WITHOUT_LINK, request_cancel
@@ -155,7 +157,9 @@ def _filled(turn: Turn, report: r.Filled) -> None:
         turn.emit(e.OrderSent(order.order_id, order.attempts + 1), order.correlation_id, order.last_sequence)
     share = state.share(report.symbol, order.bot_id)
     held = state.positions.get(report.symbol) or Position(report.symbol)
-    own, after = changes_by_fill(share, held, report.side, report.quantity, report.price)
+    in_kind = report.fee if instrument.takes_in_kind(report.fee_currency) else ZERO
+    change = report.quantity - report.side.sign * in_kind
+    own, after = changes_by_fill(share, held, report.side, change, report.price)
     turn.emit(
         e.OrderFilled(
             order.order_id,
@@ -184,12 +188,39 @@ def _filled(turn: Turn, report: r.Filled) -> None:
                 after.realized_pnl,
             ),
             order.bot_id,
+            in_kind,
         ),
         order.correlation_id,
         order.last_sequence,
     )
+    if report.side is Side.SELL:
+        _write_off_crumbs(turn, instrument, order.bot_id)
     if order.role is not OrderRole.ENTRY:
         _retire_reducers(turn, report.symbol, order.bot_id)
+
+
+def _write_off_crumbs(turn: Turn, instrument: Instrument, owner: str) -> None:
+    """What a sale leaves of a pair is no position any more if it can't be sold: money it stays."""
+    share = turn.state.share(instrument.symbol, owner)
+    if not share.quantity or instrument.closable(share.quantity):
+        return
+    whole = turn.state.positions[instrument.symbol]
+    after = position_adjusted(whole.quantity, whole.cost, -share.quantity, ZERO)
+    average = after.cost / after.quantity if after.quantity else None
+    sequence = turn.state.sequence
+    turn.emit(
+        e.PositionAdjusted(
+            f"crumbs-{sequence}",
+            instrument.symbol,
+            owner,
+            -share.quantity,
+            ZERO,
+            after.quantity,
+            average,
+            f"{plain(share.quantity)} {instrument.base} is too little to be sold",
+        ),
+        cause=sequence,
+    )
 
 
 def _contradicted(turn: Turn, order: Order, report: r.Filled) -> Iterator[str]:

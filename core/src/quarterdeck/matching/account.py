@@ -41,14 +41,24 @@ class Account:
         """Change a balance."""
         self.balances[currency] = self.balance(currency) + amount
 
-    def apply_fill(self, book: Book, side: Side, quantity: Decimal, price: Decimal, fee: Decimal) -> None:
-        """What a trade does to position and balances: both currencies on spot, the realised profit on a contract."""
-        change = position_after(book.quantity, book.cost, side, quantity, price)
-        book.quantity, book.cost = change.quantity, change.cost
+    def apply_fill(
+        self, book: Book, side: Side, quantity: Decimal, price: Decimal, fee: Decimal, currency: str
+    ) -> None:
+        """What a trade does to position and balances: both currencies on spot, the realised profit on a contract.
+
+        A fee in the base of a pair comes out of what is traded. What a sale leaves of one is no position any more if it
+        can't be sold.
+        """
         instrument = book.instrument
+        in_kind = side.sign * fee if instrument.takes_in_kind(currency) else ZERO
+        change = position_after(book.quantity, book.cost, side, quantity - in_kind, price)
+        book.quantity, book.cost = change.quantity, change.cost
+        if side is Side.SELL and not instrument.closable(book.quantity):
+            book.quantity = book.cost = ZERO
         if book.is_spot:
             self.add(instrument.base, side.sign * quantity)
-            self.add(instrument.quote, -side.sign * quantity * price - fee)
+            self.add(instrument.quote, -side.sign * quantity * price)
+            self.add(currency, -fee)
         else:
             self.add(instrument.settle, change.realized_pnl - fee)
 

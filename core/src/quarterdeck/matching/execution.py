@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from quarterdeck.domain.amounts import ONE, ZERO, ceil_to, floor_to, settle
+from quarterdeck.domain.market import Side
 from quarterdeck.domain.order import OrderState
 from quarterdeck.domain.report import (
     Amended,
@@ -116,9 +117,10 @@ class Execution:
         """Trade some of an order at a price on the tick. The fee is rounded to eight places."""
         instrument = book.instrument
         rate = instrument.maker_fee_rate if liquidity is Liquidity.MAKER else instrument.taker_fee_rate
-        fee = settle(quantity * price * rate)
         terms = order.terms
-        self.account.apply_fill(book, terms.side, quantity, price, fee)
+        currency = self._fee_currency(book, terms.side)
+        fee = settle(quantity * rate if instrument.takes_in_kind(currency) else quantity * price * rate)
+        self.account.apply_fill(book, terms.side, quantity, price, fee, currency)
         order.filled += quantity
         if order.filled == order.quantity:
             self._end(book, order, OrderState.FILLED)
@@ -133,7 +135,7 @@ class Execution:
             quantity,
             price,
             fee,
-            instrument.quote if book.is_spot else instrument.settle,
+            currency,
             liquidity,
             self.now,
             cause,
@@ -142,6 +144,13 @@ class Execution:
         self.next_trade_number += 1
         self.fills.setdefault(order.link_id, []).append(fill)
         self.report_activity(fill)
+
+    def _fee_currency(self, book: Book, side: Side) -> str:
+        """Contracts: of their margin. Pairs: of the quote or, where the venue keeps fees in kind, of what is bought."""
+        if not book.is_spot:
+            return book.instrument.settle
+        in_kind = self.settings.fees_in_kind and side is Side.BUY
+        return book.instrument.base if in_kind else book.instrument.quote
 
     def _end(self, book: Book, order: BookOrder, state: OrderState) -> None:
         order.state = state

@@ -118,7 +118,7 @@ class VenueSettings:
 
     `participation` is the part of what an event shows (a candle's volume, a trade's size, the quoted size) that orders
     here may take in all; None means any quantity. `leverage` is per symbol; other symbols have `default_leverage`, or
-    the instrument's maximum where that is lower.
+    the instrument's maximum where that is lower. With `fees_in_kind` the fee of what is bought of a pair is kept of it.
     """
 
     slippage: Slippage = field(default_factory=NoSlippage)
@@ -128,6 +128,7 @@ class VenueSettings:
     leverage: Mapping[str, Decimal] = field(default_factory=dict)
     default_leverage: Decimal = Decimal(10)
     funding: FixedFunding | None = None
+    fees_in_kind: bool = False
 
     def leverage_of(self, instrument: Instrument) -> Decimal:
         """Leverage the venue grants on an instrument.

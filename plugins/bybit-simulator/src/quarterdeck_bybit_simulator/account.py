@@ -95,7 +95,8 @@ class SimAccount:
     ) -> None:
         self.member = member
         self.instruments = {one.symbol: one for one in instruments}
-        self.venue = Venue(self.instruments.values(), dict(member.balances), settings.venue)
+        venue = replace(settings.venue, fees_in_kind=True)
+        self.venue = Venue(self.instruments.values(), dict(member.balances), venue)
         self.orders: dict[str, SimOrder] = {}
         """By the venue's key, oldest first."""
         self.executions: list[dict[str, Any]] = []

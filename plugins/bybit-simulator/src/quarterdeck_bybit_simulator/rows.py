@@ -20,6 +20,7 @@ def execution_row(order: SimOrder, user_id: int, fill: Filled, sequence: int) ->
     instrument = order.instrument
     forced = fill.cause is FillCause.LIQUIDATION
     notional = fill.quantity * fill.price
+    charged = fill.quantity if instrument.takes_in_kind(fill.fee_currency) else notional
     return {
         "category": category_of(instrument),
         "symbol": instrument.venue_symbol,
@@ -42,7 +43,7 @@ def execution_row(order: SimOrder, user_id: int, fill: Filled, sequence: int) ->
         "execValue": text(notional),
         "execTime": str(fill.time // MILLISECOND),
         "isMaker": fill.liquidity is Liquidity.MAKER,
-        "feeRate": text((fill.fee / notional).quantize(Decimal("1E-6"))) if notional else "0",
+        "feeRate": text((fill.fee / charged).quantize(Decimal("1E-6"))) if charged else "0",
         "tradeIv": "",
         "markIv": "",
         "markPrice": text(fill.price),

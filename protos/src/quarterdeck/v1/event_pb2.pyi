@@ -578,6 +578,7 @@ class OrderFilled(_message.Message):
     POSITION_QUANTITY_FIELD_NUMBER: _builtins.int
     POSITION_AVERAGE_PRICE_FIELD_NUMBER: _builtins.int
     POSTINGS_FIELD_NUMBER: _builtins.int
+    FEE_QUANTITY_FIELD_NUMBER: _builtins.int
     order_state: _order_pb2.Order.State.ValueType
     """Where the order stands after it."""
     @_builtins.property
@@ -600,6 +601,12 @@ class OrderFilled(_message.Message):
     def postings(self) -> _containers.RepeatedCompositeFieldContainer[_ledger_pb2.Posting]:
         """The money it moved, double entry: the amounts add up to zero in each currency."""
 
+    @_builtins.property
+    def fee_quantity(self) -> _decimal_pb2.Decimal:
+        """The fee again where it was taken in kind, in base: so much of what was bought of a pair was never held. Below zero for
+        a rebate. Absent where it was taken in another currency.
+        """
+
     def __init__(
         self,
         *,
@@ -609,10 +616,11 @@ class OrderFilled(_message.Message):
         position_quantity: _decimal_pb2.Decimal | None = ...,
         position_average_price: _decimal_pb2.Decimal | None = ...,
         postings: _abc.Iterable[_ledger_pb2.Posting] | None = ...,
+        fee_quantity: _decimal_pb2.Decimal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["fill", b"fill", "filled_quantity", b"filled_quantity", "position_average_price", b"position_average_price", "position_quantity", b"position_quantity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fee_quantity", b"fee_quantity", "fill", b"fill", "filled_quantity", b"filled_quantity", "position_average_price", b"position_average_price", "position_quantity", b"position_quantity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fill", b"fill", "filled_quantity", b"filled_quantity", "order_state", b"order_state", "position_average_price", b"position_average_price", "position_quantity", b"position_quantity", "postings", b"postings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fee_quantity", b"fee_quantity", "fill", b"fill", "filled_quantity", b"filled_quantity", "order_state", b"order_state", "position_average_price", b"position_average_price", "position_quantity", b"position_quantity", "postings", b"postings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

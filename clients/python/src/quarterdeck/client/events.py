@@ -126,8 +126,9 @@ class Posting:
 class OrderFilled:
     """The exchange made a trade for the order.
 
-    `postings` are the money it moved, double entry: they add up to zero in each currency. The other fields tell how the
-    order and the position stand after it.
+    `postings` are the money it moved, double entry: they add up to zero in each currency. `fee_quantity` is the fee
+    again where it was taken in kind, of what was bought of a pair. The other fields tell how the order and the position
+    stand after it.
     """
 
     fill: Trade
@@ -136,6 +137,7 @@ class OrderFilled:
     position_quantity: Decimal
     position_average_price: Decimal | None
     postings: tuple[Posting, ...]
+    fee_quantity: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)

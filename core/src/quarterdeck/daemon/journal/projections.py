@@ -45,10 +45,10 @@ Row = tuple[Any, ...]
 """Values in the order of the table's columns."""
 Piece = list[tuple[Table, list[Row]]]
 
-# The columns of a table are the fields of what it shows.
+# The columns of a table are the fields of what it shows; of a fill all but what follows from its fee and its side.
 TERMS = tuple(field.name for field in fields(OrderTerms))
 RECORD = tuple(field.name for field in fields(Order) if field.name != "terms")
-FILL = tuple(field.name for field in fields(OrderFilled))
+FILL = tuple(field.name for field in fields(OrderFilled) if field.name != "fee_quantity")
 POSITION = tuple(field.name for field in fields(Position))
 SNAPSHOT = tuple(field.name for field in fields(PortfolioSnapshotTaken))
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
+from quarterdeck.domain.amounts import ZERO
 from quarterdeck.domain.ledger import Book, Posting
 from quarterdeck.domain.risk import Refused
 from quarterdeck.engine import events as e
@@ -143,6 +144,8 @@ def _write_filled(message: event_pb2.OrderFilled, event: e.OrderFilled, account:
     message.position_quantity.value = text(event.position_quantity)
     if event.position_average_price is not None and (spelt := rounded(event.position_average_price)):
         message.position_average_price.value = spelt
+    if event.fee_quantity:
+        message.fee_quantity.value = text(event.fee_quantity)
     postings = message.postings
     for book, currency, amount in event.postings:
         posting = postings.add()
@@ -172,6 +175,7 @@ def _read_filled(message: event_pb2.OrderFilled) -> e.OrderFilled:
         read_amount(message.position_average_price),
         tuple([Posting(BOOK_OF[each.book], each.currency, Decimal(each.amount.value)) for each in message.postings]),
         names.bot_id_of(fill.bot),
+        Decimal(message.fee_quantity.value) if message.HasField("fee_quantity") else ZERO,
     )
 
 
