@@ -138,8 +138,9 @@ def wait_until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_a_reader_that_reads_slowly_loses_nothing(station: Station) -> None:
+def test_a_reader_that_reads_slowly_loses_nothing(tmp_path: Path, server_loop: LoopThread) -> None:
     """It is served from the disk long after memory has forgotten, and is never cut as long as it takes something."""
+    station = Station(tmp_path, server_loop, Limits(patience=20.0))  # far above its pauses, however busy the machine
     transcript = Transcript()
     transcript.opened(0)
 
@@ -158,6 +159,7 @@ def test_a_reader_that_reads_slowly_loses_nothing(station: Station) -> None:
         producer.join()
         call.cancel()
     assert broken_laws(transcript, station.journal.read(0, 10_000)) == []
+    station.close()
 
 
 def test_one_that_falls_ever_further_behind_is_cut_off(
