@@ -60,7 +60,7 @@ ELSEWHERE = {
     "I09": "the streams' promises: every client checks its own stream",
     "I11": "a request is carried out once: shown by the simulation and the tests of retries",
     "I13": "request budgets: kept by the exchange plugin, and by its tests",
-    "I17": "no secret leaves: only the exchange plugin holds any; what a daemon writes is searched for them by the tests",
+    "I17": "no secret leaves: only the exchange plugin holds any; the tests search what a daemon writes",
     "I18": "denied by default: only this machine can connect, and nobody is told apart yet",
     "I24": "what the venue does by itself is booked: shown by the simulation",
 }
