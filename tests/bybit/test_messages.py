@@ -76,6 +76,7 @@ def test_a_message_that_is_not_understood(
     afloat: Ship, helm: SyncClient, wait: Wait, rules: list[dict[str, Any]], alerts: int
 ) -> None:
     """F30, F32: put aside with one alert each, and whatever it told of is asked for; nothing falls over."""
+    wait(lambda: helm.system.status().state == "READY")
     before = len(quarantined(afloat))
     for rule in rules:
         afloat.fault(**rule, count=1)
@@ -97,7 +98,7 @@ def test_a_storm_of_connections(afloat: Ship, helm: SyncClient, wait: Wait) -> N
     tried = sockets(afloat)[opened:]
     assert cpu(afloat) - used < STORM / 2
     for kind in set(tried):
-        assert 2 <= tried.count(kind) <= 9, tried  # without a growing wait it would be two dozen
+        assert 1 <= tried.count(kind) <= 9, tried  # without a growing wait it would be two dozen
     assert helm.system.status().state == "SAFE"
     afloat.quote(49_800.0)
     afloat.mend()

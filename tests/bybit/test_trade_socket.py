@@ -66,6 +66,7 @@ def test_disconnection_protection_acts(afloat: Ship, helm: SyncClient, wait: Wai
     account = afloat.simulator.accounts[USER]
     afloat.simulator.settings.dcp_keeps_stops = keeps
     wait(lambda: any(f"protection: on: {WAITS} s" in each for each in helm.system.status().exchange_remarks))
+    wait(lambda: "the trade socket is down" not in helm.system.status().exchange_remarks)
     order = buy(helm, stop_loss=Decimal(49_000))
     resting = buy(helm, "0.01", type="LIMIT", limit_price=Decimal(48_000))
     wait(lambda: state(helm, order) == "FILLED" and state(helm, resting) == "OPEN")

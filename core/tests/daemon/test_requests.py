@@ -16,7 +16,7 @@ from quarterdeck.daemon import deck
 from quarterdeck.daemon.deck import Phase
 from quarterdeck.daemon.journal.schema import event
 from quarterdeck.domain.errors import AlreadyExists
-from quarterdeck.domain.report import Rejected
+from quarterdeck.domain.report import Canceled
 from quarterdeck.engine import fold
 from quarterdeck.engine.events import OrderPrepared, Recorded
 from quarterdeck.engine.inputs import Request, SubmitOrder
@@ -56,17 +56,17 @@ def prepared(ship: Ship, order_id: str) -> int:
 
 
 async def others(ship: Ship, count: int) -> None:
-    """Other requests, for orders that the venue refuses."""
+    """Other requests, for orders that the venue ends."""
     for _ in range(count):
         name = f"other-{ship.state.sequence}"
         await ask(ship, name, Request(name, "d"))
         await ship.loop.idle()
-        await refuse(ship, name)
+        await end(ship, name)
 
 
-async def refuse(ship: Ship, order_id: str) -> None:
-    """The venue refuses an order."""
-    ship.loop.post(Rejected(ship.state.open_orders[order_id].link_id, "no", ship.clock.now()))
+async def end(ship: Ship, order_id: str) -> None:
+    """The venue ends an order. It does not refuse it: an instrument whose orders are refused is paused."""
+    ship.loop.post(Canceled(ship.state.open_orders[order_id].link_id, "no", ship.clock.now()))
     await ship.loop.idle()
 
 
@@ -114,7 +114,7 @@ async def test_asked_again_when_it_is_forgotten(ship: Ship, monkeypatch: pytest.
     monkeypatch.setattr(fold, "CLOSED_ORDERS_KEPT", 5)
     await ask(ship, "mine", FIRST)
     await ship.loop.idle()
-    await refuse(ship, "mine")
+    await end(ship, "mine")
     while ship.state.order("mine") is not None or "first" in ship.state.requests:
         await others(ship, 5)
         await _written(ship)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from quarterdeck.daemon.config import Config
 from quarterdeck.daemon.journal.opening import file_of
@@ -46,7 +47,10 @@ def _journal(config: Config) -> object:
     file = file_of(config.journal.url)
     if file is not None:
         return file.resolve()
-    url = make_url(config.journal.url)
+    try:
+        url = make_url(config.journal.url)
+    except ArgumentError:  # whoever opens it says what is wrong
+        return config.journal.url
     return url.host, url.port, url.database, str(url.query)
 
 

@@ -157,9 +157,13 @@ class OrderServicer(Servicer, OrderServiceServicer):
     @override
     async def CancelAllOrders(self, request: CancelAllOrdersRequest, context: Context) -> CancelAllOrdersResponse:
         symbol, bot_id = _filter(request.instrument, request.bot)
+        state = self._deck.state
+        working = {order.order_id: order for order in state.orders_of(symbol, bot_id)}
         recorded = await self._deck.submit(CancelAllOrders(symbol, bot_id), identity(request))
+        # What the venue ends at once is no working order any more when this is settled.
+        working |= {order.order_id: order for order in state.orders_of(symbol, bot_id)}
         sequence = place_of(recorded, await self._settled())
-        ending = [order for order in self._deck.state.orders_of(symbol, bot_id) if order.cancel_requested]
+        ending = [order for order in working.values() if order.cancel_requested]
         return CancelAllOrdersResponse(orders=self._messages(ending), sequence=sequence)
 
     @override
@@ -168,12 +172,12 @@ class OrderServicer(Servicer, OrderServiceServicer):
         _, bot_id = _filter("", request.bot)
         recorded = await self._deck.submit(ClosePosition(symbol, bot_id), identity(request))
         self._check_approved(recorded)
-        sequence = place_of(recorded, await self._settled())
-        closing = [
+        closing = [  # now: they may have been filled by the time this is settled
             order
             for order in self._deck.state.orders_of(symbol, bot_id)
             if order.role is OrderRole.EXIT and order.terms.type is OrderType.MARKET
         ]
+        sequence = place_of(recorded, await self._settled())
         return ClosePositionResponse(orders=self._messages(closing), sequence=sequence)
 
     # ------------------------------------------------------------ what they share
