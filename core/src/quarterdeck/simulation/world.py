@@ -318,7 +318,8 @@ class World:
     def _exited(self, node: Node, task: asyncio.Task[None]) -> None:
         if node is self.node and node.process.is_alive:
             error = task.exception()
-            if not self.faults.are_on:
+            is_asked = node.stopping is not None and error is None  # maybe while faults were on
+            if not (self.faults.are_on or is_asked):
                 self.failures.append(f"{node.process.name} ended: {error!r}")
             self.kill(node)
 
