@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from quarterdeck.client import QuarterdeckError, SyncClient
+from quarterdeck.client import QuarterdeckError, RiskRefused, SyncClient
 from tests.bybit.conftest import USER, Ship
 
 Wait = Callable[..., None]
@@ -17,9 +17,16 @@ CREATE = "/v5/order/create"
 
 
 def buy(client: SyncClient, quantity: str = "0.1", **more: Any) -> str:
-    """Buy at the market; returns the order's id."""
+    """Buy at the market; returns the order's id. What went wrong before may have the stream made anew just now."""
     terms: dict[str, Any] = {"instrument": "btcusdt", "side": "BUY", "type": "MARKET"} | more
-    return client.orders.create(quantity=Decimal(quantity), **terms).order.id
+    end = time.monotonic() + 60
+    while True:
+        try:
+            return client.orders.create(quantity=Decimal(quantity), **terms).order.id
+        except RiskRefused as refused:
+            if "UNHEARD" not in str(refused) or time.monotonic() > end:
+                raise
+            time.sleep(0.2)
 
 
 def state(client: SyncClient, order: str) -> str:

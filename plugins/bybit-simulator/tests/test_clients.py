@@ -29,7 +29,10 @@ def pybit_session(server: SimulatorServer) -> None:
     http = HTTP(testnet=True, api_key="key", api_secret="secret")
     http.endpoint = server.rest_url
     told: list[dict[str, Any]] = []
-    private = Redirected(testnet=True, channel_type="private", api_key="key", api_secret="secret")
+    # Its log-in is good for a second unless it is told otherwise, and it waits for ever where that was too short.
+    private = Redirected(
+        testnet=True, channel_type="private", api_key="key", api_secret="secret", private_auth_expire=60
+    )
     for subscribe in (private.order_stream, private.execution_stream, private.position_stream, private.wallet_stream):
         subscribe(callback=told.append)
     public = Redirected(testnet=True, channel_type="linear")
