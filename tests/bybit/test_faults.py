@@ -17,12 +17,17 @@ CREATE = "/v5/order/create"
 
 
 def buy(client: SyncClient, quantity: str = "0.1", **more: Any) -> str:
-    """Buy at the market; returns the order's id. What went wrong before may have the stream made anew just now."""
+    """Buy at the market; returns the order's id."""
     terms: dict[str, Any] = {"instrument": "btcusdt", "side": "BUY", "type": "MARKET"} | more
+    return client.orders.create(quantity=Decimal(quantity), **terms).order.id
+
+
+def buy_when_heard(client: SyncClient, quantity: str = "0.1", **more: Any) -> str:
+    """The same, after things that may have the stream made anew at any moment."""
     end = time.monotonic() + 60
     while True:
         try:
-            return client.orders.create(quantity=Decimal(quantity), **terms).order.id
+            return buy(client, quantity, **more)
         except RiskRefused as refused:
             if "UNHEARD" not in str(refused) or time.monotonic() > end:
                 raise

@@ -15,7 +15,7 @@ import pytest
 from quarterdeck.client import SyncClient
 from quarterdeck.domain.market import FundingRate
 from tests.bybit.conftest import PERPETUAL, USER, Ship, assert_agrees
-from tests.bybit.test_faults import buy, state
+from tests.bybit.test_faults import buy_when_heard, state
 
 Wait = Callable[..., None]
 
@@ -80,7 +80,7 @@ def test_a_message_that_is_not_understood(
     before = len(quarantined(afloat))
     for rule in rules:
         afloat.fault(**rule, count=1)
-    order = buy(helm, "0.02")
+    order = buy_when_heard(helm, "0.02")
     wait(lambda: state(helm, order) == "FILLED")
     assert_agrees(afloat, helm, 60)
     assert len(quarantined(afloat)) - before == alerts
@@ -89,7 +89,7 @@ def test_a_message_that_is_not_understood(
 
 def test_a_storm_of_connections(afloat: Ship, helm: SyncClient, wait: Wait) -> None:
     """F31: each is accepted and closed at once; ever fewer are tried, and then it goes on."""
-    order = buy(helm, "0.02", type="LIMIT", limit_price=Decimal(49_900))
+    order = buy_when_heard(helm, "0.02", type="LIMIT", limit_price=Decimal(49_900))
     wait(lambda: state(helm, order) == "OPEN")
     afloat.fault(match={"path": "connect"}, do="close")
     used, opened = cpu(afloat), len(sockets(afloat))
@@ -120,7 +120,7 @@ def cpu(ship: Ship) -> float:
 
 def test_what_bybit_does_with_a_position_itself(afloat: Ship, helm: SyncClient, wait: Wait) -> None:
     """F40: deleveraging, settlement, delivery, corporate actions and funding are booked as what they are."""
-    order = buy(helm, "0.1")
+    order = buy_when_heard(helm, "0.1")
     wait(lambda: state(helm, order) == "FILLED")
     account = afloat.simulator.accounts[USER]
     kinds = (("AdlTrade", "CreateByAdl_PassThrough"), ("Settle", ""), ("Delivery", ""), ("CorporateAction", ""))

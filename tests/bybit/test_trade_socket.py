@@ -10,7 +10,7 @@ import pytest
 from quarterdeck.client import SyncClient
 from quarterdeck_bybit_simulator.sockets import Kind
 from tests.bybit.conftest import USER, Ship, assert_agrees, sail
-from tests.bybit.test_faults import buy, state
+from tests.bybit.test_faults import buy, buy_when_heard, state
 
 Wait = Callable[..., None]
 
@@ -36,7 +36,7 @@ def test_the_socket_ends_before_the_answer(afloat: Ship, helm: SyncClient, wait:
     afloat.fault(match={"path": "order.create"}, do="accept_then_drop", count=1)
     afloat.fault(match={"topic": "*"}, do="mute")  # else the stream would tell before anybody has to ask
     head = helm.system.status().head_sequence
-    order = buy(helm, stop_loss=Decimal(49_000))
+    order = buy_when_heard(helm, stop_loss=Decimal(49_000))
     wait(lambda: "OrderUnknown" in [event.type for event in helm.events.list(after=head)])
     afloat.mend()
     wait(lambda: state(helm, order) == "FILLED")
@@ -46,7 +46,7 @@ def test_the_socket_ends_before_the_answer(afloat: Ship, helm: SyncClient, wait:
 
 
 def test_a_socket_that_is_not_let_in_holds_entries_back(afloat: Ship, helm: SyncClient, wait: Wait) -> None:
-    resting = buy(helm, "0.01", type="LIMIT", limit_price=Decimal(48_000))
+    resting = buy_when_heard(helm, "0.01", type="LIMIT", limit_price=Decimal(48_000))
     wait(lambda: state(helm, resting) == "OPEN")
     afloat.fault(match={"path": "auth"}, do="code", code=10003)
     afloat.running.call(lambda: afloat.running.server.drop_all(Kind.TRADE))
@@ -67,8 +67,8 @@ def test_disconnection_protection_acts(afloat: Ship, helm: SyncClient, wait: Wai
     afloat.simulator.settings.dcp_keeps_stops = keeps
     wait(lambda: any(f"protection: on: {WAITS} s" in each for each in helm.system.status().exchange_remarks))
     wait(lambda: "the trade socket is down" not in helm.system.status().exchange_remarks)
-    order = buy(helm, stop_loss=Decimal(49_000))
-    resting = buy(helm, "0.01", type="LIMIT", limit_price=Decimal(48_000))
+    order = buy_when_heard(helm, stop_loss=Decimal(49_000))
+    resting = buy_when_heard(helm, "0.01", type="LIMIT", limit_price=Decimal(48_000))
     wait(lambda: state(helm, order) == "FILLED" and state(helm, resting) == "OPEN")
     wait(lambda: len(afloat.running.call(account.open_orders)) == 2)
     afloat.fault(match={"path": "auth"}, do="code", code=10003)
