@@ -70,8 +70,8 @@ mutants: $(READY) ## Plant faults in the core, each of which the simulation has 
 ##@ Check
 
 .PHONY: test
-test: $(READY) ## All tests, three at once: many of them wait
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile
+test: $(READY) ## All tests, three at once: many of them wait. What fails beside others is tried once more, alone
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile || { [ $$? -eq 1 ] && $(BIN)/python -m pytest -q --last-failed; }
 
 .PHONY: faults
 faults: $(READY) ## Kill real daemons at every failpoint and take their disks away: minutes, not part of `test`
