@@ -28,6 +28,9 @@ DELAYS = {"late-report": 8.0, "slow-commit": 15.0}
 #: Faults that keep a report from coming at all: then the next look at the venue tells.
 UNTOLD = frozenset({"lose-report", "cut-stream", "outage"})
 
+#: Faults by which nobody may be there to hear it: then the look at the start tells, at once or when it is repeated.
+UNHEARD = frozenset({"crash", "crash-at-failpoint", "power-loss", "restart", "fail-commit", "fail-after-commit"})
+
 #: Seconds between two looks, and for one that has to be taken several times.
 LOOK, LOOKING = 300.0, 300.0
 
@@ -50,7 +53,9 @@ def allowed(plan: Plan) -> int:
     faults = set(plan.rates) | {str(step.arguments.get("fault", step.do)) for step in plan.steps}
     seconds = TOLD + sum(delay for fault, delay in DELAYS.items() if fault in faults)
     if faults & UNTOLD:
-        seconds += LOOK + LOOKING + (BLUR if faults & BLURRED else 0.0)
+        seconds += LOOK + LOOKING
+    if faults & (UNTOLD | UNHEARD) and faults & BLURRED:
+        seconds += BLUR
     return round(seconds * SECOND)
 
 
