@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -65,6 +66,24 @@ def test_closing_sells_whole_lots_and_writes_off_the_crumbs(desk: Desk) -> None:
     assert desk.state.ledger.wallet("BTC") == Decimal("0.0009")
     assert desk.state.trading_state is TradingState.ACTIVE
     assert desk.replayed() == desk.state
+
+
+@pytest.mark.parametrize(
+    ("held", "is_crumbs"),
+    [("0", False), ("0.0009", True), ("0.0035", True), ("0.003", False), ("0.0049", True), ("0.005", False)],
+)
+def test_crumbs_are_no_whole_lots_and_can_not_be_sold(held: str, is_crumbs: bool) -> None:
+    pair = replace(SPOT, min_quantity=Decimal("0.005"))
+    assert pair.is_crumbs(Decimal(held)) is is_crumbs
+
+
+def test_whole_lots_are_kept_though_they_are_too_few_to_be_sold(desk: Desk) -> None:
+    desk.machine.instruments = {PAIR: replace(SPOT, min_quantity=Decimal("0.005"))}
+    desk.fill(desk.work(desk.submit("0.1", symbol=PAIR)), fee="5", fee_currency="USDT")
+    selling = desk.work(desk.submit("0.097", Side.SELL, symbol=PAIR, reduce_only=True))
+    desk.fill(selling, fee="4.85", fee_currency="USDT")
+    assert desk.state.positions[PAIR].quantity == Decimal("0.003")
+    assert desk.events(e.PositionAdjusted) == []
 
 
 def test_a_stop_is_wanted_for_what_is_held(desk: Desk) -> None:

@@ -60,3 +60,7 @@ class Instrument:
             return quantity
         lots = floor_to(quantity, self.lot_size)
         return lots if lots >= self.min_quantity else ZERO
+
+    def is_crumbs(self, held: Decimal) -> bool:
+        """Whether a holding is what a fee in kind has left: no whole lots, and too little to be sold."""
+        return bool(held % self.lot_size) and not self.closable(held)

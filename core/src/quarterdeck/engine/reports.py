@@ -202,7 +202,7 @@ def _filled(turn: Turn, report: r.Filled) -> None:
 def _write_off_crumbs(turn: Turn, instrument: Instrument, owner: str) -> None:
     """What a sale leaves of a pair is no position any more if it can't be sold: money it stays."""
     share = turn.state.share(instrument.symbol, owner)
-    if not share.quantity or instrument.closable(share.quantity):
+    if not instrument.is_crumbs(share.quantity):
         return
     whole = turn.state.positions[instrument.symbol]
     after = position_adjusted(whole.quantity, whole.cost, -share.quantity, ZERO)

@@ -53,7 +53,7 @@ class Account:
         in_kind = side.sign * fee if instrument.takes_in_kind(currency) else ZERO
         change = position_after(book.quantity, book.cost, side, quantity - in_kind, price)
         book.quantity, book.cost = change.quantity, change.cost
-        if side is Side.SELL and not instrument.closable(book.quantity):
+        if side is Side.SELL and instrument.is_crumbs(book.quantity):
             book.quantity = book.cost = ZERO
         if book.is_spot:
             self.add(instrument.base, side.sign * quantity)
