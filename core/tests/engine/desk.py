@@ -50,6 +50,9 @@ IDS = LinkIds(b"a test's journal", 1)
 MORNING = 1_700_010_600_000_000_000 - 1_700_010_600_000_000_000 % (60 * MINUTE) + 10 * MINUTE
 MILLISECOND = 1_000_000
 
+#: An order that rests below the market.
+LIMIT: dict[str, Any] = {"type": OrderType.LIMIT, "limit_price": "49000"}
+
 
 def d(text: str | int) -> Decimal:
     """A decimal, short to write."""
@@ -211,6 +214,17 @@ class Desk:
         """Have a bot signal on the next candle."""
         script.wishes = list(wishes)
         return self.candle(price, symbol)
+
+
+def lost() -> str:
+    """The link id of an order of ours that the journal does not know: it was restored from an old copy."""
+    terms = OrderTerms("btcusdt", Side.BUY, OrderType.MARKET, d(1))
+    return IDS.mint(1_000, OrderRole.ENTRY, terms)
+
+
+def names(events: list[e.Event]) -> list[str]:
+    """What was recorded, by name."""
+    return [type(event).__name__ for event in events]
 
 
 def order(quantity: str | None = "0.1", side: Side = Side.BUY, **terms: Any) -> i.SubmitOrder:

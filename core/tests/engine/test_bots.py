@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from core.tests.engine.deciders import Script
-from core.tests.engine.desk import IDS, Desk, d, order
+from core.tests.engine.desk import IDS, Desk, d, names, order
 from quarterdeck.domain import report as r
 from quarterdeck.domain.bot import BotSpec, BotState
 from quarterdeck.domain.errors import AlreadyExists, InvalidRequest, NotFound, RefusedByState
@@ -23,10 +23,6 @@ from quarterdeck.engine.machine import Machine
 LONG = Signal(Action.ENTER_LONG, stop=49_000.0, reason="up")
 SHORT = Signal(Action.ENTER_SHORT, stop=51_000.0)
 EXIT = Signal(Action.EXIT, reason="done")
-
-
-def names(events: list[e.Event]) -> list[str]:
-    return [type(event).__name__ for event in events]
 
 
 @dataclass

@@ -8,26 +8,18 @@ from typing import Any
 import pytest
 
 from core.tests.engine.deciders import RatioSizer, Rule
-from core.tests.engine.desk import IDS, MILLISECOND, Desk, d, order
+from core.tests.engine.desk import IDS, LIMIT, Desk, d, names, order
 from quarterdeck.domain import report as r
 from quarterdeck.domain.capabilities import Capabilities
 from quarterdeck.domain.errors import AlreadyExists, CallerError, InvalidRequest, NotFound, RefusedByState
 from quarterdeck.domain.market import Side
-from quarterdeck.domain.order import Order, OrderRole, OrderState, OrderTerms, OrderType, TimeInForce
+from quarterdeck.domain.order import Order, OrderRole, OrderState, OrderType, TimeInForce
 from quarterdeck.domain.risk import Refused
 from quarterdeck.domain.signal import Action, Signal
 from quarterdeck.engine import events as e
 from quarterdeck.engine import inputs as i
 from quarterdeck.engine.effects import AmendAtVenue, CancelAtVenue, QueueOrder, SendOrder
 from quarterdeck.engine.pipeline import Deciders, HardLimits
-
-LIMIT: dict[str, Any] = {"type": OrderType.LIMIT, "limit_price": "49000"}
-
-
-def kinds(events: list[e.Event]) -> list[str]:
-    """What was recorded, by name."""
-    return [type(event).__name__ for event in events]
-
 
 # ---------------------------------------------------------------- submit
 
@@ -96,7 +88,7 @@ def test_an_unknown_bot_or_one_of_another_instrument(desk: Desk) -> None:
 def test_where_nothing_waits_an_approved_order_is_sent_in_the_same_turn() -> None:
     desk = Desk(Deciders(RatioSizer(), rules=[Rule()], venue=Capabilities(immediate=True)))
     events = desk.take(order("0.1"))
-    assert kinds(events) == ["OrderPrepared", "OrderSent"]
+    assert names(events) == ["OrderPrepared", "OrderSent"]
     placed = desk.order("order-1")
     assert desk.took_effects() == [SendOrder(placed.link_id, placed.terms)]
     assert desk.take(i.Sending(placed.link_id)) == []
@@ -155,9 +147,9 @@ def test_a_signal_the_venue_can_not_follow_is_dropped() -> None:
 def test_what_is_cancelled_before_it_is_sent_never_leaves(desk: Desk) -> None:
     placed = desk.submit("0.1")
     desk.took_effects()
-    assert kinds(desk.take(i.CancelOrder(placed.order_id))) == ["OrderCancelRequested"]
+    assert names(desk.take(i.CancelOrder(placed.order_id))) == ["OrderCancelRequested"]
     assert desk.took_effects() == []
-    assert kinds(desk.take(i.Sending(placed.link_id))) == ["OrderNotSent"]
+    assert names(desk.take(i.Sending(placed.link_id))) == ["OrderNotSent"]
     assert desk.took_effects() == []
     assert placed.state is OrderState.NOT_SENT
     assert desk.machine.view.pending_quantity("btcusdt") == 0
@@ -172,7 +164,7 @@ def test_a_cancel_is_asked_for_once_until_it_is_answered(desk: Desk, state: Orde
     assert desk.take(i.CancelOrder(placed.order_id)) == []
     assert desk.took_effects() == []
     desk.take(r.CancelRejected(placed.link_id, "try later", desk.now))
-    assert kinds(desk.take(i.CancelOrder(placed.order_id))) == ["OrderCancelRequested"]
+    assert names(desk.take(i.CancelOrder(placed.order_id))) == ["OrderCancelRequested"]
     assert desk.took_effects() == [CancelAtVenue(placed.link_id, "btcusdt")]
 
 
@@ -225,7 +217,7 @@ def test_a_change_is_asked_for_and_made_when_the_venue_says_so(desk: Desk) -> No
     placed = in_state(desk, OrderState.PARTIALLY_FILLED)
     desk.took_effects()
     wish = i.AmendOrder(placed.order_id, quantity=d("0.08"), limit_price=d(48_000))
-    assert kinds(desk.take(wish)) == ["OrderAmendRequested"]
+    assert names(desk.take(wish)) == ["OrderAmendRequested"]
     assert placed.terms.quantity == d("0.1")
     assert desk.took_effects() == [AmendAtVenue(placed.link_id, "btcusdt", d("0.08"), d(48_000), None)]
     desk.take(r.Amended(placed.link_id, desk.now, quantity=d("0.08"), limit_price=d(48_000)))
@@ -288,7 +280,7 @@ def test_a_change_is_judged_by_what_it_adds(change: dict[str, str], judged: str)
     desk = Desk(Deciders(RatioSizer(), rules=[rule]))
     placed = desk.work(desk.submit("0.1", stop_loss="47000", **LIMIT))
     desk.take(i.AmendOrder(placed.order_id, **{name: d(value) for name, value in change.items()}))
-    assert kinds([desk.journal[-1].event]) == ["OrderAmendRequested"]
+    assert names([desk.journal[-1].event]) == ["OrderAmendRequested"]
     assert rule.seen[-1].terms.quantity == d(judged)
 
 
@@ -327,7 +319,7 @@ def test_halted_trading_takes_no_larger_entries(desk: Desk) -> None:
 
 def test_protection_can_be_moved_but_not_grown_beyond_what_is_held(desk: Desk) -> None:
     stop = desk.protect(desk.hold("0.1", stop_loss="49000"))
-    assert kinds(desk.take(i.AmendOrder(stop.order_id, trigger_price=d(49_500)))) == ["OrderAmendRequested"]
+    assert names(desk.take(i.AmendOrder(stop.order_id, trigger_price=d(49_500)))) == ["OrderAmendRequested"]
     desk.take(i.AmendOrder(stop.order_id, quantity=d("0.11")))
     assert desk.last(e.OrderRefused).refusal == Refused("core", "MORE_THAN_HELD", d("0.1"), d("0.11"))
 
@@ -391,121 +383,6 @@ def test_closing_without_a_price_refers_to_a_mean_that_can_be_written_down(desk:
     desk.take(i.ClosePosition("btcusdt"))
     closing = next(order for order in desk.state.orders_of() if order.role is OrderRole.EXIT)
     assert str(closing.reference_price) == "50000.66666667"
-
-
-# ---------------------------------------------------------------- the kill switch
-
-
-def test_the_kill_switch_halts_first_then_cancels_then_closes(desk: Desk) -> None:
-    desk.protect(desk.hold("0.1", stop_loss="49000"))
-    desk.work(desk.submit("0.1", **LIMIT))
-    desk.work(desk.submit("0.05", Side.SELL, reduce_only=True, type=OrderType.LIMIT, limit_price="53000"))
-    desk.took_effects()
-    events = desk.take(i.EngageKillSwitch("enough", flatten=True))
-    assert kinds(events) == ["TradingStateChanged", "OrderCancelRequested", "OrderPrepared"]
-    assert [type(effect).__name__ for effect in desk.took_effects()] == ["CancelAtVenue", "QueueOrder"]
-    working = {(each.role, each.cancel_requested) for each in desk.state.orders_of()}
-    assert (OrderRole.STOP_LOSS, False) in working
-    assert desk.take(i.EngageKillSwitch("again", flatten=True)) == []
-
-
-@pytest.mark.parametrize(
-    ("symbol", "side", "reduce_only", "ends"),
-    [("btcusdt", Side.SELL, False, True), ("btcusdt", Side.SELL, True, False),
-     ("btcusdt-spot", Side.BUY, False, True), ("btcusdt-spot", Side.SELL, False, False)],
-)  # fmt: skip
-def test_the_kill_switch_takes_what_others_placed_if_it_may_open_a_position(
-    desk: Desk, symbol: str, side: Side, reduce_only: bool, ends: bool
-) -> None:
-    terms = OrderTerms(symbol, side, OrderType.STOP, d("0.1"), trigger_price=d(51_000), reduce_only=reduce_only)
-    desk.take(r.ChildOpened("by-hand", "", "x-1", OrderRole.EXTERNAL, terms, desk.now))
-    desk.take(i.EngageKillSwitch("enough"))
-    found = desk.state.order_by_link("by-hand")
-    assert found is not None
-    assert found.cancel_requested is ends
-
-
-def test_an_entry_that_its_cancel_overtook_ends_as_soon_as_it_works(desk: Desk) -> None:
-    entry = desk.send(desk.submit("0.1", **LIMIT))
-    desk.take(i.EngageKillSwitch("enough"))
-    desk.take(r.CancelRejected(entry.link_id, "no such order", desk.now))
-    desk.took_effects()
-    assert kinds(desk.take(r.Opened(entry.link_id, "x", desk.now))) == ["OrderOpened", "OrderCancelRequested"]
-    assert desk.took_effects() == [CancelAtVenue(entry.link_id, "btcusdt")]
-
-
-def test_while_halted_a_refused_cancel_is_asked_for_again_after_a_while(desk: Desk) -> None:
-    entry = desk.work(desk.submit("0.1", **LIMIT))
-    desk.take(i.EngageKillSwitch("enough"))
-    desk.take(r.CancelRejected(entry.link_id, "busy", desk.now))
-    assert desk.take(i.Timer.TICK) == []
-    desk.now += 5_000 * MILLISECOND
-    assert kinds(desk.take(i.Timer.TICK)) == ["OrderCancelRequested"]
-    assert desk.take(i.Timer.TICK) == []
-    desk.take(r.CancelRejected(entry.link_id, "busy", desk.now))
-    desk.take(i.ReleaseKillSwitch("looked"))
-    desk.now += 5_000 * MILLISECOND
-    assert desk.take(i.Timer.TICK) == []
-
-
-def test_while_halted_a_cancel_that_got_lost_is_asked_for_again_and_again(desk: Desk) -> None:
-    entry = desk.work(desk.submit("0.1", **LIMIT))
-    queued = desk.submit("0.2", **LIMIT)
-    desk.take(i.EngageKillSwitch("enough"))
-    desk.took_effects()
-    for _ in range(3):
-        desk.now += 5_000 * MILLISECOND
-        assert desk.take(i.Timer.TICK) == [], "the wish is recorded already"
-        assert desk.took_effects() == [CancelAtVenue(entry.link_id, "btcusdt")]
-        desk.take(i.Timer.TICK)
-        assert desk.took_effects() == []
-    assert queued.state is OrderState.PREPARED
-    desk.take(i.ReleaseKillSwitch("looked"))
-    desk.now += 5_000 * MILLISECOND
-    desk.take(i.Timer.TICK)
-    assert desk.took_effects() == []
-
-
-def test_a_book_is_emptied_when_all_that_may_rest_in_it_was_asked_to_end(desk: Desk) -> None:
-    desk.protect(desk.hold("0.1", stop_loss="49000"))
-    entry = desk.work(desk.submit("0.1", **LIMIT))
-    assert desk.machine.emptied({"btcusdt"}) == set()
-    desk.take(i.CancelOrder(entry.order_id))
-    assert desk.machine.emptied({"btcusdt", "btcusdt-spot"}) == {"btcusdt", "btcusdt-spot"}
-    desk.send(desk.submit("0.1", Side.SELL, reduce_only=True))
-    assert desk.machine.emptied({"btcusdt"}) == {"btcusdt"}, "a market order never rests"
-    late = desk.submit("0.05", Side.SELL, reduce_only=True, type=OrderType.LIMIT, limit_price="53000")
-    assert desk.machine.emptied({"btcusdt"}) == set(), "what may still be on its way counts"
-    desk.take(i.CancelOrder(late.order_id))
-    stop = desk.work(
-        desk.submit("0.1", type=OrderType.STOP_LIMIT, trigger_price="51000", limit_price="51001", order_id="later")
-    )
-    assert desk.machine.emptied({"btcusdt"}) == {"btcusdt"}, "it waits for its trigger"
-    desk.take(r.Triggered(stop.link_id, desk.now))
-    assert desk.machine.emptied({"btcusdt"}) == set()
-
-
-def test_an_entry_on_its_way_out_is_stopped_by_the_kill_switch(desk: Desk) -> None:
-    waiting = desk.submit("0.1")
-    desk.take(i.EngageKillSwitch("enough"))
-    desk.took_effects()
-    desk.send(waiting)
-    assert waiting.state is OrderState.NOT_SENT
-    assert desk.took_effects() == []
-
-
-def test_no_entry_leaves_while_trading_is_not_active_even_if_nobody_cancelled_it(desk: Desk) -> None:
-    waiting = desk.submit("0.1")
-    desk.take(i.Disagreement("a position is another"))  # an anomaly: only reducing from here on
-    desk.send(waiting)
-    assert waiting.state is OrderState.NOT_SENT
-
-
-def test_releasing_makes_active_again_and_is_recorded_once(desk: Desk) -> None:
-    desk.take(i.EngageKillSwitch("enough"))
-    assert desk.take(i.ReleaseKillSwitch("looked"))
-    assert desk.take(i.ReleaseKillSwitch("looked")) == []
-    desk.submit("0.1")
 
 
 # ---------------------------------------------------------------- requests

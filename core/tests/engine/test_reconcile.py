@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.tests.engine.desk import IDS, Desk, d
+from core.tests.engine.desk import IDS, LIMIT, Desk, d, names
 from quarterdeck.domain import report as r
 from quarterdeck.domain.market import Side
 from quarterdeck.domain.order import Order, OrderRole, OrderState, OrderTerms, OrderType
@@ -22,7 +22,6 @@ from quarterdeck.engine import inputs as i
 from quarterdeck.engine.effects import CancelAtVenue
 from quarterdeck.engine.state import State
 
-LIMIT: dict[str, Any] = {"type": OrderType.LIMIT, "limit_price": "49000"}
 TERMS = OrderTerms("btcusdt", Side.BUY, OrderType.LIMIT, d("0.3"), d(49_000))
 
 
@@ -52,10 +51,6 @@ def held(state: State) -> list[Any]:
 def look(desk: Desk, snapshot: VenueSnapshot, *, adjust: bool = False) -> tuple[list[e.Event], i.Agreement]:
     events = desk.take(i.Reconcile(snapshot, desk.state.moves, adjust))
     return events, replace(desk.machine.agreement, confirmed=())
-
-
-def names(events: list[e.Event]) -> list[str]:
-    return [type(event).__name__ for event in events]
 
 
 def trade(link: str, trade_id: str, side: Side = Side.BUY, quantity: str = "0.1", time: int = 0) -> r.Filled:
