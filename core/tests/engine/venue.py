@@ -101,7 +101,19 @@ class Venue:
         fee = quantity * price * Decimal("0.00055")
         trade = f"t{self.trades}"
         self.say(
-            r.Filled(link, trade, terms.symbol, terms.side, quantity, price, fee, "USDT", r.Liquidity.TAKER, now),
+            r.Filled(
+                link,
+                trade,
+                terms.symbol,
+                terms.side,
+                quantity,
+                price,
+                fee,
+                "USDT",
+                r.Liquidity.TAKER,
+                now,
+                exchange_order_id=f"x-{link}",
+            ),
         )
         if order.sibling and order.sibling in self.orders and self.orders[order.sibling].is_open:
             self.orders[order.sibling].is_open = False

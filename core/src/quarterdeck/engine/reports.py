@@ -7,6 +7,8 @@ whatever the order's state; what contradicts our records is an anomaly, named so
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 from quarterdeck.domain import report as r
@@ -120,11 +122,13 @@ def _amended(turn: Turn, report: r.Amended) -> None:
     order = _known(turn, report.link_id, report)
     if order is None or not order.is_open:
         return
+    if report.quantity is not None and report.quantity < order.filled_quantity:
+        return  # it has grown since: no venue makes an order smaller than what was filled
     event = e.OrderAmended(order.order_id, report.quantity, report.limit_price, report.trigger_price)
     if order.terms.amended(event.quantity, event.limit_price, event.trigger_price) == order.terms:
         return
     turn.emit(event, order.correlation_id, order.last_sequence)
-    if order.filled_quantity >= order.terms.quantity:  # fills won the race: nothing more of it will come
+    if order.filled_quantity == order.terms.quantity:  # fills won the race: nothing more of it will come
         ended = e.OrderCanceled(order.order_id, order.filled_quantity, "changed to no more than was filled")
         turn.emit(ended, order.correlation_id, order.last_sequence)
 
@@ -267,7 +271,7 @@ def _by_venue_id(state: State, report: r.Filled) -> Order | None:
 def _adopt_trade(turn: Turn, report: r.Filled) -> Order:
     """Book a trade of an order that nobody told us of, as an order of its own that is all filled.
 
-    How large its order is, nobody knows yet; if it goes on working, reconciliation finds what is left of it.
+    How large its order is, nobody knows yet; if it goes on working, what is left of it is taken up once we hear of it.
     """
     ours = turn.ids.read(report.link_id)
     parent = turn.state.order_by_link(ours.parent_link_id) if ours else None
@@ -321,7 +325,8 @@ def _child_opened(turn: Turn, report: r.ChildOpened) -> None:
     state = turn.state
     parent = state.order_by_link(report.parent_link_id) if report.parent_link_id else None
     known = state.order_by_link(report.link_id)
-    if known is not None and (not known.is_open or known.terms == report.terms):
+    terms = _left_of(turn, report)
+    if terms is None or (known is not None and (not known.is_open or known.terms == terms)):
         return
     if parent is None and report.role is not OrderRole.LIQUIDATION:
         is_ours = turn.ids.read(report.link_id) is not None
@@ -330,22 +335,34 @@ def _child_opened(turn: Turn, report: r.ChildOpened) -> None:
         link = order_link(report.link_id, report.exchange_order_id)
         if turn.state.order_by_link(link) is None:
             role = report.role if is_ours else OrderRole.EXTERNAL
-            adopt(turn, link, report.exchange_order_id, report.terms, role)
+            adopt(turn, link, report.exchange_order_id, terms, role)
         return
     order_id = _child_id(state, report, parent) if known is None else known.order_id
     turn.emit(
         e.OrderAdopted(
             order_id,
             report.link_id,
-            report.terms,
+            terms,
             report.role,
-            parent.bot_id if parent else _closes_share_of(state, report.terms),
+            parent.bot_id if parent else _closes_share_of(state, terms),
             parent.order_id if parent else "",
             report.exchange_order_id,
         ),
         parent.correlation_id if parent else order_id,
         parent.last_sequence if parent else 0,
     )
+
+
+def _left_of(turn: Turn, report: r.ChildOpened) -> OrderTerms | None:
+    """An order's terms without its trades that came first and were booked by themselves; None if that was all of it."""
+    newest_first = reversed(turn.state.closed_orders.values())
+    recent = takewhile(lambda order: order.update_time >= turn.time - LATE, newest_first)
+    venue_id = report.exchange_order_id
+    traded = [each for each in recent if each.exchange_order_id == venue_id and each.link_id.startswith(_OF_TRADES)]
+    if not traded:
+        return report.terms
+    left = report.terms.quantity - sum((each.filled_quantity for each in traded), ZERO)
+    return replace(report.terms, quantity=left) if left > 0 else None
 
 
 def _child_id(state: State, report: r.ChildOpened, parent: Order | None) -> str:
