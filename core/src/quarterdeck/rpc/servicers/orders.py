@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import takewhile
 
 from typing_extensions import override
 
@@ -172,12 +173,9 @@ class OrderServicer(Servicer, OrderServiceServicer):
         _, bot_id = _filter("", request.bot)
         recorded = await self._deck.submit(ClosePosition(symbol, bot_id), identity(request))
         self._check_approved(recorded)
-        closing = [  # now: they may have been filled by the time this is settled
-            order
-            for order in self._deck.state.orders_of(symbol, bot_id)
-            if order.role is OrderRole.EXIT and order.terms.type is OrderType.MARKET
-        ]
         sequence = place_of(recorded, await self._settled())
+        orders = [*self._ended_since(recorded), *self._deck.state.orders_of(symbol, bot_id)]
+        closing = [order for order in orders if _closes(order, symbol, bot_id)]
         return ClosePositionResponse(orders=self._messages(closing), sequence=sequence)
 
     # ------------------------------------------------------------ what they share
@@ -193,11 +191,26 @@ class OrderServicer(Servicer, OrderServiceServicer):
             raise NotFound("order", order_id)
         return order_message(order, self._account)
 
+    def _ended_since(self, recorded: Recorded | None) -> list[Order]:
+        """The orders that a wish has made and that have ended, as they do at once at some venues; oldest first."""
+        if recorded is None:
+            return []
+        ended = takewhile(
+            lambda order: order.update_time >= recorded.time, reversed(self._deck.state.closed_orders.values())
+        )
+        return [order for order in ended if order.create_time == recorded.time][::-1]
+
     def _open_orders(self, symbol: str | None, bot_id: str | None) -> list[order_pb2.Order]:
         return self._messages(reversed(list(self._deck.state.orders_of(symbol, bot_id))))
 
     def _messages(self, orders: Iterable[Order]) -> list[order_pb2.Order]:
         return [order_message(order, self._account) for order in orders]
+
+
+def _closes(order: Order, symbol: str, bot_id: str | None) -> bool:
+    """Whether an order is one that closes what somebody, or everybody, holds of an instrument."""
+    is_theirs = order.terms.symbol == symbol and bot_id in (None, order.bot_id)
+    return is_theirs and order.role is OrderRole.EXIT and order.terms.type is OrderType.MARKET
 
 
 def _filter(instrument: str, bot: str) -> tuple[str | None, str | None]:
