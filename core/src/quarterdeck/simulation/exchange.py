@@ -154,19 +154,19 @@ def _then(serve: Callable[[], T], answer: BaseException) -> Callable[[], NoRetur
 class SimulatedExchange:
     """The venue as one process reaches it. Implements `quarterdeck.plugin.exchange.Exchange`."""
 
-    def __init__(self, wire: Wire, disk: Disk, process: Process) -> None:
+    def __init__(self, wire: Wire, disk: Disk, process: Process, *, is_immediate: bool) -> None:
         self.process = process
         self._wire = wire
         self._venue = wire.venue
         self._disk = disk
         self._deliver: Deliver | None = None
         self._capabilities = Capabilities(
-            immediate=False, admission_window=wire.venue.window, visibility=wire.venue.visibility
+            immediate=is_immediate, admission_window=wire.venue.window, visibility=wire.venue.visibility
         )
 
     @property
     def capabilities(self) -> Capabilities:
-        """All there is, but nothing at once."""
+        """All there is; what was sent is known of only after a while."""
         return self._capabilities
 
     async def open(self, deliver: Deliver) -> None:

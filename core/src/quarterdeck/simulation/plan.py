@@ -50,6 +50,8 @@ class Plan:
     """Whether the venue takes the link id of an order that has ended for another one."""
     has_bulk: bool = False
     """Whether the exchange ends many orders with one request."""
+    is_immediate: bool = False
+    """Whether approved is as good as sent there: both are then one commit."""
     keep_events: int = 0
     """Events that a start keeps, and forgets the rest; 0 keeps all."""
     slow_readers: float = 0.0
@@ -83,6 +85,7 @@ def plan_of(seed: int, only: Collection[str] | None = None) -> Plan:
         keep_events=draw.choice((0, 0, 0, 30, 200)),
         slow_readers=draw.choice((0.0, 0.0, 0.5)),
         strangers_per_hour=draw.choice((0.0, 0.0, 0.0, 30.0)),
+        is_immediate=draw.random() < 0.5,
     )
 
 
@@ -106,6 +109,7 @@ class Scenario(BaseModel):
     visibility: float = 15.0
     reuses_links: bool = False
     has_bulk: bool = False
+    is_immediate: bool = False
     keep_events: int = Field(default=0, ge=0)
     slow_readers: float = Field(default=0.0, ge=0, le=1)
     strangers_per_hour: float = Field(default=0.0, ge=0)
@@ -134,6 +138,7 @@ class Scenario(BaseModel):
             round(self.visibility * SECOND),
             self.reuses_links,
             self.has_bulk,
+            self.is_immediate,
             self.keep_events,
             self.slow_readers,
             self.strangers_per_hour,

@@ -80,7 +80,7 @@ class Node:
         self.stopping: asyncio.Task[None] | None = None
         self._world = world
         kind = BulkExchange if world.plan.has_bulk else SimulatedExchange
-        self._exchange = kind(world.wire, world.disk, self.process)
+        self._exchange = kind(world.wire, world.disk, self.process, is_immediate=world.plan.is_immediate)
 
     async def main(self) -> None:
         """Run until it can't."""
