@@ -54,28 +54,38 @@ def table(figures: dict[str, Any]) -> str:
     lines: list[str] = []
     if "control" in figures:
         lines += [
-            "control plane, beside a bare grpc.aio server on uvloop under the same client",
-            f"  {'':30}{'bare/s':>10}{'ours/s':>10}{'ratio':>8}{'p50 ms':>16}{'p99 ms':>16}{'server µs a call':>20}",
+            "control plane, beside bare grpc.aio servers under the same client, the fastest and a plain one",
+            "  "
+            + 30 * " "
+            + "   bare/s  plain/s   ours/s      ratios               p50 ms      ratios            server µs",
         ]
         for part, label in (("read", "read"), ("submit", "durable order"), ("submit_postgresql", "PostgreSQL order")):
             for row in figures["control"][part]:
-                bare, ours = row["bare"], row["ours"]
-                lines.append(
-                    f"  {label + ', ' + str(row['in_flight']) + ' in flight':30}"
-                    f"{bare['rate']:>10.0f}{ours['rate']:>10.0f}{row['rate_ratio']:>8.2f}"
-                    f"{bare['p50_ms']:>8.2f}{ours['p50_ms']:>8.2f}{bare['p99_ms']:>8.2f}{ours['p99_ms']:>8.2f}"
-                    f"{bare['cpu_us']:>10.0f}{ours['cpu_us']:>10.0f}",
-                )
+                lines.append(f"  {label + ', ' + str(row['in_flight']) + ' in flight':30}" + _beside(row))
         for row in figures["control"]["fan_out"]:
-            lines.append(
-                f"  {'events to ' + str(row['readers']):30}"
-                f"{row['bare']['rate']:>10.0f}{row['ours']['rate']:>10.0f}{row['rate_ratio']:>8.2f}",
-            )
+            lines.append(f"  {'events to ' + str(row['readers']):30}" + _beside(row))
     for name in ("flow", "engine", "bybit", "kill", "market"):
         if name in figures:
             lines.append(name)
             lines += [f"  {key}: {value}" for key, value in figures[name].items()]
     return "\n".join(lines)
+
+
+def _beside(row: dict[str, Any]) -> str:
+    """One measurement: the limits, ours, and the ratios to each."""
+    limits = [side for side in ("bare", "plain") if side in row]
+
+    def of(figure: str, form: str, width: int) -> str:
+        told = [format(row[side][figure], form) if side in row else "" for side in ("bare", "plain", "ours")]
+        return "".join(f"{each:>{width}}" for each in told)
+
+    def ratios(figure: str) -> str:
+        return ", ".join(f"{row['ratio'][side][figure]:.2f}" for side in limits)
+
+    text = of("rate", ".0f", 9) + f"{ratios('rate'):>12}"
+    if "p50_ms" in row["ours"]:
+        text += of("p50_ms", ".2f", 7) + f"{ratios('p50_ms'):>12}" + of("cpu_us", ".0f", 7)
+    return text
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """Owns the limits: bare grpc.aio servers that echo, group-commit one row, or fan bytes out, and do nothing else.
 
-Run as `python -m bench.bare echo`, `... commit DATABASE` or `... stream FRAMES`; prints its address when it is ready.
-DATABASE is the URL of a PostgreSQL server or the path of a SQLite file. They run on uvloop and take raw
-bytes, so they are the fastest a grpc.aio server in this process model gets.
+Run as `python -m bench.bare echo`, `... commit DATABASE`, `... plain DATABASE` or `... stream FRAMES`; prints its
+address when it is ready. DATABASE is the URL of a PostgreSQL server or the path of a SQLite file. They run on uvloop
+and take raw bytes, so they are the fastest a grpc.aio server in this process model gets; all but `plain`, which commits
+too and is as its manual has it: messages in and out, on asyncio's own event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import sqlite3
 import sys
@@ -21,6 +23,7 @@ import psycopg
 import uvloop
 
 from bench.load import read_frames
+from quarterdeck.v1.order_service_pb2 import CreateOrderRequest, CreateOrderResponse
 
 ECHO, COMMIT, STREAM, TRIGGER = "/bare.Bare/Echo", "/bare.Bare/Commit", "/bare.Bare/Stream", "/bare.Bare/Trigger"
 
@@ -69,10 +72,12 @@ def _sqlite(path: str) -> Callable[[list[bytes]], None]:
 
 def _postgresql(url: str) -> Callable[[list[bytes]], None]:
     database = psycopg.connect(url, autocommit=True)
-    database.execute("CREATE TABLE row (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body BYTEA)")
+    table = f"row_{os.getpid()}"  # each server has its own
+    database.execute(f"CREATE TABLE {table} (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body BYTEA)".encode())
+    insert = f"INSERT INTO {table} (body) SELECT unnest(%b::bytea[])".encode()
 
     def commit(rows: list[bytes]) -> None:
-        database.execute("INSERT INTO row (body) SELECT unnest(%b::bytea[])", (rows,))
+        database.execute(insert, (rows,))
 
     return commit
 
@@ -121,6 +126,16 @@ async def serve(kind: str, given: str = "") -> None:
             return request
 
         handlers["Commit"] = grpc.unary_unary_rpc_method_handler(commit)
+    elif kind == "plain":
+        writer = GroupCommit(given)
+
+        async def create(request: CreateOrderRequest, _: Context) -> CreateOrderResponse:
+            await writer.write(request.SerializeToString())
+            return CreateOrderResponse(order=request.order)
+
+        handlers["Create"] = grpc.unary_unary_rpc_method_handler(
+            create, CreateOrderRequest.FromString, CreateOrderResponse.SerializeToString
+        )
     else:
         fan = FanOut(read_frames(Path(given)))
         handlers["Stream"] = grpc.unary_stream_rpc_method_handler(fan.stream)
@@ -134,4 +149,4 @@ async def serve(kind: str, given: str = "") -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(*sys.argv[1:]))
+    (asyncio if sys.argv[1] == "plain" else uvloop).run(serve(*sys.argv[1:]))

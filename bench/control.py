@@ -67,6 +67,7 @@ min_ratio = "0.00000001"
 plugin = "limits"
 [risk.settings]
 max_entries_per_minute = "off"
+price_band = "off"
 [limits]
 max_open_orders = 1000000
 """
@@ -80,7 +81,7 @@ def run(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
         say("reads")
         figures["read"] = _reads(folder, daemon)
         say("durable orders")
-        figures["submit"] = _submissions(folder, daemon, folder / "bare.db")
+        figures["submit"] = _submissions(folder, daemon, folder / "bare.db", folder / "plain.db")
         say("event streams")
         figures["fan_out"] = _fan_outs(folder, daemon)
     finally:
@@ -89,7 +90,7 @@ def run(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     with postgresql_server() as url:
         daemon = start_daemon(folder / "postgresql", config(f"{url}&schema=bench"))
         try:
-            figures["submit_postgresql"] = _submissions(folder, daemon, url)
+            figures["submit_postgresql"] = _submissions(folder, daemon, url, url)
         finally:
             daemon.kill()
     return figures
@@ -106,19 +107,21 @@ def _reads(folder: Path, daemon: Process) -> list[dict[str, Any]]:
     figures = []
     with bare_server("echo") as bare:
         for in_flight in IN_FLIGHT:
-            turns = _in_turns((bare, "/bare.Bare/Echo"), (daemon, READ), requests, in_flight)
-            figures.append({"in_flight": in_flight} | _paired(turns))
+            turns = _in_turns([(bare, "/bare.Bare/Echo"), (daemon, READ)], requests, in_flight)
+            figures.append({"in_flight": in_flight} | _compared(turns, "bare"))
     return figures
 
 
-def _submissions(folder: Path, daemon: Process, database: object) -> list[dict[str, Any]]:
+def _submissions(folder: Path, daemon: Process, database: object, other: object) -> list[dict[str, Any]]:
     figures = []
-    with bare_server("commit", database) as bare:
+    with bare_server("commit", database) as bare, bare_server("plain", other) as plain:
         for in_flight in IN_FLIGHT:
             orders = [_order(f"b{in_flight}-{number}").SerializeToString() for number in range(ORDERS)]
             requests = write_frames(folder / "submit.frames", orders)
-            turns = _in_turns((bare, "/bare.Bare/Commit"), (daemon, CREATE), requests, in_flight)
-            figures.append({"in_flight": in_flight} | _paired(turns))
+            targets = [(bare, "/bare.Bare/Commit"), (plain, "/bare.Bare/Create"), (daemon, CREATE)]
+            figures.append(
+                {"in_flight": in_flight} | _compared(_in_turns(targets, requests, in_flight), "bare", "plain")
+            )
             _cancel_all(daemon)
     return figures
 
@@ -150,16 +153,14 @@ def _fan_outs(folder: Path, daemon: Process) -> list[dict[str, Any]]:
                     bare, method="/bare.Bare/Stream", trigger_method="/bare.Bare/Trigger", greets=True, floor=0, **spec
                 )
             pairs.append((limit, ours))
-        figures.append({"readers": readers} | _paired(pairs))
+        figures.append({"readers": readers} | _compared(pairs, "bare"))
     return figures
 
 
-def _in_turns(
-    bare: tuple[Process, str], ours: tuple[Process, str], requests: Path, in_flight: int
-) -> list[list[dict[str, Any]]]:
+def _in_turns(servers: list[tuple[Process, str]], requests: Path, in_flight: int) -> list[list[dict[str, Any]]]:
     targets = [
         {"address": server.address, "pid": server.process.pid, "method": method, "requests": requests}
-        for server, method in (bare, ours)
+        for server, method in servers
     ]
     turns: list[list[dict[str, Any]]] = load(
         kind="call", targets=targets, turns=TURNS, seconds=SECONDS, in_flight=in_flight
@@ -172,15 +173,16 @@ def _read_all(server: Process, **spec: Any) -> dict[str, Any]:  # noqa: ANN401 -
     return figures
 
 
-def _paired(pairs: Sequence[Sequence[dict[str, Any]]]) -> dict[str, Any]:
-    """Medians of both sides, and the medians of the turns' ratios."""
-    names = [name for name in ("rate", "p50_ms", "p99_ms", "cpu_us") if name in pairs[0][0]]
+def _compared(turns: Sequence[Sequence[dict[str, Any]]], *limits: str) -> dict[str, Any]:
+    """Medians of all sides, ours last, and beside each limit the medians of the turns' ratios."""
+    names = [name for name in ("rate", "p50_ms", "p99_ms", "cpu_us") if name in turns[0][0]]
     figures: dict[str, Any] = {}
-    for side, label in enumerate(("bare", "ours")):
-        figures[label] = {name: round(median(pair[side][name] for pair in pairs), 3) for name in names}
-    for name in names:
-        label = f"{name.partition('_')[0]}_ratio"
-        figures[label] = round(median(ours[name] / bare[name] for bare, ours in pairs), 3)
+    for side, label in enumerate((*limits, "ours")):
+        figures[label] = {name: round(median(turn[side][name] for turn in turns), 3) for name in names}
+    figures["ratio"] = {
+        label: {name: round(median(turn[-1][name] / turn[side][name] for turn in turns), 3) for name in names}
+        for side, label in enumerate(limits)
+    }
     return figures
 
 

@@ -45,7 +45,10 @@ def bare_server(kind: str, given: object = "") -> Iterator[Process]:
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        yield Process(process, process.stdout.readline().strip())
+        address = process.stdout.readline().strip()
+        if not address:
+            raise RuntimeError(f"the bare server {kind} did not start")
+        yield Process(process, address)
     finally:
         process.kill()
         process.wait()
