@@ -1,6 +1,6 @@
 """Owns the order of things: one input at a time, written down before anything of it is seen or sent.
 
-    inputs ──► machine.step (fold at once) ──► journal, one fsync for all that queued ──► publish, answer, act
+    inputs ──► machine.step (fold at once) ──► journal, one fsync for all that queued ──► publish, act, answer
 
 While a commit is under way new inputs wait, so what is in memory and not yet durable is never decided upon by a reader:
 `settled` lets reads wait for the same commit. A commit that fails ends the daemon; memory is ahead of the journal then.
