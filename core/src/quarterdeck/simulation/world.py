@@ -403,9 +403,13 @@ CONFIG = Config(
 )
 
 
+#: The plugins that decide in a world; its venue and its market are the simulation's own.
+PLUGINS = ("quarterdeck-sizer-speed-demon", "quarterdeck-risk-limits", "quarterdeck-strategy-sma-cross")
+
+
 @cache
 def _plugins() -> Plugins:
-    return load()
+    return load(only=PLUGINS)
 
 
 def _parts(exchange: SimulatedExchange, feed: SimulatedFeed, world: World) -> Parts:
