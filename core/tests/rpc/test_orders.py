@@ -200,8 +200,11 @@ def test_a_position_is_closed_by_orders(grpc_stub: OrderServiceStub, deck: FakeD
     assert [(order.role, order.reduce_only) for order in answer.orders] == [(Order.ROLE_EXIT, True)]
     assert answer.orders[0].side == Order.SIDE_SELL
     closed = deck.events.head
-    assert grpc_stub.ClosePosition(wish).sequence == answer.sequence
+    assert grpc_stub.ClosePosition(wish) == answer
     assert deck.events.head == closed
+    do(deck.fill, answer.orders[0].name.rpartition("/")[2], "50000")  # as a venue does that is quicker than the answer
+    again = grpc_stub.ClosePosition(wish)
+    assert [(order.name, order.state) for order in again.orders] == [(answer.orders[0].name, Order.STATE_FILLED)]
 
 
 def test_a_closed_order_says_so(grpc_stub: OrderServiceStub) -> None:
