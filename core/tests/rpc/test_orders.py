@@ -251,12 +251,13 @@ def test_open_orders_keep_one_position_over_all_pages(grpc_stub: OrderServiceStu
 
 def test_fills_are_listed_with_their_bot_and_place(grpc_stub: OrderServiceStub, deck: FakeDeck) -> None:
     whole = grpc_stub.ListFills(ListFillsRequest(parent=MAIN))
-    assert [fill.order.rpartition("/")[2] for fill in whole.fills] == ["hold", "read"]
+    closing, *others = [fill.order.rpartition("/")[2] for fill in whole.fills]
+    assert (closing.startswith("order-"), others) == (True, ["hold", "read"])
     newest = whole.fills[0]
     assert newest.name == f"accounts/main/fills/{_place(deck, 'OrderFilled')}"
-    assert (newest.quantity.value, newest.price.value, newest.fee_currency) == ("0.02", "50000", "USDT")
+    assert (newest.quantity.value, newest.price.value, newest.fee_currency) == ("0.03", "50000", "USDT")
     first = grpc_stub.ListFills(ListFillsRequest(parent=MAIN, page_size=1))
-    second = grpc_stub.ListFills(ListFillsRequest(parent=MAIN, page_size=1, page_token=first.next_page_token))
+    second = grpc_stub.ListFills(ListFillsRequest(parent=MAIN, page_size=2, page_token=first.next_page_token))
     assert [*first.fills, *second.fills] == list(whole.fills)
     assert not second.next_page_token
     of_one = grpc_stub.ListFills(ListFillsRequest(parent=MAIN, order="accounts/main/orders/read"))
