@@ -76,6 +76,12 @@ def wait() -> Callable[..., Any]:
     return until
 
 
+@pytest.fixture(autouse=True)
+def addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No ban outlasts its test: a later simulator may get the same port."""
+    monkeypatch.setattr("quarterdeck_exchange_bybit.budget._ADDRESSES", {})
+
+
 @pytest.fixture
 def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSimulator]:
     use_money_context()

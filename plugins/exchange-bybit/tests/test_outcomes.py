@@ -12,7 +12,14 @@ from quarterdeck.domain.market import Side
 from quarterdeck.domain.order import OrderState, OrderType
 from quarterdeck.domain.report import Acked, Canceled, CancelRejected, ChildOpened, Filled, NotSent, Rejected, Unknown
 from quarterdeck.plugin import CancelOrder, unnamed_link
+from quarterdeck_bybit_simulator import Member, Simulator, SimulatorSettings
+from quarterdeck_bybit_simulator.catalog import BTC
+from quarterdeck_bybit_simulator.fixtures import API_KEY, API_SECRET
+from quarterdeck_bybit_simulator.threaded import RunningSimulator
+from quarterdeck_exchange_bybit import BybitExchange, BybitFeed, BybitFeedSettings, BybitSettings
+from quarterdeck_exchange_bybit.budget import Banned
 from quarterdeck_exchange_bybit.codec import codes
+from quarterdeck_exchange_bybit.settings import Site
 
 CREATE = "/v5/order/create"
 AMBIGUOUS = [429, 10000, 10006, 10014, 10016, 10019, 10403, 10429, 170001, 170005, 170007, 170032, 170146, 170147,
@@ -98,6 +105,27 @@ async def test_an_address_that_is_turned_away_sends_nothing_more(desk: Any) -> N
     assert isinstance(outcome, NotSent)
     assert "refuses this address" in outcome.detail
     assert time.monotonic() - began < 1
+
+
+async def test_what_turns_one_account_away_turns_all_away_that_call_the_same_host(
+    desk: Any, settings: BybitSettings
+) -> None:
+    other = Simulator([BTC], SimulatorSettings(members=(Member(API_KEY, API_SECRET),)))
+    with RunningSimulator(other) as elsewhere:
+        urls = {"rest": elsewhere.server.rest_url, "private": elsewhere.server.socket_url}
+        there = Site.model_validate(urls | {"public": elsewhere.server.socket_url})
+        neighbour, stranger = BybitExchange(settings), BybitExchange(settings.model_copy(update={"simulator": there}))
+        market = BybitFeed(
+            BybitFeedSettings(environment=settings.environment, symbols=("btcusdt",), simulator=settings.simulator)
+        )
+        desk.fault(match={"path": CREATE}, do="http", status=403, count=1)
+        await desk.place("a1-x")
+        with pytest.raises(Banned):
+            await neighbour.instruments()
+        with pytest.raises(Banned):
+            await market.open(await stranger.instruments())
+        for each in (neighbour, stranger, market):
+            await each.close()
 
 
 async def test_a_full_budget_refuses_entries_and_lets_exits_through(desk: Any, wait: Any) -> None:

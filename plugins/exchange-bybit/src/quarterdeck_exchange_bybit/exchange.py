@@ -27,7 +27,7 @@ from quarterdeck.plugin import (
 )
 from quarterdeck_exchange_bybit import dcp
 from quarterdeck_exchange_bybit.account import Account
-from quarterdeck_exchange_bybit.budget import Budget
+from quarterdeck_exchange_bybit.budget import Budget, address_at
 from quarterdeck_exchange_bybit.codec.listing import Listing
 from quarterdeck_exchange_bybit.codec.row import MILLISECOND, Malformed
 from quarterdeck_exchange_bybit.credentials import load_credentials
@@ -77,7 +77,7 @@ class BybitExchange:
         self._settings = settings
         self._credentials = load_credentials(settings.credentials)
         self._clock = ServerClock()
-        budget = Budget()
+        budget = Budget(address_at(settings.site.rest))
         self._can_order = asyncio.Event()
         if settings.orders is Way.REST:
             self._can_order.set()

@@ -16,7 +16,7 @@ from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import Candle, MarketEvent
 from quarterdeck.plugin import ConfigError, KeepFrame, MarketHealth
 from quarterdeck.plugin.fields import interval_ns
-from quarterdeck_exchange_bybit.budget import Budget
+from quarterdeck_exchange_bybit.budget import Budget, address_at
 from quarterdeck_exchange_bybit.codec.frames import Reply
 from quarterdeck_exchange_bybit.codec.listing import LINEAR, Listing, category_of
 from quarterdeck_exchange_bybit.codec.orderbook import LiveBook
@@ -70,7 +70,7 @@ class BybitFeed:
             environment=settings.environment, symbols=settings.symbols, simulator=settings.simulator
         )
         self._site = public.site
-        self._rest = Rest(public, None, self._clock, Budget())
+        self._rest = Rest(public, None, self._clock, Budget(address_at(self._site.rest)))
         self._outbox = Outbox()
         self._quarantine = Quarantine()
         self._repair = Repair(self._rest, self._outbox, self._quarantine)

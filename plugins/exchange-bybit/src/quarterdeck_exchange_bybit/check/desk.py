@@ -13,7 +13,7 @@ from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import Side
 from quarterdeck.domain.order import OrderTerms, OrderType, TimeInForce
 from quarterdeck.plugin import ConfigError
-from quarterdeck_exchange_bybit.budget import Budget
+from quarterdeck_exchange_bybit.budget import Budget, address_at
 from quarterdeck_exchange_bybit.codec.account import read_balances
 from quarterdeck_exchange_bybit.codec.codes import NO_SUCH_ORDER, Verdict
 from quarterdeck_exchange_bybit.codec.frames import Topic
@@ -62,7 +62,7 @@ class Desk:
         self.settings = settings
         self.credentials = load_credentials(settings.credentials)
         self.clock = ServerClock()
-        self.rest = Rest(settings, self.credentials, self.clock, Budget())
+        self.rest = Rest(settings, self.credentials, self.clock, Budget(address_at(settings.site.rest)))
         self.instrument: Instrument
         self.category = LINEAR
         self.last = Decimal(0)

@@ -8,7 +8,6 @@ from decimal import Decimal
 
 from quarterdeck.domain.market import SECOND
 from quarterdeck.domain.order import TimeInForce
-from quarterdeck_exchange_bybit.budget import Budget
 from quarterdeck_exchange_bybit.check.desk import Desk
 from quarterdeck_exchange_bybit.check.report import Answer, Question, different, settled, unknown
 from quarterdeck_exchange_bybit.codec import codes
@@ -69,7 +68,7 @@ class _Shifted(ServerClock):
 async def _window(desk: Desk) -> Answer:
     seen = []
     for shift in (-desk.settings.receive_window - _SHIFT, _SHIFT):
-        rest = Rest(desk.settings, desk.credentials, _Shifted(desk.clock, shift), Budget())
+        rest = Rest(desk.settings, desk.credentials, _Shifted(desk.clock, shift), desk.rest.budget)
         written = await rest.write("get_account_info", {}, reduces=True)
         rest.close()
         seen.append((shift, written.code))

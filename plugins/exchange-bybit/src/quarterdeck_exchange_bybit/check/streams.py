@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from secrets import token_hex
 
-from quarterdeck_exchange_bybit.budget import Budget
 from quarterdeck_exchange_bybit.check.desk import Desk
 from quarterdeck_exchange_bybit.check.report import Answer, Question, different, settled, unknown
 from quarterdeck_exchange_bybit.codec.codes import NO_SUCH_ORDER, Verdict
@@ -93,7 +92,7 @@ async def _trade_socket(desk: Desk) -> Answer:
     if not desk.settings.has_trade_socket:
         return unknown("the demo has none")
     up = asyncio.Event()
-    socket = TradeSocket(desk.settings, desk.credentials, desk.clock, Budget(), up=up.set)
+    socket = TradeSocket(desk.settings, desk.credentials, desk.clock, desk.rest.budget, up=up.set)
     running = asyncio.create_task(socket.line.run())
     try:
         async with asyncio.timeout(15):

@@ -14,7 +14,7 @@ from quarterdeck.domain.instrument import Instrument
 from quarterdeck.domain.market import HOUR, SECOND, Candle
 from quarterdeck.plugin import ConfigError
 from quarterdeck.plugin.fields import interval_ns
-from quarterdeck_exchange_bybit.budget import Budget
+from quarterdeck_exchange_bybit.budget import Budget, address_at
 from quarterdeck_exchange_bybit.codec.listing import LINEAR, category_in, category_of, read_instrument, venue_symbol_of
 from quarterdeck_exchange_bybit.codec.market import read_funding_rate, read_kline
 from quarterdeck_exchange_bybit.codec.row import MILLISECOND, Malformed
@@ -79,7 +79,7 @@ class Downloader:
         tell: Callable[[Fetched], None] = lambda _: None,
     ) -> None:
         public = BybitSettings.model_construct(environment=environment, symbols=(), simulator=simulator)
-        self._rest = Rest(public, None, ServerClock(), Budget())
+        self._rest = Rest(public, None, ServerClock(), Budget(address_at(public.site.rest)))
         self._folder = folder
         self._tell = tell
 
