@@ -15,6 +15,7 @@ from tests.repository import ROOT, files
 PAGE = (ROOT / "ARCHITECTURE.md").read_text()
 CORE = "core/src/quarterdeck"
 PAPER = "plugins/exchange-paper/src/quarterdeck_exchange_paper"
+BYBIT = "plugins/exchange-bybit/src/quarterdeck_exchange_bybit"
 
 
 class Handover(NamedTuple):
@@ -45,13 +46,18 @@ ORDER = (
     Handover(f"{CORE}/engine/orders.py", "record", f"{CORE}/engine/bots.py"),
     Handover(f"{CORE}/engine/turn.py", "emit", f"{CORE}/engine/orders.py"),
     Handover(f"{CORE}/engine/fold.py", "fold", f"{CORE}/engine/turn.py"),
+    Handover(f"{CORE}/daemon/loop.py", "ask", f"{CORE}/daemon/deck.py"),
     Handover(f"{CORE}/daemon/records.py", "commit", f"{CORE}/daemon/loop.py"),
     Handover(f"{CORE}/daemon/journal/journal.py", "append", f"{CORE}/daemon/records.py"),
     Handover(f"{CORE}/daemon/order_link.py", "act", f"{CORE}/daemon/core.py"),
     Handover(f"{PAPER}/exchange.py", "place", f"{CORE}/daemon/order_link.py"),
+    Handover(f"{BYBIT}/exchange.py", "place", f"{CORE}/daemon/order_link.py"),
+    Handover(f"{BYBIT}/ways.py", "Ways", f"{BYBIT}/exchange.py"),
     Handover(f"{CORE}/engine/reports.py", "apply_report", f"{CORE}/engine/machine.py"),
     Handover(f"{CORE}/domain/position.py", "changes_by_fill", f"{CORE}/engine/fold.py"),
     Handover(f"{CORE}/domain/ledger.py", "post", f"{CORE}/engine/fold.py"),
+    Handover(f"{CORE}/engine/protection.py", "protect", f"{CORE}/engine/machine.py"),
+    Handover(f"{CORE}/engine/stops.py", "wanted_of", f"{CORE}/engine/protection.py"),
     Handover(f"{CORE}/daemon/event_log.py", "extend", f"{CORE}/daemon/records.py"),
     Handover(f"{CORE}/rpc/servicers/events.py", "EventServicer", f"{CORE}/rpc/board.py"),
     Handover("clients/python/src/quarterdeck/client/replica.py", "Replica", f"{CORE}/cli/watch.py"),
@@ -66,6 +72,8 @@ LIFE = (
     Handover(f"{CORE}/daemon/core.py", "take_up", f"{CORE}/daemon/berth.py"),
     Handover(f"{CORE}/daemon/steps.py", "Persistently", f"{CORE}/daemon/core.py"),
     Handover(f"{CORE}/engine/obstacles.py", "Obstacle", f"{CORE}/daemon/steps.py"),
+    Handover(f"{CORE}/daemon/relisting.py", "Relisting", f"{CORE}/daemon/core.py"),
+    Handover(f"{CORE}/engine/listing.py", "list_instruments", f"{CORE}/engine/machine.py"),
     Handover(f"{CORE}/daemon/stopping.py", "stand_down", f"{CORE}/daemon/core.py"),
     Handover(f"{CORE}/daemon/systemd.py", "notify", f"{CORE}/daemon/app.py"),
     Handover(f"{CORE}/daemon/pulse.py", "Pulse", f"{CORE}/daemon/core.py"),
