@@ -43,24 +43,21 @@ def rounded(value: Decimal) -> str:
 
     Empty (absent) if it can't be spelt at all.
     """
-    try:
-        return _rounded(value)
-    except TypeError:  # a signalling NaN can't be hashed
-        return ""
+    spelt = str(value)
+    if len(spelt) < _SURELY_SHORT and "E" not in spelt and "N" not in spelt and "1" <= spelt[-1] <= "9":
+        return spelt
+    return _rounded(spelt)
 
 
-@lru_cache(maxsize=4096)  # equal numbers are spelt alike, and the same few come up in every sizing
-def _rounded(value: Decimal) -> str:
+@lru_cache(maxsize=4096)  # the same few come up in every sizing
+def _rounded(spelt: str) -> str:
+    value = Decimal(spelt)
     if not value:
         return "0"
-    spelt = str(value)
-    if len(spelt) >= _SURELY_SHORT or "E" in spelt or spelt[-1] > "9":
-        if not value.is_finite() or value.adjusted() > _LARGEST_EXPONENT:
-            return ""
-        spelt = format(value.quantize(_FINEST, context=_WIDE), "f")
-    if spelt[-1] == "0" and "." in spelt:
-        spelt = spelt.rstrip("0").rstrip(".")
-    return "0" if spelt == "-0" else spelt
+    if not value.is_finite() or value.adjusted() > _LARGEST_EXPONENT:
+        return ""
+    short = format(value.quantize(_FINEST, context=_WIDE), "f").rstrip("0").rstrip(".")
+    return "0" if short == "-0" else short
 
 
 def read_amount(message: DecimalMessage) -> Decimal | None:
