@@ -113,11 +113,10 @@ class OrderServicer(Servicer, OrderServiceServicer):
         assert recorded is not None
         written = Envelope.FromString((await self._deck.events.read(recorded.sequence - 1, 1))[0].body)
         prepared = written.order_prepared
-        response = CreateOrderResponse(
-            order=prepared.order,
-            sizing=prepared.sizing if prepared.HasField("sizing") else None,
-            sequence=recorded.sequence,
-        )
+        response = CreateOrderResponse(sequence=recorded.sequence)
+        response.order.CopyFrom(prepared.order)  # given to the constructor they would be written out and read again
+        if prepared.HasField("sizing"):
+            response.sizing.CopyFrom(prepared.sizing)
         response.order.create_time.CopyFrom(written.record_time)
         response.order.update_time.CopyFrom(written.record_time)
         return response
