@@ -9,7 +9,7 @@ import pytest
 
 from core.tests.daemon.conftest import Bridge, candle
 from core.tests.engine.desk import order
-from quarterdeck.daemon.loop import LINGER
+from quarterdeck.daemon.loop import LINGER, ROUNDS
 from quarterdeck.domain.errors import AlreadyExists, InvalidRequest, Unavailable
 from quarterdeck.domain.market import HOUR
 from quarterdeck.domain.report import Opened
@@ -18,7 +18,7 @@ from quarterdeck.engine.events import OrderOpened, OrderPrepared, PortfolioSnaps
 from quarterdeck.engine.inputs import CancelAllOrders, Request, Sending
 
 
-async def rounds(count: int = 5) -> None:
+async def rounds(count: int = ROUNDS + 5) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
 
@@ -63,6 +63,36 @@ async def test_what_arrives_during_a_commit_shares_the_next_one(bridge: Bridge) 
     assert len(bridge.commits.waiting[0][0]) == len(rest)
     bridge.commits.release()
     await asyncio.gather(first, *rest)
+
+
+async def test_who_is_answered_and_asks_again_shares_the_next_commit(bridge: Bridge) -> None:
+    bridge.commits.hold = True
+    first = bridge.loop.ask(order("0.1"))
+    await rounds()
+    rest = [bridge.loop.ask(order("0.1"))]
+    bridge.commits.release()
+    await first
+    await rounds(ROUNDS // 2)
+    assert not bridge.commits.waiting
+    rest.append(bridge.loop.ask(order("0.1")))
+    await rounds()
+    assert len(bridge.commits.waiting[0][0]) == len(rest)
+    bridge.commits.release()
+    await asyncio.gather(*rest)
+
+
+async def test_news_that_comes_during_a_commit_does_not_wait_for_company(bridge: Bridge) -> None:
+    bridge.commits.hold = True
+    first = bridge.loop.ask(order("0.1"))
+    await rounds()
+    rest = bridge.loop.ask(order("0.1"))
+    bridge.loop.post(CancelAllOrders())
+    bridge.commits.release()
+    await first
+    await rounds(3)
+    assert bridge.commits.waiting
+    bridge.commits.release()
+    await rest
 
 
 async def test_readers_are_served_between_commits_under_load(bridge: Bridge) -> None:

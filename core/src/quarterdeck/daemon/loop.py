@@ -27,6 +27,10 @@ BATCH = 256
 #: Seconds that the news of `note` waits for company: a caller's next order is there sooner.
 LINGER = 0.001
 
+#: Rounds of the event loop that commands wait which came during a commit. In them what came of it goes on its way, and
+#: a caller who is answered asks again: a few large commits cost much less than many small ones.
+ROUNDS = 10
+
 
 class Committer(Protocol):
     """Makes events durable, in order."""
@@ -51,8 +55,9 @@ class Loop:
         self._clock = clock
         self._inputs: deque[tuple[Input, Request, asyncio.Future[Answer] | None]] = deque()
         self._busy = False
-        self._scheduled = False
-        self._hurried = False
+        self._rounds = 0
+        """How many rounds of the event loop to wait before inputs are taken; 0 if nothing hurries."""
+        self._counting = False
         self._lingering: asyncio.TimerHandle | None = None
         self._readers: list[asyncio.Future[None]] = []
         self._idlers: list[asyncio.Future[None]] = []
@@ -102,12 +107,11 @@ class Loop:
             answer.set_exception(_stopping())
             return answer
         self._inputs.append((item, request, answer))
-        self._hurry()
+        self._hurry(ROUNDS if self._busy or self._rounds else 1)
         return answer
 
     def pump(self) -> None:
         """Take all waiting inputs now, unless a commit is under way."""
-        self._scheduled = False
         if self._lingering is not None:
             self._lingering.cancel()
             self._lingering = None
@@ -145,7 +149,7 @@ class Loop:
             self.anomalies.extend(turn.anomalies)
             if answer is not None:
                 waiting.append((answer, turn.events[0] if turn.events else None))
-        self._hurried = bool(inputs)
+        self._rounds = 1 if inputs else 0
         if events:
             self._busy = True
             self._committer.commit(events, lambda failure: self._committed(failure, events, effects, waiting))
@@ -179,22 +183,36 @@ class Loop:
                 asyncio.get_running_loop().call_soon(_answer, waiting)
         elif waiting:
             _answer(waiting)
-        if self._inputs and (self._hurried or self._idlers):
-            self._hurry()
+        if self._inputs and (self._rounds or self._idlers):
+            self._rounds = 1 if self._idlers else self._rounds
+            self._count()
         elif self._inputs:
             self._linger()
         elif self.is_idle:
             _wake(self._idlers)
 
-    def _hurry(self) -> None:
-        """Have the inputs taken in the event loop's next round, or after the commit that is under way."""
-        self._hurried = True
-        if not self._scheduled and not self._busy:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self.pump)
+    def _hurry(self, rounds: int = 1) -> None:
+        """Have the inputs taken within so many rounds of the event loop, counted from the end of a commit under way."""
+        self._rounds = min(self._rounds or rounds, rounds)
+        self._count()
+
+    def _count(self) -> None:
+        if not self._counting and not self._busy:
+            self._counting = True
+            asyncio.get_running_loop().call_soon(self._end_round)
+
+    def _end_round(self) -> None:
+        self._counting = False
+        if self._busy or not self._rounds:  # what hurried was taken meanwhile
+            return
+        self._rounds -= 1
+        if self._rounds:
+            self._count()
+        else:
+            self.pump()
 
     def _linger(self) -> None:
-        if self._lingering is None and not self._scheduled and not self._busy:
+        if self._lingering is None and not self._rounds and not self._busy:
             self._lingering = asyncio.get_running_loop().call_later(LINGER, self.pump)
 
     def fail(self, error: BaseException) -> None:
