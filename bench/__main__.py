@@ -42,11 +42,11 @@ def main(names: list[str]) -> None:
     try:
         for name in names or PARTS:
             figures[name] = PARTS[name](folder / name, lambda what: print(f"… {what}", file=sys.stderr, flush=True))
-    finally:
+    finally:  # what was measured before something failed is told as well
         shutil.rmtree(folder, ignore_errors=True)
-    print(table(figures))
-    print(f"took {time.monotonic() - begun:.0f} s")
-    print(json.dumps(figures))
+        print(table(figures))
+        print(f"took {time.monotonic() - begun:.0f} s")
+        print(json.dumps(figures), flush=True)
 
 
 def table(figures: dict[str, Any]) -> str:

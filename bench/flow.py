@@ -114,14 +114,15 @@ from quarterdeck.daemon.config import parse
 
 async def main():
     daemon = await Daemon.start(parse(sys.argv[1], "bench").model_copy())
+    core = daemon.core
     begun, cpu = time.perf_counter(), time.process_time()
-    await daemon.core.ended()
+    await core.ended()
     took, cpu = time.perf_counter() - begun, time.process_time() - cpu
-    head = daemon.core.head
+    head = core.head
     await daemon.stop("measured")
     print(json.dumps({
-        "candles": daemon.core.feed_events, "events": head, "seconds": round(took, 2), "cpu_s": round(cpu, 2),
-        "candles_per_second": round(daemon.core.feed_events / took),
+        "candles": core.feed_events, "events": head, "seconds": round(took, 2), "cpu_s": round(cpu, 2),
+        "candles_per_second": round(core.feed_events / took),
     }))
 
 
