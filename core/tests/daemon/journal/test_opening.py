@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ import pytest
 from sqlalchemy import Connection
 
 from core.tests.daemon.journal.outside import ON_POSTGRESQL, ON_SQLITE, everything, execute, rows
-from quarterdeck.daemon.journal import Entry, Journal
+from quarterdeck.daemon.journal import Entry, Journal, JournalBroken
+from quarterdeck.daemon.journal.bulk import ROWS, Bulk
 from quarterdeck.daemon.journal.migrations import SCHEMA_VERSION
 from quarterdeck.domain.errors import ConfigError
 
@@ -78,7 +79,12 @@ def test_entries_are_synced_unless_told_otherwise_and_tasks_are_not(url: str, sy
     asked: list[bool] = []
     if url.startswith("postgresql"):
         execute(url, NOTE)
-    transaction = journal._database.transaction
+    insert, transaction = journal._database.insert, journal._database.transaction
+
+    def inserted(bulk: Bulk, rows: Sequence[Sequence[Any]], *, synced: bool) -> None:
+        insert(bulk, rows, synced=synced)
+        if url.startswith("sqlite"):  # a statement alone, whose setting stays as it is until the next
+            asked.append(is_synced(journal._database._writer))
 
     @contextmanager
     def noted(*, synced: bool) -> Iterator[Connection]:
@@ -86,7 +92,8 @@ def test_entries_are_synced_unless_told_otherwise_and_tasks_are_not(url: str, sy
             asked.append(is_synced(connection))
             yield connection
 
-    journal._database.transaction = noted  # type: ignore[method-assign]  # looked at from inside
+    journal._database.insert = inserted  # type: ignore[method-assign]  # looked at from inside
+    journal._database.transaction = noted  # type: ignore[method-assign]  # as above
     for number in (1, 2):
         journal.append_threadsafe([Entry(number, 1, "A", b"")]).result()
         journal.write(number, lambda _: None).result()
@@ -95,6 +102,16 @@ def test_entries_are_synced_unless_told_otherwise_and_tasks_are_not(url: str, sy
         assert rows(url, "SELECT type FROM event ORDER BY sequence") == [("on" if sync else "off",)] * 2
     else:
         assert asked == [sync, False, sync, False]
+    journal.close()
+
+
+@pytest.mark.parametrize("count", [1, ROWS, ROWS + 1])
+def test_nothing_is_written_once_the_lease_is_somebody_elses(url: str, count: int) -> None:
+    journal = Journal.open(url, "main")
+    execute(url, "UPDATE lease SET holder = 'somebody'")
+    with pytest.raises(JournalBroken, match=r"has taken the journal .* over"):
+        journal.append_threadsafe([Entry(number, 1, "A", b"") for number in range(1, count + 1)]).result()
+    assert rows(url, "SELECT count(*) FROM event") == [(0,)]
     journal.close()
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnClause, Connection, Dialect, Insert, LargeBinary, T
 from sqlalchemy.exc import DBAPIError
 
 #: Rows of one statement on SQLite.
-_ROWS = 100
+ROWS = 100
 
 _VALUES = " VALUES "
 
@@ -40,7 +40,7 @@ class Bulk:
                 kinds[at] = _legible if isinstance(column.type, Text) else kinds[at]
         else:
             self._columnwise = ""
-            self._before, self._after = before + _VALUES, conflict + after
+            self._before, self._conflict = before, conflict + after
             self._row = f"({', '.join('?' * len(columns))})"
         self._binders = [(at, bind) for at, bind in enumerate(kinds) if bind is not None]
 
@@ -51,10 +51,17 @@ class Bulk:
         if self._columnwise:
             connection.exec_driver_sql(self.columnwise(), self.columns(rows))
             return
-        for start in range(0, len(rows), _ROWS):
-            some = rows[start : start + _ROWS]
-            statement = self._before + ", ".join([self._row] * len(some)) + self._after
-            _run(connection, statement, tuple(chain.from_iterable(self._bound(some))))
+        for start in range(0, len(rows), ROWS):
+            some = rows[start : start + ROWS]
+            _run(connection, f"{self._before}{self._values(len(some))}{self._conflict}", self.cells(some))
+
+    def rowwise(self, count: int, where: str) -> str:
+        """SQLite's statement for up to `ROWS` rows, under a condition on none of them; it takes their cells."""
+        return f"{self._before} SELECT * FROM ({self._values(count)}){where}{self._conflict}"  # noqa: S608 - names of ours
+
+    def cells(self, rows: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+        """The values row by row."""
+        return tuple(chain.from_iterable(self._bound(rows)))
 
     def columnwise(self, where: str = "") -> str:
         """PostgreSQL's statement for any number of rows, under a condition on none of them; it takes their columns."""
@@ -63,6 +70,9 @@ class Bulk:
     def columns(self, rows: Sequence[Sequence[Any]]) -> tuple[list[Any], ...]:
         """The values column by column."""
         return tuple(map(list, zip(*self._bound(rows), strict=True)))
+
+    def _values(self, count: int) -> str:
+        return _VALUES + ", ".join([self._row] * count)
 
     def _bound(self, rows: Sequence[Sequence[Any]]) -> Iterable[Sequence[Any]]:
         if not self._binders:
