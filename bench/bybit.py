@@ -128,7 +128,7 @@ class Bare:
                 def _on_message(self, message: str) -> None:
                     self.came = time.monotonic_ns()
                     if "subscribe" in message:
-                        time.sleep(0.2)  # it notes what it asked for after asking, and stays deaf if the answer is first
+                        time.sleep(0.2)  # it notes what it asked for after asking: the answer must not be first
                     super()._on_message(message)
 
             return Redirected
