@@ -29,7 +29,7 @@ LINGER = 0.001
 
 #: Rounds of the event loop that commands wait which came during a commit. In them what came of it goes on its way, and
 #: a caller who is answered asks again: a few large commits cost much less than many small ones.
-ROUNDS = 10
+ROUNDS = 30
 
 
 class Committer(Protocol):
