@@ -15,7 +15,7 @@ from quarterdeck.domain.market import HOUR
 from quarterdeck.domain.report import Opened
 from quarterdeck.engine.effects import QueueOrder
 from quarterdeck.engine.events import OrderOpened, OrderPrepared, PortfolioSnapshotTaken, Recorded
-from quarterdeck.engine.inputs import CancelAllOrders, Request, Sending
+from quarterdeck.engine.inputs import CancelAllOrders, EngageKillSwitch, Request, Sending
 
 
 async def rounds(count: int = ROUNDS + 5) -> None:
@@ -93,6 +93,20 @@ async def test_news_that_comes_during_a_commit_does_not_wait_for_company(bridge:
     assert bridge.commits.waiting
     bridge.commits.release()
     await rest
+
+
+async def test_the_kill_switch_does_not_wait_for_company(bridge: Bridge) -> None:
+    bridge.commits.hold = True
+    first = bridge.loop.ask(order("0.1"))
+    await rounds()
+    rest = bridge.loop.ask(order("0.1"))
+    halted = bridge.loop.ask(EngageKillSwitch("enough"))
+    bridge.commits.release()
+    await first
+    await rounds(3)
+    assert bridge.commits.waiting
+    bridge.commits.release()
+    await asyncio.gather(rest, halted)
 
 
 async def test_readers_are_served_between_commits_under_load(bridge: Bridge) -> None:

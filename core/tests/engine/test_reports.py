@@ -414,6 +414,20 @@ def test_of_protection_that_traded_before_it_was_heard_of_the_rest_is_adopted(
     assert desk.state.positions["btcusdt"].quantity == d("0.1") - d(traded)
 
 
+def test_trades_without_a_venues_id_are_nobodys_in_particular(desk: Desk) -> None:
+    entry = desk.hold("0.1", stop_loss="49000")
+    trade = r.Filled(
+        "theirs", "t-9", "btcusdt", Side.BUY, d("0.1"), d(50_000), d(0), "USDT", r.Liquidity.TAKER, desk.now
+    )
+    desk.take(trade)
+    whole = OrderTerms("btcusdt", Side.SELL, OrderType.STOP, d("0.1"), trigger_price=d(49_000), reduce_only=True)
+    link = f"{entry.link_id}-sl"
+    desk.take(r.ChildOpened(link, entry.link_id, "", OrderRole.STOP_LOSS, whole, desk.now))
+    stop = desk.state.order_by_link(link)
+    assert stop is not None
+    assert stop.terms.quantity == d("0.1")
+
+
 def test_protection_does_not_take_the_id_of_an_order_that_has_it(desk: Desk) -> None:
     taken = desk.work(desk.submit("0.1", order_id="order-2-sl", **LIMIT))
     entry = desk.hold("0.1", stop_loss="49000")

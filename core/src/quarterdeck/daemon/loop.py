@@ -18,7 +18,7 @@ from quarterdeck.daemon.failpoints import failpoint
 from quarterdeck.domain.errors import QuarterdeckError, Unavailable
 from quarterdeck.engine.effects import Effect
 from quarterdeck.engine.events import Recorded
-from quarterdeck.engine.inputs import NO_REQUEST, Input, Request
+from quarterdeck.engine.inputs import NO_REQUEST, Input, Request, SubmitOrder
 from quarterdeck.engine.machine import Machine
 
 #: Inputs taken between two commits; bounds how long readers wait behind a burst.
@@ -27,8 +27,9 @@ BATCH = 256
 #: Seconds that the news of `note` waits for company: a caller's next order is there sooner.
 LINGER = 0.001
 
-#: Rounds of the event loop that commands wait which came during a commit. In them what came of it goes on its way, and
-#: a caller who is answered asks again: a few large commits cost much less than many small ones.
+#: Rounds of the event loop that orders wait which came during a commit. In them what came of it goes on its way, and a
+#: caller who is answered asks again: a few large commits cost much less than many small ones. Nothing else waits: what
+#: takes risk off, such as the kill switch, is taken in the next round, and all that came before it as well.
 ROUNDS = 30
 
 
@@ -107,7 +108,8 @@ class Loop:
             answer.set_exception(_stopping())
             return answer
         self._inputs.append((item, request, answer))
-        self._hurry(ROUNDS if self._busy or self._rounds else 1)
+        may_wait = isinstance(item, SubmitOrder) and (self._busy or self._rounds)
+        self._hurry(ROUNDS if may_wait else 1)
         return answer
 
     def pump(self) -> None:

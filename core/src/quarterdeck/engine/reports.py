@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import takewhile
 from typing import Any
 
 from quarterdeck.domain import report as r
@@ -256,6 +255,11 @@ def trade_link(report: r.Filled) -> str:
     return f"{_OF_TRADES}{report.symbol}-{report.trade_id}"
 
 
+def _is_of_trade(order: Order) -> bool:
+    """Whether an order is one trade, which came before any word of its order."""
+    return order.link_id.startswith(_OF_TRADES)
+
+
 def _by_venue_id(state: State, report: r.Filled) -> Order | None:
     """The order of a trade that does not come under our id of it: somebody else's, or what the venue opened for us.
 
@@ -264,7 +268,7 @@ def _by_venue_id(state: State, report: r.Filled) -> Order | None:
     venue_id = report.exchange_order_id
     if not venue_id:
         return None
-    whole = (each for each in state.orders_at_venue(venue_id) if not each.link_id.startswith(_OF_TRADES))
+    whole = (each for each in state.orders_at_venue(venue_id) if not _is_of_trade(each))
     return state.order_by_link(order_link("", venue_id)) or next(whole, None)
 
 
@@ -355,13 +359,12 @@ def _child_opened(turn: Turn, report: r.ChildOpened) -> None:
 
 def _left_of(turn: Turn, report: r.ChildOpened) -> OrderTerms | None:
     """An order's terms without its trades that came first and were booked by themselves; None if that was all of it."""
-    newest_first = reversed(turn.state.closed_orders.values())
-    recent = takewhile(lambda order: order.update_time >= turn.time - LATE, newest_first)
     venue_id = report.exchange_order_id
-    traded = [each for each in recent if each.exchange_order_id == venue_id and each.link_id.startswith(_OF_TRADES)]
-    if not traded:
-        return report.terms
-    left = report.terms.quantity - sum((each.filled_quantity for each in traded), ZERO)
+    recent = turn.state.ended_since(turn.time - LATE) if venue_id else ()
+    traded = sum(
+        (each.filled_quantity for each in recent if each.exchange_order_id == venue_id and _is_of_trade(each)), ZERO
+    )
+    left = report.terms.quantity - traded
     return replace(report.terms, quantity=left) if left > 0 else None
 
 

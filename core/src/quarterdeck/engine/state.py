@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, takewhile
 
 from quarterdeck.domain.amounts import ZERO
 from quarterdeck.domain.bot import BotSpec, BotState
@@ -138,6 +138,10 @@ class State:
         """An order by the id the venue knows."""
         order_id = self.links.get(link_id)
         return None if order_id is None else self.order(order_id)
+
+    def ended_since(self, time: int) -> Iterator[Order]:
+        """Closed orders of which anything was recorded since a time, the one that ended last first."""
+        return takewhile(lambda order: order.update_time >= time, reversed(self.closed_orders.values()))
 
     def orders_at_venue(self, exchange_order_id: str) -> Iterator[Order]:
         """Orders by the venue's own id: one, or several that are a trade of it each. Looks through all there are."""

@@ -166,7 +166,7 @@ class SimulatedExchange:
 
     @property
     def capabilities(self) -> Capabilities:
-        """All there is; what was sent is known of only after a while."""
+        """All there is."""
         return self._capabilities
 
     async def open(self, deliver: Deliver) -> None:

@@ -90,7 +90,7 @@ class SimulatedVenue:
         self._orders: dict[str, Versions[VenueOrder]] = {}
         self._hidden_until: dict[str, int] = {}
         self._rejected: set[str] = set()
-        self._refused: set[str] = set()
+        self._refused: dict[str, str] = {}
         self._wholes: dict[str, Whole] = {}
         self._positions: Versions[Sequence[VenuePosition]] = [(0, ())]
         self._balances: Versions[Mapping[str, Decimal]] = [(0, self._venue.balances())]
@@ -128,14 +128,14 @@ class SimulatedVenue:
             refusal = "REQUEST_EXPIRED"
         elif link in self._orders and not (self.reuses_links and self._has_ended(link)):
             refusal = DUPLICATE
-        elif link in self._refused or self._forbids(order.terms) or self._faults.strikes("refuse"):
-            self._refused.add(link)  # a copy of the request that comes later, too
-            refusal = "RATE_LIMITED"
+        elif link in self._refused:
+            refusal = self._refused[link]
+        elif self._forbids(order.terms) or self._faults.strikes("refuse"):
+            refusal = self._refused[link] = "RATE_LIMITED"
         elif order.terms.type is OrderType.STOP and not self.keeps_stops:
-            refusal = "TOO_MANY_CONDITIONAL"
+            refusal = self._refused[link] = "TOO_MANY_CONDITIONAL"
         if refusal:
-            self.truth.taken.append(Taken(now, link, refusal))
-            return Rejected(link, refusal, now)
+            return self._refuse(link, refusal)
         if self._faults.strikes("ack-then-reject"):
             self.truth.taken.append(Taken(now, link))
             self._rejected.add(link)
@@ -152,8 +152,8 @@ class SimulatedVenue:
         first = self._part_of(link, order.terms) if parts or link in self._orders else link
         answer, *following = self._venue.place(first, terms, now)
         if isinstance(answer, Rejected):
-            self.truth.taken.append(Taken(now, link, answer.reason))
-            return replace(answer, link_id=link)
+            self._refused[link] = answer.reason
+            return self._refuse(link, answer.reason)
         assert isinstance(answer, Acked)
         self.truth.taken.append(Taken(now, link))
         for part in parts:
@@ -164,6 +164,11 @@ class SimulatedVenue:
         self._happened(following)
         self._see(order.terms.symbol)
         return replace(answer, link_id=link)
+
+    def _refuse(self, link: str, reason: str) -> Rejected:
+        """Turn a request away. A copy of one in `_refused` is, too: else its word would be no evidence of anything."""
+        self.truth.taken.append(Taken(self.now, link, reason))
+        return Rejected(link, reason, self.now)
 
     def _part_of(self, link: str, terms: OrderTerms) -> str:
         """What the next one of several orders is called that the venue makes of one."""

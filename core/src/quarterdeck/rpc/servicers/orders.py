@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import takewhile
 
 from typing_extensions import override
 
@@ -173,7 +172,7 @@ class OrderServicer(Servicer, OrderServiceServicer):
         recorded = await self._deck.submit(ClosePosition(symbol, bot_id), identity(request))
         self._check_approved(recorded)
         sequence = place_of(recorded, await self._settled())
-        orders = [*self._ended_since(recorded), *self._deck.state.orders_of(symbol, bot_id)]
+        orders = [*self._made_and_ended(recorded), *self._deck.state.orders_of(symbol, bot_id)]
         closing = [order for order in orders if _closes(order, symbol, bot_id)]
         return ClosePositionResponse(orders=self._messages(closing), sequence=sequence)
 
@@ -190,13 +189,11 @@ class OrderServicer(Servicer, OrderServiceServicer):
             raise NotFound("order", order_id)
         return order_message(order, self._account)
 
-    def _ended_since(self, recorded: Recorded | None) -> list[Order]:
+    def _made_and_ended(self, recorded: Recorded | None) -> list[Order]:
         """The orders that a wish has made and that have ended, as they do at once at some venues; oldest first."""
         if recorded is None:
             return []
-        ended = takewhile(
-            lambda order: order.update_time >= recorded.time, reversed(self._deck.state.closed_orders.values())
-        )
+        ended = self._deck.state.ended_since(recorded.time)
         return [order for order in ended if order.create_time == recorded.time][::-1]
 
     def _open_orders(self, symbol: str | None, bot_id: str | None) -> list[order_pb2.Order]:
